@@ -1,0 +1,1 @@
+"""Declared settings, the conf.d loader, differences between two configurations, the generated reference."""

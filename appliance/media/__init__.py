@@ -1,0 +1,1 @@
+"""Media endpoints on sockets: ports, relay, bridge, test lines."""

@@ -1,0 +1,1 @@
+"""The SIP core on top of the transaction layer: forwarding, registrar, calls."""

@@ -1,0 +1,1 @@
+"""Routing decisions: synchronous, pure, explained."""

@@ -1,0 +1,1 @@
+"""SIP without sockets: bytes and a clock in, bytes and events out."""

@@ -1,0 +1,1 @@
+"""Repositories: what outlives the process. The only room that knows asyncio."""

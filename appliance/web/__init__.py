@@ -1,0 +1,1 @@
+"""The web side: Quart-Trio on Hypercorn."""
