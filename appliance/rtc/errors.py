@@ -1,0 +1,10 @@
+"""What rtc raises when a peer's bytes are wrong. Everything else that rises from this room is our bug."""
+
+
+class BadMedia(Exception):  # noqa: N818 - named after sip's BadMessage
+    """The peer's packet or parameter is unusable. `cause` is a short name to count by, the text is for
+    people."""
+
+    def __init__(self, cause: str, text: str = "") -> None:
+        super().__init__(text or cause)
+        self.cause = cause
