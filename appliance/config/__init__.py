@@ -1,1 +1,60 @@
-"""Declared settings, the conf.d loader, differences between two configurations, the generated reference."""
+"""Ground: the configuration of the appliance, declared once and read from INI drop-ins.
+
+setting.py declares one setting, kinds.py and patch.py read values, sections.py and dialplan.py are the
+sections, settings.py is the whole. This room reads files and nothing else: no sockets, no trio.
+"""
+
+from .dialplan import LineKind, LineSettings, Profile, RouteSettings, TrunkSettings, UserSettings
+from .kinds import Span
+from .patch import Gateway, Match, MatchKind, Target, TargetKind
+from .secret import Secret
+from .sections import (
+    Anchor,
+    ApplianceSettings,
+    ClientCertificate,
+    DigestAlgorithm,
+    Feedback,
+    ListenerSettings,
+    LogLevel,
+    MediaSettings,
+    RegistrarSettings,
+    SipSettings,
+    StorageSettings,
+    Synchronous,
+    Transport,
+    WebSettings,
+)
+from .settings import SECTIONS, SectionKind, Settings
+
+__all__ = [
+    "SECTIONS",
+    "Anchor",
+    "ApplianceSettings",
+    "ClientCertificate",
+    "DigestAlgorithm",
+    "Feedback",
+    "Gateway",
+    "LineKind",
+    "LineSettings",
+    "ListenerSettings",
+    "LogLevel",
+    "Match",
+    "MatchKind",
+    "MediaSettings",
+    "Profile",
+    "RegistrarSettings",
+    "RouteSettings",
+    "Secret",
+    "SectionKind",
+    "Settings",
+    "SipSettings",
+    "Span",
+    "StorageSettings",
+    "Synchronous",
+    "Target",
+    "TargetKind",
+    "Transport",
+    "TrunkSettings",
+    "UserSettings",
+    "WebSettings",
+]

@@ -1,0 +1,161 @@
+"""The sections of the dial plan: users, trunks, routes and test lines.
+
+Routes are tried in the order of their names; the first one that matches decides.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import attrs
+
+from .kinds import (
+    Network,
+    decibels,
+    listed,
+    network,
+    one_of,
+    optional,
+    seconds,
+    secret,
+    text,
+    whole,
+)
+from .patch import Gateway, Match, Target, gateway, match, statuses, target
+from .secret import Secret
+from .sections import Anchor
+from .setting import REQUIRED, setting
+
+
+class Profile(StrEnum):
+    """What kind of media an end speaks: plain RTP, SDES-SRTP, DTLS-SRTP with ICE, or what its offer shows."""
+
+    AUTO = "auto"
+    RTP = "rtp"
+    SDES = "sdes"
+    WEBRTC = "webrtc"
+
+
+class LineKind(StrEnum):
+    ECHO = "echo"
+    TONE = "tone"
+
+
+@attrs.frozen(kw_only=True)
+class UserSettings:
+    """A user of ours: sip:NAME@ each of our domains. The name of the section is the user part."""
+
+    name: str
+    password: Secret | None = setting(
+        optional(secret(), "auto", "made at first start and kept in the state directory"),
+        "auto",
+        "Password for digest authentication.",
+        secret=True,
+    )
+    ha1_md5: Secret | None = setting(
+        optional(secret("32 hexadecimal digits", pattern=r"[0-9a-fA-F]{32}"), "none", "from the password"),
+        "none",
+        "MD5 of name:realm:password, in place of the password.",
+        secret=True,
+    )
+    ha1_sha256: Secret | None = setting(
+        optional(secret("64 hexadecimal digits", pattern=r"[0-9a-fA-F]{64}"), "none", "from the password"),
+        "none",
+        "SHA-256 of name:realm:password, in place of the password.",
+        secret=True,
+    )
+    display_name: str = setting(text(longest=120), "", "Name shown on our pages.")
+    anchor: Anchor = setting(
+        one_of(Anchor), "auto", "Whether this user's media goes through us; auto: as [media] says."
+    )
+    profile: Profile = setting(
+        one_of(Profile),
+        "auto",
+        "What media the user's phones get offered; auto: WebRTC over WebSocket, RTP on anything else.",
+    )
+
+    @property
+    def has_hash(self) -> bool:
+        return self.ha1_md5 is not None or self.ha1_sha256 is not None
+
+
+@attrs.frozen(kw_only=True)
+class TrunkSettings:
+    """A carrier, a PBX or a load generator: where calls go out, and whom we trust by address."""
+
+    name: str
+    gateways: tuple[Gateway, ...] = setting(
+        listed(gateway()),
+        "",
+        "Next hops, tried in this order. Without a port DNS decides (RFC 3263). Empty: a trunk that only "
+        "calls in.",
+    )
+    trusted: tuple[Network, ...] = setting(
+        listed(network()),
+        "",
+        "Addresses whose requests belong to this trunk and need no digest.",
+    )
+    username: str = setting(
+        text("a user name", pattern=r'[^"\\]*'),
+        "",
+        "Name with which we answer the trunk's digest challenges.",
+    )
+    password: Secret | None = setting(
+        optional(secret(), "none", "we answer no challenge"),
+        "none",
+        "Password for the trunk's digest challenges.",
+        secret=True,
+    )
+    anchor: Anchor = setting(
+        one_of(Anchor), "auto", "Whether the trunk's media goes through us; auto: as [media] says."
+    )
+    profile: Profile = setting(
+        one_of(Profile), "rtp", "What media the trunk gets offered; auto: as the caller offers it."
+    )
+    attempt_timeout_s: float = setting(
+        seconds(0.5, 60),
+        "4 s",
+        "A gateway that has not answered at all after this long is left for the next.",
+    )
+    answer_timeout_s: float = setting(
+        seconds(5, 600), "120 s", "A gateway that only rings is cancelled after this long."
+    )
+    failover: frozenset[int] = setting(
+        statuses(), "408, 430, 500, 502-504", "Answers after which the next gateway is tried."
+    )
+
+
+@attrs.frozen(kw_only=True)
+class RouteSettings:
+    """One row of the dial plan: what it matches, where it leads."""
+
+    name: str
+    match: tuple[Match, ...] = setting(
+        listed(match(), least=1), REQUIRED, "What the called number must be for this route."
+    )
+    target: Target = setting(target(), REQUIRED, "Where the call goes.")
+    callers: tuple[str, ...] = setting(
+        listed(text("users, trunk:NAME or anyone", pattern=r"users|anyone|trunk:\S+")),
+        "users",
+        "Who may use this route: users who gave their password, calls from a trunk, or anyone at all.",
+    )
+    strip: int = setting(whole(0, 30), "0", "Digits to take away at the front.")
+    add: str = setting(
+        text("digits", pattern=r"[0-9+*#A-Za-z._-]*", longest=30),
+        "",
+        "Digits to put at the front, after strip.",
+    )
+    reason: str = setting(text(longest=120), "", "Reason phrase of a refusal; empty: the usual one.")
+
+
+@attrs.frozen(kw_only=True)
+class LineSettings:
+    """A test line inside the box; a route gives it a number."""
+
+    name: str
+    kind: LineKind = setting(
+        one_of(LineKind), REQUIRED, "echo sends everything back, tone sends a steady test tone."
+    )
+    frequency_hz: int = setting(whole(100, 3400, "Hz"), "1004 Hz", "Frequency of the tone.")
+    level_dbm0: float = setting(decibels(-60, 0), "0 dBm0", "Level of the tone; 0 dBm0 is one milliwatt.")
+    longest_s: float = setting(seconds(1, 86400), "10 min", "The line hangs up after this long.")

@@ -1,0 +1,86 @@
+"""One declaration per setting: parser, default, unit, help, live or restart, secrecy.
+
+A section of the configuration is an attrs.frozen class whose fields are made by setting(). The loader, the
+manual page, the example files and the comparison of two configurations read these declarations and nothing
+else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, Generic, TypeVar, cast
+
+import attrs
+
+T = TypeVar("T")
+
+REQUIRED: Final = None
+"""Stands in place of a default: the section is refused without this key."""
+
+_DECLARATION: Final = "jackfield.setting"
+_UNIT_SUFFIXES: Final = ("_s", "_ms", "_bytes", "_hz", "_dbm0")
+
+
+@attrs.frozen
+class Kind(Generic[T]):
+    """What a setting's text may be, and how it is read.
+
+    accepts finishes the sentence "give ..." in an error's remedy and stands in the manual.
+    read raises ValueError with the mistake in words.
+    """
+
+    accepts: str
+    read: Callable[[str], T]
+    example: str = ""
+
+
+@attrs.frozen
+class Declaration:
+    """All there is to know about one setting; key is its name in the files, attribute its name in Python."""
+
+    key: str
+    attribute: str
+    kind: Kind[Any]
+    default: str | None
+    about: str
+    restart: bool
+    secret: bool
+
+    @property
+    def required(self) -> bool:
+        return self.default is REQUIRED
+
+
+def setting(
+    kind: Kind[T], default: str | None, about: str, *, restart: bool = False, secret: bool = False
+) -> T:
+    """Declare one setting as the field of an attrs class; the default is written as in a file.
+
+    restart: a change is taken up only by a restart, otherwise by a reload.
+    secret: the value never shows in a dump; its kind should give a Secret as well.
+    """
+    metadata = {_DECLARATION: (kind, default, about, restart, secret)}
+    if default is REQUIRED:
+        field = attrs.field(metadata=metadata, repr=not secret)
+    else:
+        field = attrs.field(default=kind.read(default), metadata=metadata, repr=not secret)
+    return cast(T, field)
+
+
+def key_of(attribute: str) -> str:
+    """The name in the files of a Python attribute: t1_s is written t1, max_forwards max-forwards."""
+    for suffix in _UNIT_SUFFIXES:
+        if attribute.endswith(suffix):
+            attribute = attribute.removesuffix(suffix)
+            break
+    return attribute.replace("_", "-")
+
+
+def declarations(section: type[attrs.AttrsInstance]) -> tuple[Declaration, ...]:
+    """Every setting of a section's class, in the order of the source."""
+    found = []
+    for field in attrs.fields(section):
+        if _DECLARATION in field.metadata:
+            kind, default, text, restart, secret = field.metadata[_DECLARATION]
+            found.append(Declaration(key_of(field.name), field.name, kind, default, text, restart, secret))
+    return tuple(found)

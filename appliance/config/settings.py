@@ -1,0 +1,92 @@
+"""The whole configuration as one frozen object, and the table of its sections."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final, TypeVar
+
+import attrs
+
+from .dialplan import LineSettings, RouteSettings, TrunkSettings, UserSettings
+from .secret import Secret
+from .sections import (
+    ApplianceSettings,
+    ListenerSettings,
+    MediaSettings,
+    RegistrarSettings,
+    SipSettings,
+    StorageSettings,
+    WebSettings,
+)
+
+V = TypeVar("V")
+
+
+def _ordered(sections: Mapping[str, V]) -> Mapping[str, V]:
+    return MappingProxyType({name: sections[name] for name in sorted(sections)})
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """What runs. Named sections come in the order of their names; all defaults make an empty box."""
+
+    appliance: ApplianceSettings = attrs.field(factory=ApplianceSettings)
+    sip: SipSettings = attrs.field(factory=SipSettings)
+    registrar: RegistrarSettings = attrs.field(factory=RegistrarSettings)
+    media: MediaSettings = attrs.field(factory=MediaSettings)
+    web: WebSettings = attrs.field(factory=WebSettings)
+    storage: StorageSettings = attrs.field(factory=StorageSettings)
+    listeners: Mapping[str, ListenerSettings] = attrs.field(factory=dict, converter=_ordered)
+    users: Mapping[str, UserSettings] = attrs.field(factory=dict, converter=_ordered)
+    trunks: Mapping[str, TrunkSettings] = attrs.field(factory=dict, converter=_ordered)
+    routes: Mapping[str, RouteSettings] = attrs.field(factory=dict, converter=_ordered)
+    lines: Mapping[str, LineSettings] = attrs.field(factory=dict, converter=_ordered)
+
+    def with_passwords(self, passwords: Mapping[str, Secret]) -> Settings:
+        """The same with the given passwords, keyed by user, for the users whose password is auto."""
+        users: Any = {
+            name: attrs.evolve(user, password=passwords[name])
+            if user.password is None and not user.has_hash and name in passwords
+            else user
+            for name, user in self.users.items()
+        }
+        return attrs.evolve(self, users=users)
+
+    @property
+    def users_without_password(self) -> tuple[str, ...]:
+        """Users whose password is to be made at first start."""
+        return tuple(n for n, user in self.users.items() if user.password is None and not user.has_hash)
+
+
+@attrs.frozen
+class SectionKind:
+    """How a kind of section is headed in the files and where it lives in Settings.
+
+    named: the heading carries a name, [user 1001], and there may be many of them.
+    restart: a section added or taken away needs a restart.
+    """
+
+    heading: str
+    attribute: str
+    settings: type[Any]
+    named: bool = False
+    restart: bool = False
+
+    def title(self, name: str = "") -> str:
+        return f"[{self.heading} {name}]" if self.named else f"[{self.heading}]"
+
+
+SECTIONS: Final = (
+    SectionKind("appliance", "appliance", ApplianceSettings),
+    SectionKind("listener", "listeners", ListenerSettings, named=True, restart=True),
+    SectionKind("sip", "sip", SipSettings),
+    SectionKind("registrar", "registrar", RegistrarSettings),
+    SectionKind("media", "media", MediaSettings),
+    SectionKind("user", "users", UserSettings, named=True),
+    SectionKind("trunk", "trunks", TrunkSettings, named=True),
+    SectionKind("route", "routes", RouteSettings, named=True),
+    SectionKind("line", "lines", LineSettings, named=True),
+    SectionKind("web", "web", WebSettings),
+    SectionKind("storage", "storage", StorageSettings),
+)
