@@ -1,0 +1,33 @@
+"""The two errors of the SIP room: `BadMessage` says that the peer is wrong, `Rejected` that we decided against.
+
+Everything else that is raised is a bug of ours and may rise.
+"""
+
+from __future__ import annotations
+
+
+class BadMessage(Exception):  # noqa: N818 (a noun of the protocol, not of Python)
+    """The peer sent something that no grammar allows.
+
+    `reason` goes on the wire as the reason phrase where an answer is possible, so it names the header at fault;
+    `status` is the response code that fits (RFC 3261 §21.4).
+    """
+
+    def __init__(self, reason: str, status: int = 400) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.status = status
+
+
+class Rejected(Exception):  # noqa: N818
+    """We refuse: `status` and `reason` go on the wire, `cause` to the log and the call's page.
+
+    `headers` are further header lines of the answer, as (name, value) pairs, e.g. Retry-After.
+    """
+
+    def __init__(self, status: int, reason: str, cause: str = "", headers: tuple[tuple[str, str], ...] = ()) -> None:
+        super().__init__(f"{status} {reason}" + (f" ({cause})" if cause else ""))
+        self.status = status
+        self.reason = reason
+        self.cause = cause or reason
+        self.headers = headers
