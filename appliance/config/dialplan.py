@@ -87,8 +87,7 @@ class TrunkSettings:
     gateways: tuple[Gateway, ...] = setting(
         listed(gateway()),
         "",
-        "Next hops, tried in this order. Without a port DNS decides (RFC 3263). Empty: a trunk that only "
-        "calls in.",
+        "Next hops, tried in this order. Without a port DNS decides (RFC 3263). Empty: a trunk that only calls in.",
     )
     trusted: tuple[Network, ...] = setting(
         listed(network()),
@@ -153,9 +152,7 @@ class LineSettings:
     """A test line inside the box; a route gives it a number."""
 
     name: str
-    kind: LineKind = setting(
-        one_of(LineKind), REQUIRED, "echo sends everything back, tone sends a steady test tone."
-    )
+    kind: LineKind = setting(one_of(LineKind), REQUIRED, "echo sends everything back, tone sends a steady test tone.")
     frequency_hz: int = setting(whole(100, 3400, "Hz"), "1004 Hz", "Frequency of the tone.")
     level_dbm0: float = setting(decibels(-60, 0), "0 dBm0", "Level of the tone; 0 dBm0 is one milliwatt.")
     longest_s: float = setting(seconds(1, 86400), "10 min", "The line hangs up after this long.")

@@ -111,9 +111,7 @@ class ApplianceSettings:
         "60 s",
         "At SIGTERM new calls are refused with 503 and those in progress get this long to end by themselves.",
     )
-    log_level: LogLevel = setting(
-        one_of(LogLevel), "info", "The least important events that still reach the log."
-    )
+    log_level: LogLevel = setting(one_of(LogLevel), "info", "The least important events that still reach the log.")
 
 
 @attrs.frozen(kw_only=True)
@@ -178,9 +176,7 @@ class ListenerSettings:
     max_connections: int = setting(
         whole(1, 1_000_000), "10000", "Connections at a time; further ones are closed at once."
     )
-    max_connections_per_source: int = setting(
-        whole(1, 1_000_000), "1000", "Connections at a time from one address."
-    )
+    max_connections_per_source: int = setting(whole(1, 1_000_000), "1000", "Connections at a time from one address.")
     idle_timeout_s: float = setting(
         seconds(1, 86400), "20 min", "A connection on which nothing came for this long is closed."
     )
@@ -189,18 +185,12 @@ class ListenerSettings:
         "10 s",
         "A message that was begun, and a TLS or WebSocket handshake, must be complete after this long.",
     )
-    write_deadline_s: float = setting(
-        seconds(0.1, 600), "10 s", "A peer that takes nothing for this long is closed."
-    )
+    write_deadline_s: float = setting(seconds(0.1, 600), "10 s", "A peer that takes nothing for this long is closed.")
     write_buffer_bytes: int = setting(
         size(4096, 64 * 1024 * 1024), "1 MiB", "Bytes that may wait for one slow peer before it is closed."
     )
-    max_message_bytes: int = setting(
-        size(2048, 16 * 1024 * 1024), "64 KiB", "Longest SIP message, body included."
-    )
-    max_header_bytes: int = setting(
-        size(1024, 1024 * 1024), "16 KiB", "Longest start line and headers of one message."
-    )
+    max_message_bytes: int = setting(size(2048, 16 * 1024 * 1024), "64 KiB", "Longest SIP message, body included.")
+    max_header_bytes: int = setting(size(1024, 1024 * 1024), "16 KiB", "Longest start line and headers of one message.")
     receive_buffer_bytes: int = setting(
         size(0, 256 * 1024 * 1024),
         "4 MiB",
@@ -216,12 +206,8 @@ class SipSettings:
     t1_s: float = setting(
         seconds(0.05, 10), "500 ms", "Timer T1: estimate of a round trip, first retransmission.", restart=True
     )
-    t2_s: float = setting(
-        seconds(0.1, 60), "4 s", "Timer T2: longest pause between retransmissions.", restart=True
-    )
-    t4_s: float = setting(
-        seconds(0.1, 60), "5 s", "Timer T4: longest life of a message in the net.", restart=True
-    )
+    t2_s: float = setting(seconds(0.1, 60), "4 s", "Timer T2: longest pause between retransmissions.", restart=True)
+    t4_s: float = setting(seconds(0.1, 60), "5 s", "Timer T4: longest life of a message in the net.", restart=True)
     timer_c_s: float = setting(
         seconds(1, 3600),
         "185 s",
@@ -231,9 +217,7 @@ class SipSettings:
     max_forwards: int = setting(
         whole(1, 255), "70", "Max-Forwards put on a request that comes without (RFC 3261 §16.6)."
     )
-    max_breadth: int = setting(
-        whole(1, 1000), "60", "Max-Breadth put on a request that comes without (RFC 5393)."
-    )
+    max_breadth: int = setting(whole(1, 1000), "60", "Max-Breadth put on a request that comes without (RFC 5393).")
     udp_threshold_bytes: int = setting(
         size(500, 65000), "1300", "A longer request leaves UDP for TCP (RFC 3261 §18.1.1)."
     )
@@ -279,9 +263,7 @@ class RegistrarSettings:
     min_expires_s: float = setting(
         seconds(1, 86400), "60 s", "A shorter registration is refused with 423 and this figure."
     )
-    default_expires_s: float = setting(
-        seconds(1, 604800), "1 h", "Length of a registration that asks for none."
-    )
+    default_expires_s: float = setting(seconds(1, 604800), "1 h", "Length of a registration that asks for none.")
     max_expires_s: float = setting(seconds(1, 604800), "2 h", "A longer registration is shortened to this.")
     max_contacts: int = setting(whole(1, 1000), "10", "Contacts that one user may have at a time.")
     group_commit_ms: float = setting(
@@ -316,9 +298,7 @@ class MediaSettings:
         "Whether media goes through us: always, auto (where the ends differ in profile or hide behind "
         "NAT, or a user or trunk wants it) or never.",
     )
-    max_sessions: int = setting(
-        whole(1, 100_000), "2000", "Calls with media at a time; further ones get 503."
-    )
+    max_sessions: int = setting(whole(1, 100_000), "2000", "Calls with media at a time; further ones get 503.")
     silence_timeout_s: float = setting(
         seconds(5, 86400),
         "60 s",
@@ -332,9 +312,7 @@ class MediaSettings:
         "20 s",
         "A browser that made no valid ICE check for this long after its answer has failed.",
     )
-    dtls_timeout_s: float = setting(
-        seconds(1, 120), "15 s", "A DTLS handshake must be done this long after ICE is."
-    )
+    dtls_timeout_s: float = setting(seconds(1, 120), "15 s", "A DTLS handshake must be done this long after ICE is.")
     dtmf_info: bool = setting(flag(), "yes", "Let INFO requests with DTMF pass.")
     nack: Feedback = setting(one_of(Feedback), "pass", "Generic NACK of video between the ends.")
     pli: Feedback = setting(one_of(Feedback), "pass", "Picture loss indication between the ends.")

@@ -51,9 +51,7 @@ class Declaration:
         return self.default is REQUIRED
 
 
-def setting(
-    kind: Kind[T], default: str | None, about: str, *, restart: bool = False, secret: bool = False
-) -> T:
+def setting(kind: Kind[T], default: str | None, about: str, *, restart: bool = False, secret: bool = False) -> T:
     """Declare one setting as the field of an attrs class; the default is written as in a file.
 
     restart: a change is taken up only by a restart, otherwise by a reload.

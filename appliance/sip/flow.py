@@ -67,5 +67,9 @@ class Flow:
     def close(self) -> None:
         """Close the connection behind the flow; nothing for UDP."""
 
+    def towards(self, remote: Address) -> Flow:
+        """The flow of the same UDP socket to another address (RFC 3261 §18.2.2); itself otherwise."""
+        return self
+
     def __repr__(self) -> str:
         return f"<Flow {self.transport} {self.remote[0]}:{self.remote[1]} via {self.listener}>"

@@ -21,8 +21,16 @@ from appliance.sip.headers import (
 from appliance.sip.uri import Uri, parse_uri_untrusted
 
 #: How a header that we write ourselves is spelt, by its key.
-_SPELLING = {"call-id": "Call-ID", "cseq": "CSeq", "www-authenticate": "WWW-Authenticate", "mime-version": "MIME-Version",
-             "rack": "RAck", "rseq": "RSeq", "sip-etag": "SIP-ETag", "sip-if-match": "SIP-If-Match"}  # fmt: skip
+_SPELLING = {
+    "call-id": "Call-ID",
+    "cseq": "CSeq",
+    "mime-version": "MIME-Version",
+    "rack": "RAck",
+    "rseq": "RSeq",
+    "sip-etag": "SIP-ETag",
+    "sip-if-match": "SIP-If-Match",
+    "www-authenticate": "WWW-Authenticate",
+}
 
 
 def spelling(key: str) -> str:
