@@ -1,0 +1,214 @@
+"""One catalogue of what is counted: name, help, unit, labels and OID, read by Prometheus, SNMP and the web.
+
+A room increments plain integers (metrics.sip_received.of("INVITE").value += 1; keep the result of of() in hot
+paths) or hands over a function that is asked when somebody looks. A gauge is never below zero: what would go
+below counts as a fault of ours. Every metric is declared in Metrics and set somewhere: a test holds both.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final, Generic, TypeVar, cast
+
+import attrs
+
+MOST_CHILDREN: Final = 500
+OTHER: Final = "other"
+_METRIC: Final = "jackfield.metric"
+
+
+@attrs.frozen
+class Description:
+    """What a metric is; kind is Prometheus's word, oid is relative to the appliance's own branch."""
+
+    name: str
+    kind: str
+    help: str
+    unit: str = ""
+    labels: tuple[str, ...] = ()
+    oid: str | None = None
+
+
+class Counter:
+    """Only ever grows. read, where given, is asked instead of value."""
+
+    __slots__ = ("read", "value")
+
+    def __init__(self) -> None:
+        self.value = 0
+        self.read: Callable[[], int] | None = None
+
+    def samples(self) -> Iterator[tuple[str, tuple[tuple[str, str], ...], float]]:
+        yield "", (), self.value if self.read is None else self.read()
+
+
+class Gauge:
+    """Goes up and down, and never below zero: below_zero counts the attempts."""
+
+    __slots__ = ("_value", "below_zero", "read")
+
+    def __init__(self) -> None:
+        self._value: float = 0
+        self.below_zero = 0
+        self.read: Callable[[], float] | None = None
+
+    @property
+    def value(self) -> float:
+        value = self._value if self.read is None else self.read()
+        if value < 0:
+            self.below_zero += 1
+            return 0
+        return value
+
+    def set(self, value: float) -> None:
+        if value < 0:
+            self.below_zero += 1
+            value = 0
+        self._value = value
+
+    def add(self, step: float) -> None:
+        self.set(self._value + step)
+
+    def samples(self) -> Iterator[tuple[str, tuple[tuple[str, str], ...], float]]:
+        yield "", (), self.value
+
+
+class Histogram:
+    """Counts observations in buckets; the bounds are inclusive upper ends in the metric's unit."""
+
+    __slots__ = ("bounds", "counts", "total")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+    def observe(self, value: float) -> None:
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+    def samples(self) -> Iterator[tuple[str, tuple[tuple[str, str], ...], float]]:
+        so_far = 0
+        for bound, count in zip((*self.bounds, float("inf")), self.counts, strict=True):
+            so_far += count
+            yield "_bucket", (("le", "+Inf" if bound == float("inf") else f"{bound:g}"),), so_far
+        yield "_sum", (), self.total
+        yield "_count", (), so_far
+
+
+C = TypeVar("C", Counter, Gauge, Histogram)
+
+
+class Labelled(Generic[C]):
+    """A metric with labels: one child for each set of label values, MOST_CHILDREN at most."""
+
+    __slots__ = ("_children", "_make", "labels", "read")
+
+    def __init__(self, labels: tuple[str, ...], make: Callable[[], C]) -> None:
+        self.labels = labels
+        self.read: Callable[[], Mapping[tuple[str, ...], float]] | None = None
+        self._make: Callable[[], C] = make
+        self._children: dict[tuple[str, ...], C] = {}
+
+    def of(self, *values: str) -> C:
+        """The child for these label values; past the limit the one that stands for all others."""
+        child = self._children.get(values)
+        if child is None:
+            if len(values) != len(self.labels):
+                raise TypeError(f"labels {self.labels} need {len(self.labels)} values, not {values!r}")
+            if len(self._children) >= MOST_CHILDREN:
+                values = (OTHER,) * len(self.labels)
+                child = self._children.get(values)
+            if child is None:
+                child = self._children[values] = self._make()
+        return child
+
+    def children(self) -> Mapping[tuple[str, ...], C]:
+        return self._children
+
+    def samples(self) -> Iterator[tuple[str, tuple[tuple[str, str], ...], float]]:
+        if self.read is not None:
+            for values, number in self.read().items():
+                yield "", tuple(zip(self.labels, values, strict=True)), max(0, number)
+            return
+        for values, child in self._children.items():
+            own = tuple(zip(self.labels, values, strict=True))
+            for suffix, more, number in child.samples():
+                yield suffix, own + more, number
+
+
+def counter(name: str, about: str, *, unit: str = "", oid: str | None = None) -> Counter:
+    """Declare a counter; its name ends in _total."""
+    return cast(Counter, _field(Description(name, "counter", about, unit, (), oid), Counter))
+
+
+def counters(name: str, about: str, *labels: str, unit: str = "", oid: str | None = None) -> Labelled[Counter]:
+    """Declare counters told apart by labels."""
+    described = Description(name, "counter", about, unit, labels, oid)
+    return cast("Labelled[Counter]", _field(described, lambda: Labelled(labels, Counter)))
+
+
+def gauge(name: str, about: str, *, unit: str = "", oid: str | None = None) -> Gauge:
+    """Declare a gauge."""
+    return cast(Gauge, _field(Description(name, "gauge", about, unit, (), oid), Gauge))
+
+
+def gauges(name: str, about: str, *labels: str, unit: str = "", oid: str | None = None) -> Labelled[Gauge]:
+    """Declare gauges told apart by labels."""
+    described = Description(name, "gauge", about, unit, labels, oid)
+    return cast("Labelled[Gauge]", _field(described, lambda: Labelled(labels, Gauge)))
+
+
+def histogram(name: str, about: str, bounds: tuple[float, ...], *, unit: str = "") -> Histogram:
+    """Declare a histogram with the upper ends of its buckets."""
+    return cast(Histogram, _field(Description(name, "histogram", about, unit), lambda: Histogram(bounds)))
+
+
+def _field(description: Description, make: Callable[[], object]) -> object:
+    return attrs.field(factory=make, init=False, metadata={_METRIC: description})
+
+
+@attrs.define(eq=False)
+class Metrics:
+    """Every metric of one appliance. Labels are few and ours: never a number, an address or a Call-ID."""
+
+    up_seconds: Gauge = gauge("jackfield_up_seconds", "Time since the appliance was ready.", unit="s")
+    service_ready: Labelled[Gauge] = gauges(
+        "jackfield_service_ready", "1 where a service runs, 0 where it is degraded.", "service"
+    )
+    service_restarts: Labelled[Counter] = counters(
+        "jackfield_service_restarts_total", "Restarts of a leaf service after a failure.", "service"
+    )
+    reloads: Labelled[Counter] = counters(
+        "jackfield_reloads_total", "Reloads of the configuration by result: applied or refused.", "result"
+    )
+    log_lines_lost: Counter = counter(
+        "jackfield_log_lines_lost_total", "Log lines dropped: a slow reader, or a flood of one event."
+    )
+
+
+def catalogue() -> Mapping[str, Description]:
+    """Every declared metric by its attribute in Metrics."""
+    return {field.name: field.metadata[_METRIC] for field in attrs.fields(Metrics)}
+
+
+def render_prometheus(metrics: Metrics) -> str:
+    """All metrics in Prometheus's text format 0.0.4."""
+    lines = []
+    for attribute, described in catalogue().items():
+        about = described.help + (f" Unit: {described.unit}." if described.unit else "")
+        lines.append(f"# HELP {described.name} {about}")
+        lines.append(f"# TYPE {described.name} {described.kind}")
+        for suffix, labels, value in getattr(metrics, attribute).samples():
+            shown = ",".join(f'{name}="{_escaped(text)}"' for name, text in labels)
+            lines.append(
+                f"{described.name}{suffix}{{{shown}}} {value:.15g}"
+                if shown
+                else f"{described.name}{suffix} {value:.15g}"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
