@@ -193,6 +193,24 @@ def parse_name_addr_untrusted(text: str, header: str = "address") -> NameAddr:
         raise BadMessage(f"Bad {header}: {bad.reason}") from None
 
 
+def tag_of(text: str) -> str | None:
+    """The tag of a From or To, given as its value or its whole line, without reading the URI; None where none is."""
+    try:
+        if '"' in text:
+            start = text.index('"')
+            angle = text.find("<")
+            if angle < 0 or start < angle:
+                text = text[start:]
+                text = text[_end_of_quoted(text) :]
+        params = text.partition(">" if "<" in text else ";")[2]
+        for name, value in parse_params_untrusted(params.strip().removeprefix(";")):
+            if name.lower() == "tag":
+                return value or ""
+    except BadMessage:
+        pass
+    return None
+
+
 def _end_of_quoted(text: str) -> int:
     i = 1
     while i < len(text):

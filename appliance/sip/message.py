@@ -70,6 +70,13 @@ class Message:
         except ValueError:
             return None
 
+    def line(self, key: str) -> str | None:
+        """The first such header's whole line as it came, folds included, or None."""
+        try:
+            return self.lines[self.keys.index(key)]
+        except ValueError:
+            return None
+
     def get_all(self, key: str) -> list[str]:
         """The values of all such headers, one for each line, in order."""
         return [_value(line) for k, line in zip(self.keys, self.lines, strict=True) if k == key]
