@@ -1,0 +1,225 @@
+"""`Storage`: the writer that commits registrations in groups, and what it does while the disk will not have them.
+
+All of asyncio lives here: aiosqlite runs in one trio-asyncio loop that nobody else sees. Callers hand over changes
+and go on; `run` gathers what comes within a few milliseconds into one commit. While storage fails everyone is
+answered at once, the fault is shown by `health`, and a try with growing pauses writes all that is in memory.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import attrs
+import trio
+import trio_asyncio
+
+from appliance.logs import log
+from appliance.storage.bindings import BindingChange, BindingRow, BindingSource, Done
+from appliance.storage.database import Database, DatabaseFault
+
+
+@attrs.frozen(kw_only=True)
+class StorageOptions:
+    """`synchronous` is FULL (survives a power cut) or NORMAL (survives the end of the process).
+
+    `group_commit_s`: what comes within this time is committed together. `patience_s`: a commit that takes longer is
+    answered as failed. `retry_s`: first and longest pause between tries while storage fails. `queue`: changes that
+    may wait for a commit.
+    """
+
+    synchronous: str = "FULL"
+    busy_timeout_s: float = 5.0
+    group_commit_s: float = 0.010
+    patience_s: float = 1.0
+    retry_s: tuple[float, float] = (1.0, 30.0)
+    queue: int = 100_000
+
+
+@attrs.frozen
+class Health:
+    """How storage is. `fault` is a sentence and `since` when it began (wall clock), None while all is well.
+
+    `notice` is what the administrator should know though it works, e.g. that a broken file was put aside.
+    """
+
+    fault: str | None
+    since: float | None
+    notice: str | None
+    waiting: int
+    commits: int
+    written: int
+
+
+class Storage:
+    """A `BindingStore` on a file. Made by `open_storage`; `run` must run in a task of its own."""
+
+    def __init__(
+        self,
+        loop: trio_asyncio.TrioEventLoop,
+        database: Database,
+        options: StorageOptions,
+        clock: Callable[[], float],
+    ) -> None:
+        self._loop = loop
+        self._database = database
+        self._options = options
+        self._clock = clock
+        self._source: BindingSource | None = None
+        self._loaded: Sequence[BindingRow] | None = None
+        self._restored = False
+        self._changes: dict[tuple[str, str], BindingRow | None] = {}
+        self._waiting: list[Done] = []
+        self._wake = trio.Event()
+        self._fault: DatabaseFault | None = None
+        self._since: float | None = None
+        self._recovering = False
+        self._commits = 0
+        self._written = 0
+
+    def attach(self, source: BindingSource) -> None:
+        """See `BindingStore.attach`."""
+        self._source = source
+        self._restore()
+
+    def write(self, changes: Sequence[BindingChange], done: Done) -> None:
+        """See `BindingStore.write`."""
+        if self._fault is not None and not self._recovering:
+            done(self._fault)
+            return
+        if len(self._changes) + len(changes) > self._options.queue:
+            self._fail(DatabaseFault("more changes than the disk can take"))
+            done(self._fault)
+            return
+        for change in changes:
+            self._changes[change.aor, change.key] = change.row
+        self._waiting.append(done)
+        if len(self._waiting) == 1:
+            self._wake.set()
+
+    def health(self) -> Health:
+        fault = None if self._fault is None else str(self._fault)
+        return Health(fault, self._since, self._database.set_aside, len(self._waiting), self._commits, self._written)
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Commit groups until cancelled; then commit what is left, for two seconds at most."""
+        task_status.started()
+        pause = self._options.retry_s[0]
+        try:
+            while True:
+                if self._fault is None:
+                    pause = self._options.retry_s[0]
+                    await self._wake.wait()
+                    await trio.sleep(self._options.group_commit_s)
+                    await self._commit()
+                else:
+                    await trio.sleep(pause)
+                    pause = min(pause * 2, self._options.retry_s[1])
+                    await self._recover()
+        finally:
+            with trio.move_on_after(2, shield=True):
+                if self._waiting and self._fault is None:
+                    await self._commit()
+
+    async def _commit(self) -> None:
+        changes, waiting = self._changes, self._waiting
+        self._changes, self._waiting, self._wake = {}, [], trio.Event()
+        puts = [row for row in changes.values() if row is not None]
+        removals = [key for key, row in changes.items() if row is None]
+        await self._attempt(self._database.commit(puts, removals), waiting)
+        self._written += len(changes)
+
+    async def _attempt(self, work: Coroutine[Any, Any, None], waiting: list[Done]) -> bool:
+        """Run `work` in the asyncio loop and answer those who wait; after `patience_s` they are answered anyway."""
+        late = False
+
+        async def lose_patience() -> None:
+            nonlocal late
+            await trio.sleep(self._options.patience_s)
+            late = True
+            self._fail(DatabaseFault(f"the disk takes longer than {self._options.patience_s:g} s"), waiting)
+
+        error: DatabaseFault | None = None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lose_patience)
+            # A commit that was begun is not cut off by our own end, only by a disk that does not come back at all.
+            with trio.move_on_after(self._options.busy_timeout_s + 10, shield=True) as limit:
+                try:
+                    await self._loop.run_aio_coroutine(work)
+                except DatabaseFault as fault:
+                    error = fault
+            if limit.cancelled_caught:
+                error = DatabaseFault("the disk does not answer")
+            nursery.cancel_scope.cancel()
+        if error is not None:
+            self._fail(error, () if late else waiting)
+        elif not late:
+            self._commits += 1
+            for done in waiting:
+                done(None)
+        return error is None and not late
+
+    async def _recover(self) -> None:
+        """Open the file anew and write all that is in memory."""
+        try:
+            rows = await self._loop.run_aio_coroutine(self._database.open())
+        except DatabaseFault as fault:
+            self._fail(fault)
+            return
+        if self._loaded is None:
+            self._loaded = rows
+            self._restore()
+        self._recovering = True
+        try:
+            # Changes from here on wait for their own commit, after this one.
+            everything = list(self._source.rows()) if self._source is not None else rows
+            well = await self._attempt(self._database.replace(everything), [])
+        finally:
+            self._recovering = False
+        if well:
+            self._fault = self._since = None
+            log.warning("storage_recovered", path=self._database.path, bindings=len(everything))
+
+    def _restore(self) -> None:
+        if self._source is not None and self._loaded is not None and not self._restored:
+            self._restored = True
+            self._source.restore(self._loaded)
+            self._loaded = ()
+
+    def _fail(self, fault: DatabaseFault, waiting: Sequence[Done] = ()) -> None:
+        """Show the fault and answer everybody who waits: memory has what they brought."""
+        if self._fault is None or str(self._fault) != str(fault):
+            log.error("storage_failed", path=self._database.path, fault=str(fault))
+        if self._fault is None:
+            self._since = self._clock()
+        self._fault = fault
+        queued = self._waiting
+        self._changes, self._waiting, self._wake = {}, [], trio.Event()
+        self._recovering = False
+        for done in (*waiting, *queued):
+            done(fault)
+
+
+@asynccontextmanager
+async def open_storage(
+    path: Path, options: StorageOptions | None = None, *, clock: Callable[[], float] = time.time
+) -> AsyncIterator[Storage]:
+    """Open the file and read it. Never fails for the disk's sake: a fault is shown by `health` and tried again."""
+    options = options or StorageOptions()
+    async with trio_asyncio.open_loop() as loop:
+        database = Database(path, synchronous=options.synchronous, busy_timeout_s=options.busy_timeout_s)
+        storage = Storage(loop, database, options, clock)
+        try:
+            try:
+                storage._loaded = await loop.run_aio_coroutine(database.open())
+            except DatabaseFault as fault:
+                storage._fail(fault)
+            if database.set_aside:
+                log.error("storage_set_aside", notice=database.set_aside)
+            yield storage
+        finally:
+            with trio.move_on_after(2, shield=True):
+                await loop.run_aio_coroutine(database.close())
