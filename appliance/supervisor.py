@@ -89,13 +89,14 @@ class Supervisor:
     drain_deadline_s: Callable[[], float]
     on_drain: list[Callable[[], None]] = attrs.field(factory=list)
     in_progress: Callable[[], int] = attrs.field(default=lambda: 0)
-    on_reload: Callable[[], Awaitable[object]] | None = None
+    on_reload: Callable[[], Awaitable[dict[str, Any]]] | None = None
     health: dict[str, ServiceHealth] = attrs.field(factory=dict)
     faults: dict[str, str] = attrs.field(factory=dict)
     draining: bool = False
     _nursery: trio.Nursery | None = None
     _leave: trio.Event = attrs.field(factory=trio.Event)
     _stop: trio.Event = attrs.field(factory=trio.Event)
+    _reloading: trio.Lock = attrs.field(factory=trio.Lock)
 
     async def start(self, service: Service) -> None:
         """Start a service and wait until it is ready; a leaf that cannot start does not hold up the rest.
@@ -151,6 +152,23 @@ class Supervisor:
                     await self._leave.wait()
         log.info("appliance.leaving", calls=self.in_progress())
 
+    async def reload(self) -> dict[str, Any]:
+        """Take up the configuration anew; a bug in doing so is shown and never ends what runs."""
+        if self.on_reload is None:
+            return {"ok": False, "error": "nothing to reload"}
+        async with self._reloading:
+            self.readiness.reloading()
+            try:
+                answer = await self.on_reload()
+                self.clear("reload")
+            except Exception as error:
+                log.error("reload.failed", error)
+                self.report("reload", _innermost(error))
+                answer = {"ok": False, "error": _innermost(error)}
+            self.metrics.reloads.of("applied" if answer.get("ok") else "refused").value += 1
+            self.readiness.ready("running" if answer.get("ok") else "running, a reload was refused")
+            return answer
+
     async def heed_signals(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """SIGTERM and SIGINT drain, the second one leaves at once; SIGHUP reloads."""
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
@@ -159,8 +177,8 @@ class Supervisor:
                 log.info("signal.received", signal=signal.Signals(number).name)
                 if number != signal.SIGHUP:
                     self.stop()
-                elif self.on_reload is not None:
-                    await self.on_reload()
+                else:
+                    await self.reload()
 
     async def show_alive(self, every_s: float) -> None:
         """The sign of life that systemd's watchdog waits for."""

@@ -134,9 +134,9 @@ class RouteSettings:
     )
     target: Target = setting(target(), REQUIRED, "Where the call goes.")
     callers: tuple[str, ...] = setting(
-        listed(text("users, trunk:NAME or anyone", pattern=r"users|anyone|trunk:\S+")),
+        listed(text("users, trunks, trunk:NAME or anyone", pattern=r"users|trunks|anyone|trunk:\S+"), least=1),
         "users",
-        "Who may use this route: users who gave their password, calls from a trunk, or anyone at all.",
+        "Who may use this route: users who gave their password, calls from any trunk or from one, or anyone at all.",
     )
     strip: int = setting(whole(0, 30), "0", "Digits to take away at the front.")
     add: str = setting(

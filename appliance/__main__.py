@@ -1,0 +1,7 @@
+"""python -m appliance: the jackfield command."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())

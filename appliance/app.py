@@ -1,0 +1,165 @@
+"""The appliance put together: wiring of the rooms, readiness, reload, shutdown. The only file that sees every room.
+
+Rooms are opened from the ground up inside open_appliance; each adds its services to the supervisor, its part
+of a reload to reloaders, and what it shows to status_parts.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import attrs
+import trio
+
+from . import __version__
+from .config import Settings
+from .config.difference import difference
+from .config.loader import load_settings
+from .config.mistakes import ConfigRejected
+from .control import Answer, Json, hold_state_dir, serve_control
+from .identity import Identity, StateDamaged, open_identity, open_state_dir
+from .logs import log
+from .metrics import Metrics
+from .readiness import Readiness
+from .supervisor import Service, Supervisor, open_supervisor
+
+Prepare = Callable[[Settings], Callable[[], None]]
+"""A room's part of a reload: verify the new settings and change nothing; what is returned then applies them
+and cannot fail. Raises ConfigRejected or ValueError where the room cannot take them."""
+
+
+@attrs.define(eq=False)
+class Appliance:
+    """The running box."""
+
+    conf_dir: Path
+    settings: Settings
+    identity: Identity
+    metrics: Metrics
+    supervisor: Supervisor
+    reloaders: dict[str, Prepare] = attrs.field(factory=dict)
+    status_parts: dict[str, Callable[[], Json]] = attrs.field(factory=dict)
+    ready_at: float | None = None
+
+    def is_ready(self) -> None:
+        """All services have bound: tell whoever waits for it, and count the time from here."""
+        self.ready_at = trio.current_time()
+        self.metrics.up_seconds.read = self._up_s
+        self.metrics.log_lines_lost.read = lambda: log.lost + log.left_out
+        # What was made until here lives as long as the process: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        self.supervisor.readiness.ready("running")
+        log.info("appliance.ready", version=__version__, degraded="; ".join(self.supervisor.degraded) or None)
+
+    async def reload(self) -> Answer:
+        """Read, verify, then apply; on any mistake everything stays as it is.
+
+        The answer holds ok and changes, or mistakes.
+        """
+        try:
+            settings, identity = await trio.to_thread.run_sync(self._read)
+            applications = [prepare(settings) for prepare in self.reloaders.values()]
+        except ConfigRejected as rejected:
+            log.error("reload.refused", mistakes=len(rejected.mistakes), first=rejected.mistakes[0])
+            return {"ok": False, "mistakes": [str(mistake) for mistake in rejected.mistakes]}
+        except (StateDamaged, ValueError) as error:
+            log.error("reload.refused", reason=error)
+            return {"ok": False, "mistakes": [str(error)]}
+        changes = difference(self.settings, settings)
+        self.settings, self.identity = settings, identity
+        log.set_level(settings.appliance.log_level)
+        for apply in applications:
+            apply()
+        waiting = sum(change.restart for change in changes)
+        log.info("reload.applied", changes=len(changes) - waiting, after_restart=waiting)
+        return {"ok": True, "changes": [str(change) for change in changes]}
+
+    def _read(self) -> tuple[Settings, Identity]:
+        settings = load_settings(self.conf_dir)
+        identity = open_identity(self.identity.state_dir, settings)
+        return settings.with_passwords(identity.passwords), identity
+
+    def status(self) -> Answer:
+        """How it goes, for people and machines; no secrets."""
+        degraded = self.supervisor.degraded
+        state = "draining" if self.supervisor.draining else "degraded" if degraded else "ready"
+        services: list[Json] = [
+            {
+                "name": one.name,
+                "role": one.role.value,
+                "state": one.state.value,
+                "where": one.where,
+                "fault": one.fault,
+                "restarts": one.restarts,
+            }
+            for one in self.supervisor.health.values()
+        ]
+        answer: Answer = {
+            "ok": True,
+            "name": self.settings.appliance.name,
+            "version": __version__,
+            "process": os.getpid(),
+            "state": state if self.ready_at is not None else "starting",
+            "degraded": list(degraded),
+            "up_s": round(self._up_s(), 1),
+            "calls": self.supervisor.in_progress(),
+            "services": services,
+        }
+        return answer | {name: part() for name, part in self.status_parts.items()}
+
+    def _up_s(self) -> float:
+        return 0.0 if self.ready_at is None else trio.current_time() - self.ready_at
+
+    async def _answer_status(self) -> Answer:
+        return self.status()
+
+
+@asynccontextmanager
+async def open_appliance(
+    conf_dir: Path, settings: Settings, identity: Identity, *, signals: bool = False
+) -> AsyncIterator[Appliance]:
+    """The whole appliance, bound and serving, until the block is left.
+
+    settings have their passwords filled in. Raises CoreFailed where a core service fails, at the start or
+    later. signals: heed SIGTERM, SIGINT and SIGHUP (main thread only).
+    """
+    log.set_level(settings.appliance.log_level)
+    metrics = Metrics()
+    async with open_supervisor(
+        metrics,
+        readiness=Readiness.from_environment(),
+        drain_deadline_s=lambda: appliance.settings.appliance.drain_deadline_s,
+        signals=signals,
+    ) as supervisor:
+        appliance = Appliance(conf_dir, settings, identity, metrics, supervisor)
+        supervisor.on_reload = appliance.reload
+        commands = {"reload": supervisor.reload, "status": appliance._answer_status}
+        await supervisor.start(Service("control", partial(serve_control, identity.state_dir, commands)))
+        # Rooms are opened here, from the ground up: storage, media, SIP core, listeners (Role.CORE), web.
+        appliance.is_ready()
+        yield appliance
+
+
+def run_appliance(conf_dir: Path, state_dir: Path, announce: Callable[[Appliance], None]) -> None:
+    """Run until a signal ends it; announce is called once when it serves.
+
+    Raises ConfigRejected, StateDamaged or AlreadyRuns before anything is bound, CoreFailed afterwards.
+    """
+    settings = load_settings(conf_dir)
+    state_dir = open_state_dir(state_dir)
+    with hold_state_dir(state_dir):
+        identity = open_identity(state_dir, settings)
+        filled = settings.with_passwords(identity.passwords)
+
+        async def serve() -> None:
+            async with open_appliance(conf_dir, filled, identity, signals=True) as appliance:
+                announce(appliance)
+                await appliance.supervisor.wait_stopped()
+
+        trio.run(serve)

@@ -1,0 +1,182 @@
+"""The jackfield command: run, check, reload, status, reference.
+
+Exit codes: 0 done, 1 failed, 2 mistakes in the configuration or on the command line, 3 nothing runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from . import __version__
+from .app import Appliance, run_appliance
+from .config.loader import load_settings
+from .config.mistakes import ConfigRejected
+from .config.reference import example, manual
+from .control import AlreadyRuns, Answer, NothingRuns, ask
+from .identity import StateDamaged
+from .metrics import catalogue
+from .supervisor import CoreFailed
+from .welcome import first_passwords, welcome
+
+DONE: Final = 0
+FAILED: Final = 1
+MISTAKEN: Final = 2
+NOTHING_RUNS: Final = 3
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; gives the exit code."""
+    asked = _parser().parse_args(argv)
+    command: Callable[[argparse.Namespace], int] = asked.command
+    try:
+        return command(asked)
+    except ConfigRejected as rejected:
+        print(rejected, file=sys.stderr)
+        print(_count(len(rejected.mistakes), "mistake"), file=sys.stderr)
+        return MISTAKEN
+    except NothingRuns as nothing:
+        print(f"{nothing}. Start it with: jackfield run --state-dir {asked.state_dir}", file=sys.stderr)
+        return NOTHING_RUNS
+    except (StateDamaged, AlreadyRuns, CoreFailed) as error:
+        print(f"jackfield: {error}", file=sys.stderr)
+        return FAILED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the flush at exit complains again
+        return FAILED
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    directories = argparse.ArgumentParser(add_help=False)
+    directories.add_argument(
+        "--conf-dir", type=Path, default=Path("conf.d"), metavar="DIR", help="drop-ins *.conf (default: conf.d)"
+    )
+    directories.add_argument(
+        "--state-dir", type=Path, default=Path("var"), metavar="DIR", help="keys, data, control socket (default: var)"
+    )
+    parser = argparse.ArgumentParser(
+        prog="jackfield", description="A SIP network appliance: router, registrar, media bridge and web side."
+    )
+    parser.add_argument("--version", action="version", version=f"jackfield {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, command, about in COMMANDS:
+        sub = commands.add_parser(name, help=about, description=about, parents=[directories])
+        sub.set_defaults(command=command)
+        if name == "run":
+            sub.add_argument(
+                "--welcome", action="store_true", help="show where things are, and the accounts with their passwords"
+            )
+        if name == "status":
+            sub.add_argument("--json", action="store_true", help="for machines: one JSON object")
+        if name == "reference":
+            sub.add_argument(
+                "part", nargs="?", choices=["all", "settings", "metrics", "commands", "example"], default="all"
+            )
+    return parser
+
+
+def _run(asked: argparse.Namespace) -> int:
+    def announce(appliance: Appliance) -> None:
+        text = welcome(appliance) if asked.welcome else first_passwords(appliance)
+        if text:
+            print(text, flush=True)
+
+    run_appliance(asked.conf_dir, asked.state_dir, announce)
+    return DONE
+
+
+def _check(asked: argparse.Namespace) -> int:
+    settings = load_settings(asked.conf_dir)
+    counts = [
+        _count(len(settings.listeners), "listener"),
+        _count(len(settings.users), "user"),
+        _count(len(settings.trunks), "trunk"),
+        _count(len(settings.routes), "route"),
+    ]
+    print(f"{asked.conf_dir} is well: {', '.join(counts)}")
+    return DONE
+
+
+def _reload(asked: argparse.Namespace) -> int:
+    answer = ask(asked.state_dir, "reload")
+    if not answer.get("ok"):
+        mistakes = _texts(answer, "mistakes") or [str(answer.get("error", "no reason given"))]
+        print(*mistakes, sep="\n", file=sys.stderr)
+        print("Nothing was changed.", file=sys.stderr)
+        return MISTAKEN if "mistakes" in answer else FAILED
+    print(*(_texts(answer, "changes") or ["Nothing has changed."]), sep="\n")
+    return DONE
+
+
+def _status(asked: argparse.Namespace) -> int:
+    answer = ask(asked.state_dir, "status")
+    if asked.json:
+        print(json.dumps(answer))
+        return DONE if answer.get("ok") else FAILED
+    print(f"{answer.get('name')} {answer.get('version')}: {answer.get('state')}, up {answer.get('up_s')} s, ", end="")
+    calls = answer.get("calls")
+    print(_count(calls if isinstance(calls, int) else 0, "call"))
+    services = answer.get("services")
+    for one in services if isinstance(services, list) else []:
+        if isinstance(one, dict):
+            print(f"  {one['name']:<20} {one['state']:<10} {one['where'] or one['fault']}")
+    for fault in _texts(answer, "degraded"):
+        print(f"  not well: {fault}")
+    return DONE if answer.get("ok") else FAILED
+
+
+def _reference(asked: argparse.Namespace) -> int:
+    parts = {"commands": command_manual, "settings": manual, "metrics": metric_manual}
+    if asked.part == "example":
+        print(example(), end="")
+    elif asked.part == "all":
+        print("# Jackfield's manual\n", *(part() for part in parts.values()), sep="\n", end="")
+    else:
+        print(parts[asked.part](), end="")
+    return DONE
+
+
+def command_manual() -> str:
+    """The commands and their options, in Markdown."""
+    lines = [
+        "## Commands\n",
+        "Each takes `--conf-dir DIR` (default `conf.d`) and `--state-dir DIR` (default `var`). Exit codes: 0 done, "
+        "1 failed, 2 mistakes in the configuration or on the command line, 3 nothing runs.\n",
+    ]
+    lines += [f"`jackfield {name}`: {about}\n" for name, _, about in COMMANDS]
+    return "\n".join(lines)
+
+
+def metric_manual() -> str:
+    """All metrics, in Markdown."""
+    lines = ["## Metrics\n"]
+    for one in catalogue().values():
+        labels = f" Labels: {', '.join(one.labels)}." if one.labels else ""
+        unit = f" Unit: {one.unit}." if one.unit else ""
+        lines.append(f"`{one.name}` ({one.kind}): {one.help}{unit}{labels}\n")
+    return "\n".join(lines)
+
+
+def _texts(answer: Answer, name: str) -> list[str]:
+    found = answer.get(name)
+    return [str(text) for text in found] if isinstance(found, list) else []
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")
+
+
+COMMANDS: Final = (
+    ("run", _run, "Run the appliance until SIGTERM or Ctrl-C; SIGHUP reloads."),
+    ("check", _check, "Verify the configuration and tell every mistake with its remedy."),
+    ("reload", _reload, "Make the running appliance verify and take up its configuration."),
+    ("status", _status, "Tell how the running appliance does."),
+    ("reference", _reference, "Print the manual of commands, settings and metrics, or the example file."),
+)

@@ -1,0 +1,234 @@
+"""Contradictions between settings that are each right by themselves.
+
+Ports taken twice, references that lead nowhere, limits in the wrong order, certificates that do not load.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import ssl
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import attrs
+
+from .dialplan import RouteSettings
+from .mistakes import Mistake, Place
+from .patch import MatchKind, TargetKind
+from .places import Places
+from .sections import ClientCertificate, ListenerSettings, Transport
+from .settings import Settings
+
+
+def find_contradictions(settings: Settings, places: Places) -> list[Mistake]:
+    """Every contradiction, in no order."""
+    return [
+        *_orders(settings, places),
+        *_ports(settings, places),
+        *_certificates(settings, places),
+        *_addresses(settings, places),
+        *_routes(settings, places),
+        *_trunks(settings, places),
+    ]
+
+
+def _orders(settings: Settings, places: Places) -> Iterator[Mistake]:
+    sip, registrar = settings.sip, settings.registrar
+    for heading, low_key, low, high_key, high in (
+        ("sip", "t1", sip.t1_s, "t2", sip.t2_s),
+        ("registrar", "min-expires", registrar.min_expires_s, "default-expires", registrar.default_expires_s),
+        ("registrar", "default-expires", registrar.default_expires_s, "max-expires", registrar.max_expires_s),
+    ):
+        if low > high:
+            place = max(places.of(heading, "", low_key), places.of(heading, "", high_key))
+            mistake = f"{low_key} ({low:g} s) is longer than {high_key} ({high:g} s)"
+            yield Mistake(place, f"[{heading}]", low_key, mistake, f"Make {low_key} shorter or {high_key} longer")
+    if not places.written("listener"):
+        yield Mistake(Place(places.conf_dir), "", "", "holds no [listener NAME]", "Add one, with transport and port")
+
+
+@attrs.frozen
+class _Claim:
+    """A range of ports that somebody wants on some addresses; stream: TCP, otherwise UDP."""
+
+    title: str
+    key: str
+    place: Place
+    stream: bool
+    bind: tuple[str, ...]
+    low: int
+    high: int
+
+
+def _ports(settings: Settings, places: Places) -> Iterator[Mistake]:
+    claims = [
+        _Claim(
+            f"[listener {one.name}]",
+            "port",
+            places.of("listener", one.name, "port"),
+            one.transport is not Transport.UDP,
+            one.bind,
+            one.port,
+            one.port,
+        )
+        for one in settings.listeners.values()
+    ]
+    web, media = settings.web, settings.media
+    for key, bind, port in (
+        ("https-port", web.bind, web.https_port),
+        ("http-port", web.http_bind, web.http_port),
+    ):
+        claims.append(_Claim("[web]", key, places.of("web", "", key), True, bind, port, port))
+    claims.append(
+        _Claim(
+            "[media]",
+            "ports",
+            places.of("media", "", "ports"),
+            False,
+            media.bind,
+            media.ports.low,
+            media.ports.high,
+        )
+    )
+    for position, one in enumerate(claims):
+        for other in claims[:position]:
+            if _clash(one, other):
+                later, earlier = (one, other) if other.place <= one.place else (other, one)
+                ports = str(later.low) if later.low == later.high else f"{later.low}-{later.high}"
+                mistake = f"{ports} is taken already by {earlier.title} {earlier.key} at {earlier.place}"
+                yield Mistake(later.place, later.title, later.key, mistake, "Choose another port or another bind")
+
+
+def _clash(one: _Claim, other: _Claim) -> bool:
+    if one.stream is not other.stream or 0 in (one.low, other.low):
+        return False
+    return one.low <= other.high and other.low <= one.high and _overlap(one.bind, other.bind)
+
+
+def _overlap(one: Iterable[str], other: Iterable[str]) -> bool:
+    ours = [ipaddress.ip_address(address) for address in one]
+    theirs = [ipaddress.ip_address(address) for address in other]
+    return any(
+        a.version == b.version and (a == b or a.is_unspecified or b.is_unspecified) for a in ours for b in theirs
+    )
+
+
+def _certificates(settings: Settings, places: Places) -> Iterator[Mistake]:
+    for one in settings.listeners.values():
+        yield from _pair(one.certificate, one.private_key, "listener", one.name, places)
+        yield from _authority(one, places)
+    yield from _pair(settings.web.certificate, settings.web.private_key, "web", "", places)
+
+
+def _pair(certificate: Path | None, key: Path | None, heading: str, name: str, places: Places) -> Iterator[Mistake]:
+    title = f"[{heading} {name}]" if name else f"[{heading}]"
+    if certificate is None:
+        if key is not None:
+            place = places.of(heading, name, "private-key")
+            yield Mistake(place, title, "private-key", "stands without certificate", "Name the certificate as well")
+        return
+    place = places.of(heading, name, "certificate")
+    for path in filter(None, (certificate, key)):
+        try:
+            path.read_bytes()
+        except OSError as error:
+            mistake = f"{path} cannot be read: {error.strerror}"
+            yield Mistake(place, title, "certificate", mistake, "Name a PEM file that this user may read")
+            return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password=_no_password)
+    except (ssl.SSLError, ValueError) as error:
+        mistake = f"{certificate} and its key cannot be used: {getattr(error, 'reason', None) or error}"
+        remedy = "Give PEM files of one certificate chain and of the key that belongs to it, without a password"
+        yield Mistake(place, title, "certificate", mistake, remedy)
+
+
+def _no_password() -> str:
+    raise ValueError("the key has a password")
+
+
+def _authority(one: ListenerSettings, places: Places) -> Iterator[Mistake]:
+    title = f"[listener {one.name}]"
+    if one.client_certificate is not ClientCertificate.NONE and one.client_ca is None:
+        place = places.of("listener", one.name, "client-certificate")
+        remedy = "Name the PEM file of the authorities by client-ca"
+        yield Mistake(place, title, "client-certificate", "needs client-ca", remedy)
+    if one.client_ca is not None:
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(one.client_ca)
+        except (OSError, ssl.SSLError) as error:
+            place = places.of("listener", one.name, "client-ca")
+            mistake = f"{one.client_ca} cannot be used: {error.strerror or error}"
+            yield Mistake(place, title, "client-ca", mistake, "Name a PEM file with the authorities' certificates")
+
+
+def _addresses(settings: Settings, places: Places) -> Iterator[Mistake]:
+    for address in settings.web.http_bind:
+        if not ipaddress.ip_address(address).is_loopback:
+            mistake = f"{address} is not a loopback address, and plain HTTP would show passwords to the net"
+            place = places.of("web", "", "http-bind")
+            yield Mistake(place, "[web]", "http-bind", mistake, "Use 127.0.0.1 and ::1; others come by HTTPS")
+    versions = [ipaddress.ip_address(address).version for address in settings.media.advertise]
+    if len(set(versions)) < len(versions):
+        place = places.of("media", "", "advertise")
+        mistake = "holds two addresses of one family"
+        yield Mistake(place, "[media]", "advertise", mistake, "Keep one IPv4 and one IPv6 address at most")
+
+
+def _routes(settings: Settings, places: Places) -> Iterator[Mistake]:
+    seen: dict[str, RouteSettings] = {}
+    for route in settings.routes.values():
+        title = f"[route {route.name}]"
+        target = route.target
+        if target.kind in (TargetKind.TRUNK, TargetKind.LINE):
+            known = places.written(str(target.kind))
+            if target.name not in known:
+                place = places.of("route", route.name, "target")
+                mistake = f"there is no [{target.kind} {target.name}]"
+                yield Mistake(place, title, "target", mistake, _nearest(target.name, str(target.kind), known))
+            trunk = settings.trunks.get(target.name) if target.kind is TargetKind.TRUNK else None
+            if trunk is not None and not trunk.gateways:
+                place = places.of("route", route.name, "target")
+                mistake = f"[trunk {trunk.name}] has no gateways"
+                yield Mistake(place, title, "target", mistake, "Give the trunk gateways, or another target")
+        for caller in route.callers:
+            name = caller.removeprefix("trunk:")
+            if name != caller and name not in places.written("trunk"):
+                place = places.of("route", route.name, "callers")
+                remedy = _nearest(name, "trunk", places.written("trunk"))
+                yield Mistake(place, title, "callers", f"there is no [trunk {name}]", remedy)
+        for match in route.match:
+            first = seen.setdefault(str(match), route) if match.kind is not MatchKind.AOR else route
+            if first is not route and _covers(first.callers, route.callers):
+                place = places.of("route", route.name, "match")
+                mistake = f"{match} never gets here, [route {first.name}] takes it before"
+                yield Mistake(place, title, "match", mistake, "Take one of them away, or tell callers apart")
+
+
+def _covers(first: tuple[str, ...], later: tuple[str, ...]) -> bool:
+    """Whether every caller of the later route is one of the first's already."""
+    trunks = "trunks" in first
+    return "anyone" in first or all(one in first or (trunks and one.startswith("trunk:")) for one in later)
+
+
+def _nearest(name: str, heading: str, known: set[str]) -> str:
+    near = difflib.get_close_matches(name, known, 1)
+    if near:
+        return f"Did you mean {near[0]}"
+    return f"Known are {', '.join(sorted(known))}" if known else f"Add a section [{heading} {name}]"
+
+
+def _trunks(settings: Settings, places: Places) -> Iterator[Mistake]:
+    seen: dict[object, str] = {}
+    for trunk in settings.trunks.values():
+        title = f"[trunk {trunk.name}]"
+        for network in trunk.trusted:
+            other = seen.setdefault(network, trunk.name)
+            if other != trunk.name:
+                place = places.of("trunk", trunk.name, "trusted")
+                mistake = f"{network} belongs to [trunk {other}] already"
+                yield Mistake(place, title, "trusted", mistake, "Give each trunk networks of its own")
+        if trunk.password is not None and not trunk.username:
+            place = places.of("trunk", trunk.name, "password")
+            yield Mistake(place, title, "password", "stands without username", "Give the username as well")

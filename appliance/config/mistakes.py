@@ -1,0 +1,41 @@
+"""What is wrong in the configuration: where, what, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+
+
+@attrs.frozen(order=True)
+class Place:
+    """A line of a file; line 0 is the file as a whole."""
+
+    file: str
+    line: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}" if self.line else self.file
+
+
+@attrs.frozen(order=True)
+class Mistake:
+    """One mistake; section is the heading as written ("[listener wss]") or "", key is "" for the whole section."""
+
+    place: Place
+    section: str
+    key: str
+    mistake: str
+    remedy: str
+
+    def __str__(self) -> str:
+        where = " ".join(part for part in (self.section, self.key) if part)
+        return f"{self.place}: {where + ': ' if where else ''}{self.mistake}. {self.remedy}."
+
+
+class ConfigRejected(Exception):  # noqa: N818 (it says what happened)
+    """The configuration cannot be used; every mistake is in it, in the order of files and lines."""
+
+    def __init__(self, mistakes: Sequence[Mistake]) -> None:
+        self.mistakes = tuple(sorted(mistakes))
+        super().__init__("\n".join(str(mistake) for mistake in self.mistakes))
