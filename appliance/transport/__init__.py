@@ -1,1 +1,1 @@
-"""Flows and listeners on trio: UDP, TCP, TLS, WS, WSS, and the RFC 3263 resolver."""
+"""The ways in and out of the box: listeners, connections and the resolver, on trio."""

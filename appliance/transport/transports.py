@@ -1,0 +1,317 @@
+"""All listeners and connections of the box behind one door.
+
+Whoever routes asks for a flow towards a `Target` and sends; whole messages come back through one synchronous callback
+with the flow that they came by. Where a name leads is the resolver's business, what a message means the core's.
+RFC 3261 §18, RFC 5626 (flows), RFC 5923 (connections used both ways), RFC 7118.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Callable
+
+import attrs
+import trio
+
+from appliance.sip.flow import Flow, FlowClosed
+
+from .codec import StreamCodec
+from .connection import Connection
+from .counters import Counters, ListenerSnapshot
+from .dial import dial
+from .listener import Listener, bind_all, connection_id
+from .local import WILDCARDS, LocalAddresses, family_of, host_port
+from .options import ListenerOptions, Target, TlsClientOptions, TlsServerOptions, TransportOptions
+from .tls import TlsLayer, client_context, server_context
+from .udp import UdpEndpoint
+
+OnMessage = Callable[[bytes, Flow], None]
+OnClosed = Callable[[Flow], None]
+
+_CHOSEN = 4096
+_ALIASES = 16
+
+
+class DeadFlow(Flow):
+    """The way to a target that no socket of ours reaches: closed from the beginning."""
+
+    __slots__ = ("cause",)
+
+    def __init__(self, target: Target, cause: str) -> None:
+        super().__init__(
+            transport=target.transport,
+            listener=target.listener or "",
+            local=("", 0),
+            remote=(target.host, target.port),
+            id="dead",
+            sent_by="invalid.invalid",
+        )
+        self.closed = True
+        self.cause = cause
+
+    def send(self, data: bytes) -> None:
+        raise FlowClosed(self.cause)
+
+
+class Transports:
+    """`on_message` and `on_closed` are called from tasks of `nursery`, one at a time, and what they raise rises there.
+
+    `on_closed` is called once for each connection that the core has seen: one that was opened by a peer, or one that
+    `connect` returned, also where that could not be opened. UDP flows have no end.
+    """
+
+    def __init__(
+        self, on_message: OnMessage, on_closed: OnClosed, options: TransportOptions, nursery: trio.Nursery
+    ) -> None:
+        self.on_message = on_message
+        self.nursery = nursery
+        self._on_closed = on_closed
+        self._options = options
+        self._listeners: dict[str, Listener] = {}
+        self._connections: dict[str, Connection] = {}
+        self._reusable: dict[object, Connection] = {}
+        self._outgoing = 0
+        self._counters = Counters()
+        self._addresses = LocalAddresses()
+        self._chosen: dict[tuple[str | None, str], UdpEndpoint | None] = {}
+        self._contexts: dict[TlsClientOptions, ssl.SSLContext] = {}
+
+    # Listeners
+
+    async def listen(self, options: ListenerOptions) -> Listener:
+        """Bind all addresses and begin to serve.
+
+        Raises `OSError` (naming the listener), `ssl.SSLError`, or `ValueError` where the options do not fit."""
+        await trio.lowlevel.checkpoint()
+        if options.name in self._listeners:
+            raise ValueError(f"listener {options.name} is there already")
+        context = None
+        if options.secure:
+            if options.tls is None:
+                raise ValueError(f"listener {options.name} needs a certificate")
+            context = server_context(options.tls)
+        sockets = bind_all(options)
+        listener = Listener(options, sockets, Counters(), context)
+        if options.transport == "UDP":
+            for sock in sockets:
+                endpoint = UdpEndpoint(
+                    sock,
+                    options,
+                    listener.counters,
+                    self.on_message,
+                    self._addresses,
+                    self._options.remembered_remotes,
+                )
+                listener.endpoints.append(endpoint)
+                self.nursery.start_soon(endpoint.run)
+        else:
+            self.nursery.start_soon(listener.accept, self)
+        self._listeners[options.name] = listener
+        self._chosen.clear()
+        return listener
+
+    async def stop_listening(self, name: str) -> None:
+        """Close the sockets of one listener. Its connections stay, new ones are refused; UDP ends at once."""
+        await trio.lowlevel.checkpoint()
+        listener = self._listeners.pop(name)
+        listener.stop()
+        self._chosen.clear()
+
+    async def stop_accepting(self) -> None:
+        """Take no new connections on any listener. What stands goes on, and so does UDP, where calls end by it."""
+        await trio.lowlevel.checkpoint()
+        for listener in self._listeners.values():
+            listener.stop_accepting()
+
+    def reload_certificates(self, name: str, tls: TlsServerOptions | None = None) -> None:
+        """Read the certificate files again, or those of `tls`. New connections use them, the others go on undisturbed.
+
+        Raises `OSError`, `ssl.SSLError` or `ValueError` where they cannot be used; nothing has changed then.
+        """
+        listener = self._listeners[name]
+        wanted = tls or listener.options.tls
+        if wanted is None:
+            raise ValueError(f"listener {name} has no certificate")
+        listener.context = server_context(wanted)
+        listener.options = attrs.evolve(listener.options, tls=wanted)
+        self._contexts.clear()
+
+    def listener(self, name: str) -> Listener | None:
+        return self._listeners.get(name)
+
+    def snapshot(self) -> list[ListenerSnapshot]:
+        """The figures of all listeners, and under the name "" those of connections that no listener answers for."""
+        found = [listener.snapshot() for listener in self._listeners.values()]
+        return [*found, ListenerSnapshot.of(self._counters, name="", transport="", addresses=(), accepting=False)]
+
+    # Flows
+
+    def flow(self, flow_id: str) -> Flow | None:
+        """The flow of that id: for UDP also after a restart, a connection only while it is open."""
+        connection = self._connections.get(flow_id)
+        if connection is not None or not flow_id.startswith("udp/"):
+            return connection
+        try:
+            name, bound, host, port = flow_id[4:].rsplit("/", 3)
+            number = int(port)
+        except ValueError:
+            return None
+        listener = self._listeners.get(name)
+        for endpoint in listener.endpoints if listener is not None else ():
+            if endpoint.host == bound and 0 < number < 65536:
+                try:
+                    return endpoint.flow_to(host, number)
+                except ValueError:
+                    return None
+        return None
+
+    def connect(self, target: Target) -> Flow:
+        """A flow towards `target`, at once; never raises for what the net does.
+
+        UDP: of the socket that reaches it. Otherwise a connection to the same address and server name is reused, or one
+        is begun, and what is sent meanwhile waits. Where that fails the flow is `closed` and reported to `on_closed`.
+        Where nothing can even be tried the flow comes back closed, unreported.
+        """
+        if target.transport == "UDP":
+            return self._udp(target)
+        if target.transport not in ("TCP", "TLS"):
+            return DeadFlow(target, f"{target.transport} connections are only ever opened by phones")
+        return self._stream(target)
+
+    def alias(self, flow: Flow, port: int) -> bool:
+        """Let requests to `port` of this peer use its own connection: its Via said `alias` (RFC 5923 §5).
+
+        Only for a connection whose certificate was verified; for others nothing happens and False comes back.
+        """
+        if not isinstance(flow, Connection) or flow.closed or not flow.peer_identities or flow.transport != "TLS":
+            return False
+        for name in flow.peer_identities:
+            key = ("TLS", flow.remote[0], port, name)
+            if self._reusable.get(key) is not flow and len(flow.aliases) < _ALIASES:
+                self._reusable[key] = flow
+                flow.aliases.append(key)
+        return True
+
+    def _udp(self, target: Target) -> Flow:
+        endpoint = self._chosen.get((target.listener, target.host))
+        if endpoint is None or endpoint.closed:
+            endpoint = self._choose(target)
+            if endpoint is None:
+                return DeadFlow(target, "no UDP listener reaches this address")
+            if len(self._chosen) >= _CHOSEN:
+                self._chosen.clear()
+            self._chosen[target.listener, target.host] = endpoint
+        try:
+            return endpoint.flow_to(target.host, target.port)
+        except ValueError:
+            return DeadFlow(target, "not an address")
+
+    def _choose(self, target: Target) -> UdpEndpoint | None:
+        family = family_of(target.host)
+        found = [
+            endpoint
+            for listener in self._listeners.values()
+            if target.listener is None or listener.name == target.listener
+            for endpoint in listener.endpoints
+            if endpoint.family == family
+        ]
+        if len(found) < 2:
+            return found[0] if found else None
+        local = self._addresses.towards(target.host)
+        for hosts in ((local,), WILDCARDS):
+            for endpoint in found:
+                if endpoint.host in hosts:
+                    return endpoint
+        return found[0]
+
+    def _stream(self, target: Target) -> Flow:
+        key = _key(target)
+        for candidate in (key, key[:4]):  # the second: a peer's own connection under its alias
+            standing = self._reusable.get(candidate)
+            if standing is not None and not standing.closed:
+                return standing
+        if self._outgoing >= self._options.max_outgoing:
+            self._counters.drop("too-many-outgoing")
+            return DeadFlow(target, "too many connections")
+        family = family_of(target.host)
+        listener = self._speaks_for(target, family)
+        source = None if listener is None else listener.source_host(family)
+        local = source or self._addresses.towards(target.host)
+        if local is None:
+            return DeadFlow(target, "no route to this address")
+        tls = None
+        if target.transport == "TLS":
+            try:
+                tls = TlsLayer(self._context(target.tls), server_side=False, server_name=target.server_name)
+            except (OSError, ValueError) as error:
+                return DeadFlow(target, f"TLS cannot begin: {error}")
+        connection = Connection(
+            hall=self,
+            counters=self._counters if listener is None else listener.counters,
+            limits=self._options.limits,
+            codec=StreamCodec(self._options.limits),
+            transport=target.transport,
+            listener="" if listener is None else listener.name,
+            local=(local, 0),
+            remote=(target.host, target.port),
+            id=connection_id(target.transport),
+            sent_by=host_port(local, target.port) if listener is None else listener.sent_by(local),
+            outgoing=True,
+            tls=tls,
+        )
+        connection.aliases.append(key)
+        self._reusable[key] = connection
+        self._outgoing += 1
+        self.nursery.start_soon(self._dial, connection, source)
+        return connection
+
+    async def _dial(self, connection: Connection, source: str | None) -> None:
+        try:
+            sock = await dial(*connection.remote, source, self._options.connect_deadline_s)
+        except OSError:
+            connection.fail("connect-failed")
+            return
+        connection.local = sock.getsockname()[:2]
+        if connection.closed:
+            sock.close()
+            connection.fail("")
+            return
+        await connection.run(sock)
+
+    def _speaks_for(self, target: Target, family: socket.AddressFamily) -> Listener | None:
+        """The listener whose port goes into the Via of a connection of ours, so that the peer can come back."""
+        named = self._listeners.get(target.listener or "")
+        if named is not None and named.transport == target.transport:
+            return named
+        for listener in self._listeners.values():
+            if listener.transport == target.transport and listener.has_family(family):
+                return listener
+        return None
+
+    def _context(self, options: TlsClientOptions) -> ssl.SSLContext:
+        context = self._contexts.get(options)
+        if context is None:
+            context = self._contexts[options] = client_context(options)
+        return context
+
+    # What connections report
+
+    def opened(self, connection: Connection) -> None:
+        self._connections[connection.id] = connection
+
+    def ended(self, connection: Connection) -> None:
+        self._connections.pop(connection.id, None)
+        for key in connection.aliases:
+            if self._reusable.get(key) is connection:
+                del self._reusable[key]
+        if connection.outgoing:
+            self._outgoing -= 1
+        if connection.announced:
+            self._on_closed(connection)
+
+
+def _key(target: Target) -> tuple[object, ...]:
+    if target.transport == "TCP":
+        return target.transport, target.host, target.port, None, target.listener
+    return target.transport, target.host, target.port, target.server_name, target.listener, target.tls

@@ -1,0 +1,200 @@
+"""UDP sockets and their flows (RFC 3261 §18, RFC 3581).
+
+One task a socket: it wakes when something has come, drains up to 64 datagrams without awaiting and hands each on
+with the flow of its sender. Sending never waits; what the kernel has no room for is dropped and counted.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import trio
+
+from appliance.sip.flow import Flow, FlowClosed
+
+from .counters import Counters
+from .keepalive import answer_untrusted
+from .local import WILDCARDS, LocalAddresses, advertised_host, host_port, sockaddr
+from .options import ListenerOptions
+
+_BATCH = 64
+_LARGEST = 65_535
+_SHORTEST = 32
+"""No SIP message is shorter; what is may be a keep-alive."""
+
+_FULL = frozenset({errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM})
+_ICMP = frozenset({errno.ECONNREFUSED, errno.ECONNRESET})
+
+SockAddr = tuple[str, int] | tuple[str, int, int, int]
+
+
+class UdpFlow(Flow):
+    """The way to one address over one of our sockets. `id`, `local` and `sent_by` are made when first asked for."""
+
+    __slots__ = ("_endpoint", "_sockaddr")
+
+    def __init__(self, endpoint: UdpEndpoint, address: SockAddr) -> None:
+        self.transport = "UDP"
+        self.listener = endpoint.options.name
+        self.remote = (address[0], address[1])
+        self.reliable = False
+        self.secure = False
+        self.peer_identities = ()
+        self.closed = False
+        self.token = None
+        self._endpoint = endpoint
+        self._sockaddr = address
+
+    def __getattr__(self, name: str) -> Any:
+        # Only reached where a slot is still empty: a flood from made-up addresses pays for no strings.
+        if name == "local":
+            self.local = self._endpoint.local_towards(self.remote[0])
+            return self.local
+        if name == "sent_by":
+            local = self.local
+            self.sent_by = host_port(advertised_host(self._endpoint.options.advertise, local[0]), local[1])
+            return self.sent_by
+        if name == "id":
+            host, port, *rest = self._sockaddr
+            scope = f"%{rest[1]}" if rest and rest[1] else ""
+            self.id = f"udp/{self.listener}/{self._endpoint.host}/{host}{scope}/{port}"
+            return self.id
+        raise AttributeError(name)
+
+    def send(self, data: bytes) -> None:
+        self._endpoint.send(data, self._sockaddr)
+
+    def towards(self, remote: tuple[str, int]) -> Flow:
+        return self._endpoint.flow_to(remote[0], remote[1])
+
+
+class UdpEndpoint:
+    """One bound UDP socket. `run` receives until `close`."""
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        options: ListenerOptions,
+        counters: Counters,
+        on_message: Callable[[bytes, Flow], None],
+        addresses: LocalAddresses,
+        remembered: int,
+    ) -> None:
+        self.host, self.port = sock.getsockname()[:2]
+        self.family = sock.family
+        self.options = options
+        self._sock = sock
+        self._counters = counters
+        self._on_message = on_message
+        self._addresses = addresses
+        self._room = remembered
+        # Two generations, the older forgotten when the younger is full: bounded in size and cheap at every moment.
+        self._flows: dict[SockAddr, UdpFlow] = {}
+        self._older: dict[SockAddr, UdpFlow] = {}
+        self.closed = False
+
+    async def run(self) -> None:
+        sock = self._sock
+        receive = sock.recvfrom
+        on_message = self._on_message
+        counters = self._counters
+        wait_readable = trio.lowlevel.wait_readable
+        try:
+            while not self.closed:
+                await wait_readable(sock)
+                messages = size = 0
+                flows = self._flows
+                for _ in range(_BATCH):
+                    try:
+                        data, address = receive(_LARGEST)
+                    except BlockingIOError:
+                        break
+                    except OSError as error:
+                        if sock.fileno() < 0:
+                            break
+                        # An ICMP error of an earlier datagram of ours: it says nothing about the socket.
+                        counters.drop("icmp" if error.errno in _ICMP else "receive-error")
+                        continue
+                    if len(data) < _SHORTEST or not 32 < data[0] < 127:
+                        self._odd(data, address)
+                        continue
+                    flow = flows.get(address)
+                    if flow is None:
+                        flow = self._flow(address)
+                        flows = self._flows
+                    messages += 1
+                    size += len(data)
+                    on_message(data, flow)
+                counters.messages_in += messages
+                counters.bytes_in += size
+        except trio.ClosedResourceError:
+            return
+        finally:
+            self.close()
+
+    def send(self, data: bytes, address: SockAddr) -> None:
+        """Raises `FlowClosed` where the socket is closed, the peer is unreachable or `data` too long for a datagram."""
+        counters = self._counters
+        try:
+            self._sock.sendto(data, address)
+        except OSError as error:
+            if error.errno in _FULL:
+                counters.drop("send-full")
+                return
+            if error.errno in _ICMP:
+                counters.drop("icmp")
+                return
+            counters.drop("send-error")
+            raise FlowClosed(error.strerror or "send failed") from error
+        counters.messages_out += 1
+        counters.bytes_out += len(data)
+
+    def flow_to(self, host: str, port: int) -> UdpFlow:
+        """The flow to an IP literal and port; the same object as long as it is remembered.
+
+        Raises `ValueError` for what is no address of this socket's family.
+        """
+        address = sockaddr(host, port, self.family)
+        return self._flows.get(address) or self._flow(address)
+
+    @property
+    def remembered(self) -> int:
+        """How many flows are kept."""
+        return len(self._flows) + len(self._older)
+
+    def _flow(self, address: SockAddr) -> UdpFlow:
+        flow = self._older.get(address)
+        if flow is None:
+            flow = UdpFlow(self, address)
+        if len(self._flows) >= self._room:
+            self._older = self._flows
+            self._flows = {}
+        self._flows[address] = flow
+        return flow
+
+    def _odd(self, data: bytes, address: SockAddr) -> None:
+        self._counters.bytes_in += len(data)
+        answer = answer_untrusted(data, (address[0], address[1]))
+        if answer is None:
+            self._counters.drop("short" if len(data) < _SHORTEST else "not-sip")
+        elif answer:
+            try:
+                self._sock.sendto(answer, address)
+            except OSError:
+                self._counters.drop("send-error")
+
+    def local_towards(self, host: str) -> tuple[str, int]:
+        if self.host in WILDCARDS:
+            return self._addresses.towards(host) or self.host, self.port
+        return self.host, self.port
+
+    def close(self) -> None:
+        if not self.closed:
+            self.closed = True
+            trio.lowlevel.notify_closing(self._sock)
+            self._sock.close()
+            for flow in (*self._flows.values(), *self._older.values()):
+                flow.closed = True
