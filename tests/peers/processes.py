@@ -87,6 +87,18 @@ class Program:
         return self.process.pid
 
     @property
+    def family(self) -> list[int]:
+        """The program's pid and those of every process below it."""
+        children: dict[int, list[int]] = {}
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                children.setdefault(_parent(int(entry.name)), []).append(int(entry.name))
+        found = [self.pid]
+        for pid in found:
+            found += children.get(pid, [])
+        return found
+
+    @property
     def log(self) -> str:
         return self.log_path.read_text(errors="replace")
 
@@ -143,3 +155,12 @@ class Program:
     @property
     def _name(self) -> str:
         return Path(self.argv[0]).name
+
+
+def _parent(pid: int) -> int:
+    """Parent of a process, 0 where it is gone."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return 0
+    return int(stat[stat.rindex(")") + 2 :].split()[1])
