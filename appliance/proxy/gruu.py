@@ -7,14 +7,15 @@ and all die together when the registrar draws a new number, i.e. when the Call-I
 
 from __future__ import annotations
 
-import base64
 import hmac
+from hashlib import blake2b
 from urllib.parse import quote
 
 from appliance.sip.uri import Uri
 
 _PREFIX = "tgruu."
-_NUMBER, _NONCE, _MAC = 8, 8, 10
+#: Nonce, masked number, authentication code.
+_LENGTH = 8 + 8 + 10
 
 
 def public_gruu(aor: str, instance: str) -> str:
@@ -32,8 +33,7 @@ class TemporaryGruus:
     def make(self, aor: str, number: str, nonce: bytes) -> str:
         """A URI in the AOR's domain. `number`: 16 hexadecimal digits; `nonce`: 8 bytes, new each time."""
         masked = self._mask(bytes.fromhex(number), nonce)
-        mac = hmac.digest(self._mac_key, nonce + masked, "sha256")[:_MAC]
-        user = base64.b32encode(nonce + masked + mac).decode("ascii").rstrip("=").lower()
+        user = (nonce + masked + self._mac(nonce + masked)).hex()
         return f"sip:{_PREFIX}{user}@{aor.rpartition('@')[2]};gr"
 
     def number_of(self, uri: Uri) -> str | None:
@@ -41,16 +41,18 @@ class TemporaryGruus:
         user = uri.username
         if not user.startswith(_PREFIX):
             return None
-        text = user[len(_PREFIX) :].upper()
         try:
-            raw = base64.b32decode(text + "=" * (-len(text) % 8))
+            raw = bytes.fromhex(user[len(_PREFIX) :])
         except ValueError:
             return None
-        nonce, masked, mac = raw[:_NONCE], raw[_NONCE : _NONCE + _NUMBER], raw[_NONCE + _NUMBER :]
-        if not hmac.compare_digest(mac, hmac.digest(self._mac_key, nonce + masked, "sha256")[:_MAC]):
+        if len(raw) != _LENGTH or not hmac.compare_digest(raw[16:], self._mac(raw[:16])):
             return None
-        return self._mask(masked, nonce).hex()
+        return self._mask(raw[8:16], raw[:8]).hex()
 
     def _mask(self, number: bytes, nonce: bytes) -> bytes:
-        pad = hmac.digest(self._mask_key, nonce, "sha256")
-        return bytes(a ^ b for a, b in zip(number, pad, strict=False))
+        """`number` hidden, or shown again."""
+        pad = blake2b(nonce, key=self._mask_key, digest_size=8).digest()
+        return (int.from_bytes(number, "big") ^ int.from_bytes(pad, "big")).to_bytes(8, "big")
+
+    def _mac(self, data: bytes) -> bytes:
+        return blake2b(data, key=self._mac_key, digest_size=10).digest()

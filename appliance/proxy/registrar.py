@@ -68,8 +68,9 @@ class Registrar:
         `reply` is called exactly once: at once for queries and refusals, otherwise after the commit. A refusal
         changes nothing.
         """
+        supported = request.tokens("supported")
         try:
-            puts, removals, outbound = self._plan(request, flow, aor, now)
+            puts, removals, outbound = self._plan(request, supported, flow, aor, now)
         except Rejected as refused:
             log.info("register_refused", aor=aor, call_id=request.get("call-id"), flow=flow.id, cause=refused.cause)
             reply(self._response(request, refused.status, refused.reason, refused.headers))
@@ -82,7 +83,7 @@ class Registrar:
             self.location.remove(binding)
         for binding in puts:
             self.location.put(binding)
-        response = self._accepted(request, flow, aor, now, outbound)
+        response = self._accepted(request, supported, flow, aor, now, outbound)
         if not puts and not removals:
             reply(response)
             return
@@ -146,10 +147,11 @@ class Registrar:
 
     # RFC 3261 §10.3, steps 6 and 7
 
-    def _plan(self, request: Request, flow: Flow, aor: str, now: float) -> tuple[list[Binding], list[Binding], bool]:
+    def _plan(
+        self, request: Request, supported: frozenset[str], flow: Flow, aor: str, now: float
+    ) -> tuple[list[Binding], list[Binding], bool]:
         """(to put, to remove, whether Outbound was used); raises `Rejected` or `BadMessage`."""
-        unknown = request.tokens("require") - _UNDERSTOOD
-        if unknown:
+        if "require" in request and (unknown := request.tokens("require") - _UNDERSTOOD):
             raise Rejected(420, "Bad Extension", headers=(("unsupported", ", ".join(sorted(unknown))),))
         contacts = contacts_untrusted(request)
         if contacts is not None and not contacts:
@@ -165,7 +167,6 @@ class Registrar:
             for binding in current.values():
                 _check_order(binding, call_id, cseq)
             return [], list(current.values()), False
-        supported = request.tokens("supported")
         outbound = False
         if self.options.outbound and "outbound" in supported:
             flows = [contact for contact in contacts if contact.reg_id is not None and contact.instance is not None]
@@ -237,8 +238,9 @@ class Registrar:
 
     # Answers
 
-    def _accepted(self, request: Request, flow: Flow, aor: str, now: float, outbound: bool) -> Response:
-        supported = request.tokens("supported")
+    def _accepted(
+        self, request: Request, supported: frozenset[str], flow: Flow, aor: str, now: float, outbound: bool
+    ) -> Response:
         gruu = self.options.gruu and "gruu" in supported
         headers = [("contact", self._contact(binding, now, gruu)) for binding in self.location.registered(aor, now)]
         headers += [("path", value) for value in request.values("path")]

@@ -1,0 +1,108 @@
+"""Who is asking: digest authentication of our users (RFC 3261 §22, RFC 8760), from memory.
+
+Hashes are made when the configuration is loaded, so a request costs two hashes and no password lies about. Whether a
+user may use the address-of-record that a request names is the proxy's question.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+
+import attrs
+
+from appliance.config.dialplan import UserSettings
+from appliance.sip.digest import Credential, DigestVerifier, ha1_of, parse_auth_untrusted
+from appliance.sip.errors import BadMessage
+from appliance.sip.message import Request
+
+
+@attrs.frozen
+class Challenge:
+    """Not known yet: answer `status` with `headers`. `cause` is for the log; empty where nothing was claimed."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    cause: str
+
+
+def credentials_of(users: Mapping[str, UserSettings], realm: str, algorithms: Sequence[str]) -> dict[str, Credential]:
+    """User name → hashes. A user with neither password nor hash gets none and cannot sign in."""
+    found: dict[str, Credential] = {}
+    for name, user in users.items():
+        stored = {"MD5": user.ha1_md5, "SHA-256": user.ha1_sha256}
+        ha1: dict[str, str] = {}
+        for algorithm in algorithms:
+            secret = stored.get(algorithm)
+            if secret is not None:
+                ha1[algorithm] = secret.reveal().lower()
+            elif user.password is not None:
+                ha1[algorithm] = ha1_of(algorithm, name, realm, user.password.reveal())
+        if ha1:
+            found[name] = Credential(ha1=ha1)
+    return found
+
+
+class Authenticator:
+    """Checks credentials in requests against our users.
+
+    `key`: secret bytes that outlive a restart, so that nonces do, too. Times are wall-clock seconds.
+    """
+
+    def __init__(
+        self,
+        realm: str,
+        key: bytes,
+        users: Mapping[str, UserSettings],
+        *,
+        algorithms: Sequence[str] = ("SHA-256", "MD5"),
+        nonce_lifetime_s: float = 300.0,
+        random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        self._verifier = DigestVerifier(realm, key, random_bytes, algorithms, nonce_lifetime_s)
+        self._credentials: dict[str, Credential] = {}
+        self.use(users)
+
+    @property
+    def realm(self) -> str:
+        return self._verifier.realm
+
+    def use(self, users: Mapping[str, UserSettings]) -> None:
+        """From now on these users, e.g. after a reload."""
+        self._credentials = credentials_of(users, self.realm, self._verifier.algorithms)
+
+    def check(self, request: Request, now: float, *, proxy: bool) -> str | Challenge:
+        """The user's name, or the challenge to answer with: 407 where we are the request's proxy, 401 otherwise.
+
+        An unknown user and a wrong password look alike and take equally long. Raises `BadMessage` (400) for
+        credentials that cannot be read.
+        """
+        header = "proxy-authorization" if proxy else "authorization"
+        cause, stale = "", False
+        if header in request:
+            verdict = self._verifier.verify_any_untrusted(
+                request.get_all(header), request.method, request.uri, self._credentials.get, now, request.body
+            )
+            if verdict.user is not None:
+                return verdict.user
+            cause, stale = verdict.reason, verdict.stale
+        name = "proxy-authenticate" if proxy else "www-authenticate"
+        values = self._verifier.challenge(now, stale)
+        return Challenge(407 if proxy else 401, tuple((name, value) for value in values), cause)
+
+    def strip(self, request: Request) -> None:
+        """Take the credentials for our realm out of a request that goes on: they are nobody else's business."""
+        header = "proxy-authorization"
+        if header not in request:
+            return
+        others = [value for value in request.get_all(header) if not self._is_ours(value)]
+        request.remove(header)
+        for value in others:
+            request.append(header, value)
+
+    def _is_ours(self, value: str) -> bool:
+        try:
+            _, params = parse_auth_untrusted(value)
+        except BadMessage:
+            return False
+        return params.get("realm") == self.realm
