@@ -59,7 +59,9 @@ def converted_body(
                 continue
             if name == "rtpmap":
                 mapped.add(payload_type)
-        elif (crossing.crosses and not _passes_crossing(name, crossing)) or (name == "extmap" and not same_mid and value.endswith(":mid")):
+        elif crossing.crosses and not _passes_crossing(name, crossing):
+            continue
+        if name == "extmap" and not same_mid and value.endswith(":mid"):
             continue
         body.append(item)
     if crossing.to_webrtc:
