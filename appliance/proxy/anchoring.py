@@ -1,0 +1,97 @@
+"""Whether the media of a branch goes through the box, and what each leg of it speaks.
+
+`always` and `never` of a user, a trunk or [media] are obeyed; `auto` anchors where the ends speak different profiles,
+where one of them is a browser, or where one hides behind NAT. Converting SDP and carrying packets is media/'s work.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+
+import attrs
+
+from appliance.config.dialplan import Profile
+from appliance.config.sections import Anchor
+from appliance.config.settings import Settings
+from appliance.media import profile as leg_profile
+from appliance.media.bridge import Bridge
+from appliance.media.profile import ProfileKind
+from appliance.proxy.call import Call
+from appliance.proxy.destination import Destination
+from appliance.proxy.media_path import MediaPath
+from appliance.sip.flow import Flow
+from appliance.sip.message import Request
+
+_KIND = {
+    Profile.RTP: ProfileKind.RTP,
+    Profile.SDES: ProfileKind.SDES,
+    Profile.WEBRTC: ProfileKind.WEBRTC,
+    Profile.AUTO: ProfileKind.AUTO,
+}
+
+
+@attrs.frozen
+class Anchoring:
+    """Decides and sets up, by the settings of one moment."""
+
+    settings: Settings
+    bridge: Bridge
+
+    def offered(self, request: Request, flow: Flow) -> Profile:
+        """What the caller speaks: as its SDP says, and by its transport where it offers nothing yet."""
+        body = request.body
+        if b"UDP/TLS/RTP/SAVP" in body:
+            return Profile.WEBRTC
+        if b"RTP/SAVP" in body:
+            return Profile.SDES
+        if body:
+            return Profile.RTP
+        return Profile.WEBRTC if flow.transport in ("WS", "WSS") else Profile.RTP
+
+    def wanted(self, caller: Anchor, mine: Profile, destination: Destination, *, nat: bool) -> bool:
+        """Whether a branch is anchored; `caller` is the caller's own wish, `nat` that one end hides behind NAT."""
+        theirs = destination.profile if destination.profile is not Profile.AUTO else mine
+        wishes = {caller, destination.anchor, self.settings.media.anchor}
+        if Anchor.ALWAYS in wishes:
+            return True
+        if mine is not theirs:
+            return True  # without us they could not talk at all
+        if Anchor.NEVER in wishes:
+            return False
+        return nat or mine is Profile.WEBRTC
+
+    def leg(self, profile: Profile, flow: Flow) -> leg_profile.Profile:
+        """The media profile of the leg that is signalled over `flow`."""
+        version = 6 if ":" in flow.remote[0] else 4
+        return leg_profile.Profile(
+            kind=_KIND[profile],
+            host=self._bound(flow, version),
+            advertised=_of_version(self.settings.media.advertise or self.settings.appliance.advertise, version),
+            sdes_allowed=flow.secure,
+        )
+
+    def _bound(self, flow: Flow, version: int) -> str:
+        chosen = _of_version(self.settings.media.bind, version)
+        if chosen is not None and not ipaddress.ip_address(chosen).is_unspecified:
+            return chosen
+        return flow.local[0]
+
+    def place(
+        self, call: Call, caller: Profile, upstream: Flow, leg: str, destination: Destination, flow: Flow
+    ) -> None:
+        """Give `call` a media path with its caller's leg and the leg of this branch."""
+        if call.media is None:
+            call.media = MediaPath(self.bridge.open_call(call.call_id, call.silent))
+        call.media.add_leg("a", self.leg(caller, upstream))
+        theirs = destination.profile if destination.profile is not Profile.AUTO else caller
+        call.media.add_leg(leg, self.leg(theirs, flow))
+
+
+def _of_version(addresses: tuple[str, ...], version: int) -> str | None:
+    for text in addresses:
+        try:
+            if ipaddress.ip_address(text).version == version:
+                return text
+        except ValueError:
+            continue  # a host name: for Via, not for SDP
+    return None

@@ -1,0 +1,141 @@
+"""A `Call` follows one INVITE and its dialog: who talks to whom, since when, how it ended, with which media.
+
+It never decides where a message goes (the Record-Route entries do), so losing it at a restart hurts no dialog.
+`Calls` is the register of those in progress and the last ones that ended.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from enum import Enum
+
+import attrs
+
+from appliance.proxy.media_path import MediaPath
+from appliance.sip.flow import Flow
+
+
+class CallState(Enum):
+    TRYING = "trying"
+    RINGING = "ringing"
+    ANSWERED = "answered"
+    ENDED = "ended"
+
+
+@attrs.define
+class Side:
+    """One end of the dialog, as far as a request of our own to it needs to know (RFC 3261 §12.2.1.1)."""
+
+    address: str
+    """The From or To value, with its tag, as a header of a request towards it says it."""
+    contact: str = ""
+    routes: tuple[str, ...] = ()
+    """Route values between us and it, nearest first."""
+    flow: Flow | None = None
+    cseq: int = 0
+    """The highest CSeq number that came from this end."""
+    by_contact: bool = False
+
+
+def _nothing(sentence: str) -> None:
+    """Stands in until the call has ends to hang up on."""
+
+
+@attrs.define(eq=False)
+class Call:
+    """One call. Times `…_at` are wall-clock seconds; `heard_at` is monotonic: the last message of the dialog."""
+
+    serial: str
+    call_id: str
+    caller: str
+    called: str
+    route: str
+    """The router's explanation in one line."""
+    started_at: float
+    heard_at: float
+    caller_side: Side
+    state: CallState = CallState.TRYING
+    callee_side: Side | None = None
+    callee: str = ""
+    """The destination that rings or answered, in words."""
+    trunk: str = ""
+    leg: str = ""
+    """The media leg of the branch that answered."""
+    media: MediaPath | None = None
+    ringing_at: float | None = None
+    answered_at: float | None = None
+    ended_at: float | None = None
+    status: int = 0
+    """The final response of the INVITE, 0 while there is none."""
+    ending: str = ""
+    """One sentence: who ended or refused it, and why."""
+    legs_made: int = 0
+    hang_up: Callable[[str], None] = _nothing
+    """End it from our side, with the sentence why; set by whoever can."""
+
+    def silent(self, sentence: str) -> None:
+        """The media has not been heard for too long."""
+        self.hang_up(sentence)
+
+    def next_leg(self) -> str:
+        """The name of the next branch's media leg: b1, b2 …"""
+        self.legs_made += 1
+        return f"b{self.legs_made}"
+
+
+class Calls:
+    """All calls. `limit` bounds those in progress; the last `remembered` ended ones are kept to be looked at."""
+
+    def __init__(self, prefix: str, *, limit: int, remembered: int = 200) -> None:
+        self._prefix = prefix
+        self._made = 0
+        self.limit = limit
+        self.active: dict[str, Call] = {}
+        self.ended: deque[Call] = deque(maxlen=remembered)
+        self.total = 0
+        self.answered = 0
+
+    @property
+    def full(self) -> bool:
+        return len(self.active) >= self.limit
+
+    def __iter__(self) -> Iterator[Call]:
+        return iter(list(self.active.values()))
+
+    def open(
+        self,
+        *,
+        call_id: str,
+        caller: str,
+        called: str,
+        route: str,
+        caller_side: Side,
+        wall: float,
+        now: float,
+    ) -> Call:
+        self._made += 1
+        self.total += 1
+        serial = f"{self._prefix}{self._made:x}"
+        call = Call(serial, call_id, caller, called, route, wall, now, caller_side)
+        self.active[serial] = call
+        return call
+
+    def find(self, serial: str, call_id: str) -> Call | None:
+        """The call behind one of our Record-Route entries, None after a restart or once it has ended."""
+        call = self.active.get(serial)
+        return call if call is not None and call.call_id == call_id else None
+
+    def end(self, call: Call, ending: str, wall: float, status: int | None = None) -> None:
+        """Close the call once; later reasons do not overwrite the first."""
+        if call.state is CallState.ENDED:
+            return
+        call.state = CallState.ENDED
+        call.ended_at = wall
+        call.ending = ending
+        if status is not None:
+            call.status = status
+        if call.media is not None:
+            call.media.close()
+        del self.active[call.serial]
+        self.ended.appendleft(call)

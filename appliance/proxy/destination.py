@@ -1,0 +1,56 @@
+"""A `Destination`: one place that a request may be forwarded to, with all that the branch to it must know."""
+
+from __future__ import annotations
+
+import attrs
+
+from appliance.config.dialplan import Profile
+from appliance.config.sections import Anchor
+from appliance.sip.flow import Flow
+from appliance.sip.uri import Uri
+
+
+@attrs.frozen
+class Hop:
+    """A name to be resolved (RFC 3263): where the next message goes."""
+
+    host: str
+    port: int | None
+    transport: str | None
+    secure: bool = False
+
+    @classmethod
+    def of(cls, uri: Uri) -> Hop:
+        """The next hop that a URI names, `maddr` heeded (RFC 3261 §19.1.1)."""
+        transport = uri.param("transport")
+        host = uri.param("maddr") or uri.host
+        return cls(host.strip("[]"), uri.port, transport.upper() if transport else None, uri.scheme == "sips")
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host + (f":{self.port}" if self.port else "") + (f";{self.transport}" if self.transport else "")
+
+
+@attrs.frozen(kw_only=True)
+class Destination:
+    """`uri` becomes the Request-URI; `routes` go on top of its Route headers (Path, RFC 3327).
+
+    `flow` is taken where it is set and open, else `hop` is resolved. `by_contact`: in-dialog requests towards it
+    follow its Contact, not the flow. `hidden`: it sits behind NAT, so its media cannot be reached by its SDP.
+    `failover` holds the answers after which the next destination of a serial group is tried; None means every failure
+    but 6xx. Timeouts in seconds, None for none of its own.
+    """
+
+    uri: str
+    label: str
+    routes: tuple[str, ...] = ()
+    flow: Flow | None = None
+    hop: Hop | None = None
+    by_contact: bool = False
+    hidden: bool = False
+    profile: Profile = Profile.AUTO
+    anchor: Anchor = Anchor.AUTO
+    failover: frozenset[int] | None = None
+    attempt_timeout_s: float | None = None
+    answer_timeout_s: float | None = None
+    trunk: str = ""

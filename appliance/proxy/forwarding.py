@@ -1,0 +1,93 @@
+"""What a proxy changes in a message and nothing more: Via, Max-Forwards, Max-Breadth, Route, loop mark.
+
+RFC 3261 §16.6 and §16.11, RFC 3581 (received, rport), RFC 5393 (loops and breadth). Everything here is a pure edit;
+where a message goes is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+from appliance.sip.errors import Rejected
+from appliance.sip.flow import Flow
+from appliance.sip.message import Request
+
+_BRANCH = "z9hG4bKjf"
+"""Every branch of ours begins so; the loop mark follows the last dot."""
+
+
+def note_source(request: Request, flow: Flow) -> None:
+    """Write the source into the top Via: `received` where it differs from the sent-by, `rport` where it came empty.
+
+    RFC 3261 §18.2.1 and RFC 3581 §4.
+    """
+    via = request.via
+    host, port = flow.remote
+    changed = False
+    if via.param("rport") == "":
+        via.set_param("rport", str(port))
+        changed = True
+    if changed or via.host.strip("[]") != host:
+        via.set_param("received", host)
+        changed = True
+    if changed:
+        request.replace_top_via(via)
+
+
+def contact_is_source(request: Request, flow: Flow) -> bool:
+    """Whether the sender can be reached at its Contact: a datagram from the very address that it names there."""
+    return not flow.reliable and _contact(request) == flow.remote
+
+
+def hidden(request: Request, flow: Flow) -> bool:
+    """Whether the sender sits behind NAT: its Contact names another host than the one that the request came from."""
+    contact = _contact(request)
+    return contact is not None and contact[0] != flow.remote[0]
+
+
+def _contact(request: Request) -> tuple[str, int] | None:
+    contacts = request.addresses("contact") if "contact" in request else []
+    if not contacts:
+        return None
+    uri = contacts[0].uri
+    return uri.bare_host, uri.port or 5060
+
+
+def loop_mark(request: Request) -> str:
+    """A digest of all that decides the way of a request (RFC 5393 §4.2.1): seen again in a Via of ours, it loops."""
+    routes = request.get("route") if "route" in request.keys else None
+    cseq = request.cseq.number
+    return (
+        f"{hash((request.uri, routes, request.call_id, cseq, request.get('proxy-authorization'))) & 0xFFFFFFFFFFFF:x}"
+    )
+
+
+def refuse_loops(request: Request, mark: str) -> None:
+    """Raises `Rejected` 482 where the request was here before and nothing about it has changed since."""
+    needle = f".{mark}"
+    for key, line in zip(request.keys, request.lines, strict=True):
+        if key == "via" and needle in line and _BRANCH in line:
+            raise Rejected(482, "Loop Detected", "the request came back to us unchanged")
+
+
+def spend_hop(request: Request, default: int) -> None:
+    """Max-Forwards minus one, or set to `default`. Raises `Rejected` 483 where none is left (RFC 3261 §16.3, §16.6)."""
+    value = request.get("max-forwards")
+    if value is None:
+        request.append("max-forwards", str(default))
+        return
+    left = int(value)
+    if left <= 0:
+        raise Rejected(483, "Too Many Hops", "Max-Forwards was used up")
+    request.set("max-forwards", str(left - 1))
+
+
+def breadth(request: Request, default: int) -> int:
+    """How many branches may be open at a time (Max-Breadth, RFC 5393 §5.3.3)."""
+    value = request.get("max-breadth")
+    if value is None or not (value.isascii() and value.isdigit()):
+        return default
+    return min(int(value[:6]), default)
+
+
+def push_via(request: Request, flow: Flow, unique: str, mark: str) -> None:
+    """Our Via on top, with a branch that is new for each try."""
+    request.prepend("via", f"SIP/2.0/{flow.transport} {flow.sent_by};rport;branch={_BRANCH}{unique}.{mark}")

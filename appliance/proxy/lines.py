@@ -1,0 +1,214 @@
+"""The test lines: numbers at which the box itself answers, with an echo or a tone.
+
+Here the box is a user agent server (RFC 3261 §13.3): it repeats its 200 until the ACK, takes re-INVITEs, and hangs up
+when a line's time is over. What is heard on the line is the media bridge's work.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from appliance.media.backend import Line, PortsExhausted
+from appliance.media.bridge import Bridge, MediaCall
+from appliance.proxy.call import Call, CallState, Side
+from appliance.proxy.hang_up import bye
+from appliance.proxy.media_path import MediaPath
+from appliance.proxy.sdp_body import sdp_of, unacceptable
+from appliance.router.dialplan import Caller, Decision
+from appliance.rtc.errors import BadMedia
+from appliance.sip.build import response_to
+from appliance.sip.errors import Rejected
+from appliance.sip.message import Request, Response
+from appliance.sip.timers import Timer
+
+if TYPE_CHECKING:
+    from appliance.config.settings import Settings
+    from appliance.proxy.core import SipCore
+    from appliance.sip.server_transaction import ServerTransaction
+
+_KINDS = {"echo": Line.ECHO, "tone": Line.TONE}
+_ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO"
+
+
+@attrs.define(eq=False)
+class LineCall:
+    """One call to a line, alive between our 200 and a BYE."""
+
+    call: Call
+    media: MediaCall
+    line: Line
+    tag: str
+    contact: str
+    offered: bool = False
+    """Our 200 carried the offer: the ACK answers it."""
+    unacknowledged: Response | None = None
+    transaction: ServerTransaction | None = None
+    pause_s: float = 0.0
+    repeat: Timer | None = None
+    longest: Timer | None = None
+
+
+class Lines:
+    """All calls to test lines, by Call-ID and our tag."""
+
+    def __init__(self, core: SipCore, bridge: Bridge, settings: Settings) -> None:
+        self._core = core
+        self._bridge = bridge
+        self._settings = settings
+        self._calls: dict[tuple[str, str], LineCall] = {}
+
+    def configure(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def receive(
+        self, transaction: ServerTransaction, name: str, caller: Caller, decision: Decision, now: float
+    ) -> None:
+        """A request outside a dialog for the line `name`. Raises `Rejected`."""
+        request = transaction.request
+        if request.method == "OPTIONS":
+            transaction.respond(
+                response_to(
+                    request,
+                    200,
+                    to_tag=self._core.unique(),
+                    headers=[("allow", _ALLOW), ("accept", "application/sdp")],
+                ),
+                now,
+            )
+            return
+        if request.method != "INVITE":
+            raise Rejected(405, "Method Not Allowed", f"line {name} takes calls only", (("Allow", _ALLOW),))
+        required = request.values("require")
+        if required:
+            raise Rejected(420, "Bad Extension", "Require", (("Unsupported", ", ".join(required)),))
+        core = self._core
+        settings = self._settings.lines[name]
+        call = core.open_call(transaction, caller, decision, now)
+        media = self._bridge.open_call(call.call_id, call.silent)
+        call.media = MediaPath(media)
+        tag = core.unique()
+        flow = transaction.flow
+        transport = "" if flow.transport == "UDP" else f";transport={flow.transport.lower()}"
+        line_call = LineCall(call, media, _KINDS[settings.kind], tag, f"<sip:{name}@{flow.sent_by}{transport}>")
+        try:
+            call.media.add_leg("a", core.anchoring.leg(core.anchoring.offered(request, flow), flow))
+            self._answer(line_call, transaction, now)
+        except Rejected as rejected:
+            core.calls.end(call, rejected.cause, core.wall(), rejected.status)
+            raise
+        call.state = CallState.ANSWERED
+        call.answered_at = core.wall()
+        call.status = 200
+        call.callee = f"line {name}"
+        core.calls.answered += 1
+        call.callee_side = Side(f"{request.require('to')};tag={tag}", line_call.contact)
+        call.hang_up = lambda sentence: self._hang_up(line_call, sentence)
+        self._calls[call.call_id, tag] = line_call
+        line_call.longest = core.schedule(
+            now + settings.longest_s,
+            lambda _: self._hang_up(line_call, f"line {name} ends after {settings.longest_s:g} s"),
+        )
+
+    def _answer(self, line_call: LineCall, transaction: ServerTransaction, now: float) -> None:
+        request = transaction.request
+        sdp = sdp_of(request)
+        try:
+            if sdp is None:
+                body = line_call.media.offer_line(leg="a", line=line_call.line)
+            else:
+                body = line_call.media.answer_line(sdp, leg="a", line=line_call.line)
+        except BadMedia as bad:
+            raise unacceptable(bad, f"{request.method}") from None
+        except PortsExhausted as none:
+            raise self._core.overloaded(str(none) or "no media port is free") from None
+        line_call.offered = sdp is None
+        response = response_to(
+            request,
+            200,
+            to_tag=line_call.tag,
+            headers=[("contact", line_call.contact), ("allow", _ALLOW)],
+            body=body,
+            content_type="application/sdp",
+        )
+        if request.method == "INVITE":
+            self._settle(line_call)
+            line_call.unacknowledged = response
+            line_call.transaction = transaction
+            line_call.pause_s = self._settings.sip.t1_s
+            line_call.repeat = self._core.schedule(now + line_call.pause_s, lambda at: self._repeat(line_call, at))
+        transaction.respond(response, now)
+
+    def _repeat(self, line_call: LineCall, now: float) -> None:
+        """§13.3.1.4: the 200 again and again until the ACK, then a BYE for whoever never sends one."""
+        response, transaction = line_call.unacknowledged, line_call.transaction
+        if response is None or transaction is None:
+            return
+        if line_call.pause_s > 32 * self._settings.sip.t1_s:
+            self._settle(line_call)
+            self._hang_up(line_call, "the caller never acknowledged our answer")
+            return
+        transaction.respond(response.copy(), now)
+        line_call.pause_s *= 2
+        wait = min(line_call.pause_s, self._settings.sip.t2_s)
+        line_call.repeat = self._core.schedule(now + wait, lambda at: self._repeat(line_call, at))
+
+    def _settle(self, line_call: LineCall) -> None:
+        line_call.unacknowledged = line_call.transaction = None
+        if line_call.repeat is not None:
+            line_call.repeat.cancel()
+            line_call.repeat = None
+
+    def acknowledge(self, request: Request, now: float) -> None:
+        """An ACK that no Route leads on; it may be for a line."""
+        line_call = self._calls.get((request.call_id, request.to_tag or ""))
+        if line_call is None:
+            return
+        self._settle(line_call)
+        line_call.call.heard_at = now
+        sdp = sdp_of(request)
+        if line_call.offered and sdp is not None:
+            line_call.offered = False
+            try:
+                line_call.media.accept_line(sdp, leg="a")
+            except BadMedia as bad:
+                self._hang_up(line_call, f"SDP of ACK: {bad}")
+
+    def receive_in_dialog(self, transaction: ServerTransaction, now: float) -> bool:
+        """A request inside a line's dialog; False where it belongs to none. Raises `Rejected`."""
+        request = transaction.request
+        line_call = self._calls.get((request.call_id, request.to_tag or ""))
+        if line_call is None:
+            return False
+        line_call.call.heard_at = now
+        line_call.call.caller_side.cseq = max(line_call.call.caller_side.cseq, request.cseq.number)
+        match request.method:
+            case "INVITE":
+                self._answer(line_call, transaction, now)
+            case "UPDATE" if request.body:
+                self._answer(line_call, transaction, now)
+            case "BYE":
+                transaction.respond(response_to(request, 200), now)
+                self._forget(line_call, "the caller hung up")
+            case "INFO" | "OPTIONS" | "UPDATE":
+                transaction.respond(response_to(request, 200, headers=[("allow", _ALLOW)]), now)
+            case _:
+                raise Rejected(405, "Method Not Allowed", "on a test line", (("Allow", _ALLOW),))
+        return True
+
+    def _forget(self, line_call: LineCall, sentence: str) -> None:
+        core = self._core
+        self._settle(line_call)
+        if line_call.longest is not None:
+            line_call.longest.cancel()
+        self._calls.pop((line_call.call.call_id, line_call.tag), None)
+        core.calls.end(line_call.call, sentence, core.wall())
+
+    def _hang_up(self, line_call: LineCall, sentence: str) -> None:
+        call = line_call.call
+        if (call.call_id, line_call.tag) not in self._calls:
+            return
+        self._forget(line_call, sentence)
+        if call.callee_side is not None:
+            self._core.send_bye(bye(call, call.caller_side, call.callee_side, sentence), call.caller_side)

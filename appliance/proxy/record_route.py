@@ -1,0 +1,61 @@
+"""Our Record-Route entries: signed, so that in-dialog requests find their way by themselves, also after restart.
+
+Each entry faces one side of the dialog and carries the flow to it, or nothing where that side is to be reached by its
+Contact; and the call and leg that it belongs to, for media and the call's page. The signature covers the Call-ID, so
+an entry serves its own dialog only and makes no open relay.
+RFC 3261 §16.6 step 4, RFC 5658 (two entries, one facing each side), RFC 5626 §5.2 (unforgeable flow tokens).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+
+from appliance.sip.flow import Flow
+from appliance.sip.uri import Uri
+
+_MAC_BYTES = 9
+_PREFIX = "jf-"
+
+
+class RecordRoutes:
+    """Makes and reads the entries. `key` is the box's token secret, at least 32 bytes, kept over restarts."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = hashlib.blake2b(key, person=b"record-route").digest()
+
+    def entry(self, facing: Flow, call_id: str, *, serial: str, leg: str, by_contact: bool) -> str:
+        """The Record-Route value towards `facing`; `by_contact`: the Request-URI, not the flow, leads there."""
+        payload = f"{serial},{leg},{'' if by_contact else facing.id}".encode()
+        token = urlsafe_b64encode(self._mac(payload, call_id) + payload).decode().rstrip("=")
+        transport = "" if facing.transport == "UDP" else f";transport={_uri_transport(facing)}"
+        return f"<sip:{_PREFIX}{token}@{facing.sent_by}{transport};lr>"
+
+    def claims(self, uri: Uri) -> bool:
+        """Whether a Route looks like one of ours; whether it is, `open` says."""
+        return uri.user is not None and uri.user.startswith(_PREFIX)
+
+    def open(self, uri: Uri, call_id: str) -> tuple[str, str, str] | None:
+        """Serial of the call, leg, flow id ('' for by-contact); None where the signature is not ours."""
+        if uri.user is None or len(uri.user) > 512:
+            return None
+        text = uri.user[len(_PREFIX) :]
+        try:
+            raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        except ValueError:
+            return None
+        mac, payload = raw[:_MAC_BYTES], raw[_MAC_BYTES:]
+        if not hmac.compare_digest(mac, self._mac(payload, call_id)):
+            return None
+        serial, leg, flow_id = payload.decode().split(",", 2)
+        return serial, leg, flow_id
+
+    def _mac(self, payload: bytes, call_id: str) -> bytes:
+        text = payload + b"\0" + call_id.encode("utf-8", "surrogateescape")
+        return hashlib.blake2b(text, key=self._key, digest_size=_MAC_BYTES).digest()
+
+
+def _uri_transport(flow: Flow) -> str:
+    # RFC 7118 §5.2: a URI says ws for both WebSocket transports.
+    return "ws" if flow.transport in ("WS", "WSS") else flow.transport.lower()

@@ -1,0 +1,60 @@
+"""The shell around the SIP core: the one task that keeps its timers and the one that empties its inbox."""
+
+from __future__ import annotations
+
+import math
+
+import trio
+
+from appliance.proxy.core import SipCore
+
+_HOUSEKEEPING_S = 1.0
+
+
+async def run_core(core: SipCore, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    """Drive `core` until cancelled. Its clock must be trio's own. What it raises is a bug of ours and rises."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_keep_time, core)
+        nursery.start_soon(_empty_inbox, core)
+        nursery.start_soon(_sweep, core)
+        task_status.started()
+
+
+async def _keep_time(core: SipCore) -> None:
+    timers = core.timers
+    earlier = trio.Event()
+    until = 0.0
+
+    def woken(when: float) -> None:
+        if when < until:
+            earlier.set()
+
+    timers.on_earlier = woken
+    while True:
+        until = 0.0
+        timers.run_due(trio.current_time())
+        next_at = timers.next_at
+        until = math.inf if next_at is None else next_at
+        earlier = trio.Event()
+        with trio.move_on_at(until):
+            await earlier.wait()
+
+
+async def _empty_inbox(core: SipCore) -> None:
+    filled = trio.Event()
+
+    def wake() -> None:
+        filled.set()
+
+    core.wake = wake
+    while True:
+        while core.work():
+            await trio.lowlevel.checkpoint()  # let the receive loops in: what is inside a dialog goes first
+        filled = trio.Event()
+        await filled.wait()
+
+
+async def _sweep(core: SipCore) -> None:
+    while True:
+        await trio.sleep(_HOUSEKEEPING_S)
+        core.sweep()
