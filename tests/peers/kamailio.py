@@ -1,4 +1,4 @@
-"""Kamailio as the other proxy: a registrar with digest and forking, and a carrier's gateways, on UDP and TCP.
+"""Kamailio as the other proxy: a registrar with digest and forking, and a carrier's gateways, on UDP, TCP and WS.
 
 It proves the scenarios against an independent implementation, and later stands behind a trunk as a next hop.
 """
@@ -21,6 +21,7 @@ listen=udp:127.0.0.1:{port}
 listen=tcp:127.0.0.1:{port}
 listen=udp:[::1]:{port}
 alias="{domain}"
+tcp_accept_no_cl=yes
 dns=no
 rev_dns=no
 mpath="/usr/lib/x86_64-linux-gnu/kamailio/modules/"
@@ -35,8 +36,12 @@ loadmodule "siputils.so"
 loadmodule "usrloc.so"
 loadmodule "registrar.so"
 loadmodule "auth.so"
+loadmodule "nathelper.so"
+loadmodule "xhttp.so"
+loadmodule "websocket.so"
 loadmodule "dispatcher.so"
 modparam("usrloc", "db_mode", 0)
+modparam("nathelper|registrar", "received_avp", "$avp(received)")
 modparam("auth", "algorithm", "{algorithm}")
 modparam("dispatcher", "list_file", "{gateways}")
 modparam("dispatcher", "flags", 2)
@@ -45,8 +50,11 @@ modparam("tm", "fr_timer", 2000)
 request_route {{
   if (!mf_process_maxfwd_header("10")) {{ sl_send_reply("483", "Too Many Hops"); exit; }}
   if (is_method("CANCEL")) {{ if (t_check_trans()) t_relay(); exit; }}
+  if (proto == WS && is_method("INVITE|REGISTER")) {{
+    if (is_method("REGISTER")) fix_nated_register(); else add_contact_alias();
+  }}
   if (has_totag()) {{
-    if (loose_route()) {{ t_relay(); exit; }}
+    if (loose_route()) {{ if ($du == "") handle_ruri_alias(); t_on_reply("BROWSER"); t_relay(); exit; }}
     if (is_method("ACK") && t_check_trans()) {{ t_relay(); exit; }}
     sl_send_reply("404", "Not Here"); exit;
   }}
@@ -61,8 +69,18 @@ request_route {{
     t_on_failure("NEXT_GATEWAY");
     t_relay(); exit;
   }}
+  t_on_reply("BROWSER");
   if (!lookup("location")) {{ sl_send_reply("404", "Not Registered"); exit; }}
   t_relay();
+}}
+
+onreply_route[BROWSER] {{
+  if (proto == WS && is_method("INVITE")) add_contact_alias();
+}}
+
+event_route[xhttp:request] {{
+  if ($hdr(Upgrade) =~ "websocket" && ws_handle_handshake()) exit;
+  xhttp_reply("404", "Not Found", "", "");
 }}
 
 failure_route[NEXT_GATEWAY] {{
