@@ -93,8 +93,9 @@ class RemoteParameters:
     multiplexed with RTP. `dtls_role` is OUR role, None while the peer's SDP has not settled it (our offer
     said actpass and no answer came yet): DTLS that arrives meanwhile is held. `ice_lite` says that the peer
     is lite too; then nobody sends checks and `rtp` (the default candidate) is used as given (RFC 8445
-    §6.1.1). `sdes_send` is the key that we announced and protect with, `sdes_receive` the one that the peer
-    announced.
+    §6.1.1). `latch_hosts` are IP literals besides `rtp`'s that media may come from, such as where the
+    signalling of a phone behind NAT came from. `sdes_send` is the key that we announced and protect with,
+    `sdes_receive` the one that the peer announced.
     """
 
     rtp: Address | None = None
@@ -103,6 +104,7 @@ class RemoteParameters:
     ice_pwd: str | None = field(default=None, repr=False)
     ice_lite: bool = False
     candidates: tuple[Address, ...] = ()
+    latch_hosts: tuple[str, ...] = ()
     fingerprints: tuple[Fingerprint, ...] = ()
     dtls_role: DtlsRole | None = None
     sdes_send: SdesKey | None = None

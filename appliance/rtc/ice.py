@@ -90,9 +90,7 @@ class IceLite:
         password = self.password if current or self._previous is None else self._previous[1]
         if unknown:
             value = b"".join(number.to_bytes(2, "big") for number in unknown)
-            return IceResult(
-                _refusal(message, password, 420, "Unknown Attribute", (stun.UNKNOWN_ATTRIBUTES, value))
-            )
+            return IceResult(_refusal(message, password, 420, "Unknown Attribute", (stun.UNKNOWN_ATTRIBUTES, value)))
         if message.get(stun.ICE_CONTROLLED) is not None:
             return IceResult(
                 _refusal(message, password, 487, "Role Conflict"),
@@ -117,9 +115,7 @@ class IceLite:
         self.refused += 1
         raise BadMedia("stun_bad_integrity", "check with wrong credentials")
 
-    def _accept(
-        self, message: StunMessage, source: Address, now: float, password: str, current: bool
-    ) -> IceResult:
+    def _accept(self, message: StunMessage, source: Address, now: float, password: str, current: bool) -> IceResult:
         reply = build_stun(
             stun.BINDING_SUCCESS,
             message.transaction,
@@ -153,9 +149,7 @@ class IceLite:
         self.selected = source
         if self._previous is not None:
             self._previous = None
-            for address in [
-                each.address for each in self._pairs.values() if each.generation != self._generation
-            ]:
+            for address in [each.address for each in self._pairs.values() if each.generation != self._generation]:
                 del self._pairs[address]
         return IceResult(reply, fresh, True, f"ICE nominated {_show(source)}")
 

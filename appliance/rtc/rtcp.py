@@ -99,13 +99,9 @@ class RtcpPacket:
         """SSRCs whose senders a feedback packet is meant for: of the FCI for FIR and REMB, else the media
         SSRC."""
         if self.kind == PSFB and self.count == FIR:
-            return tuple(
-                int.from_bytes(self.body[at : at + 4], "big") for at in range(8, len(self.body) - 7, 8)
-            )
+            return tuple(int.from_bytes(self.body[at : at + 4], "big") for at in range(8, len(self.body) - 7, 8))
         if self.is_remb:
-            return tuple(
-                int.from_bytes(self.body[at : at + 4], "big") for at in range(16, len(self.body) - 3, 4)
-            )
+            return tuple(int.from_bytes(self.body[at : at + 4], "big") for at in range(16, len(self.body) - 3, 4))
         return (self.media,)
 
     @property
@@ -127,9 +123,7 @@ class RtcpPacket:
 def _block(body: bytes, at: int) -> ReportBlock:
     ssrc, lost, highest, jitter, lsr, dlsr = BLOCK.unpack_from(body, at)
     fraction, lost = lost >> 24, lost & 0xFFFFFF
-    return ReportBlock(
-        ssrc, fraction, lost - 0x1000000 if lost & 0x800000 else lost, highest, jitter, lsr, dlsr
-    )
+    return ReportBlock(ssrc, fraction, lost - 0x1000000 if lost & 0x800000 else lost, highest, jitter, lsr, dlsr)
 
 
 MINIMUM = {SR: 24, RR: 4, APP: 8, RTPFB: 8, PSFB: 8, XR: 4}

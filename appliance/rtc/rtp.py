@@ -113,11 +113,7 @@ def build_rtp(
     extension = build_extension(elements)
     first = 0x90 if extension else 0x80
     second = payload_type | (0x80 if marker else 0)
-    return (
-        FIXED_HEADER.pack(first, second, sequence & 0xFFFF, timestamp & 0xFFFFFFFF, ssrc)
-        + extension
-        + payload
-    )
+    return FIXED_HEADER.pack(first, second, sequence & 0xFFFF, timestamp & 0xFFFFFFFF, ssrc) + extension + payload
 
 
 def iter_elements_untrusted(profile: int | None, extension: bytes) -> Iterator[tuple[int, bytes]]:

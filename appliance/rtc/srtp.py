@@ -41,9 +41,7 @@ class SrtpProfile:
 AES128_CM_SHA1_80 = SrtpProfile(
     "SRTP_AES128_CM_SHA1_80", "AES_CM_128_HMAC_SHA1_80", 16, 14, lib.srtp_profile_aes128_cm_sha1_80
 )
-AEAD_AES_128_GCM = SrtpProfile(
-    "SRTP_AEAD_AES_128_GCM", "AEAD_AES_128_GCM", 16, 12, lib.srtp_profile_aead_aes_128_gcm
-)
+AEAD_AES_128_GCM = SrtpProfile("SRTP_AEAD_AES_128_GCM", "AEAD_AES_128_GCM", 16, 12, lib.srtp_profile_aead_aes_128_gcm)
 PROFILES = (AEAD_AES_128_GCM, AES128_CM_SHA1_80)
 """Preferred first."""
 BY_SUITE: Mapping[str, SrtpProfile] = {profile.suite: profile for profile in PROFILES}

@@ -1,0 +1,565 @@
+"""RelayEndpoint: one transport towards one peer, as PythonRelay has it. Everything of it that is not a
+packet.
+
+Control (signalling, ICE, DTLS, the second's tick) writes the presets that the packet path of entry.py
+reads: whose packets are taken, by which key, and where each source's media goes. What secures a WebRTC leg
+is in secured.py, RTCP's way in carry.py. RFC 3550, 3711, 4961 (symmetric RTP), 5761, 9143 §9.2.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from appliance.media.backend import (
+    MID_URI,
+    Address,
+    EndpointKind,
+    EndpointStats,
+    EventKind,
+    Fingerprint,
+    LocalParameters,
+    MediaEvent,
+    RemoteParameters,
+    StreamSpec,
+    StreamStats,
+    TimelineStep,
+)
+from appliance.media.carry import SentReports, carry_untrusted
+from appliance.media.entry import UNKNOWN_PT, Source, make_deliver, make_receive
+from appliance.media.mediaport import MediaPort, Ready
+from appliance.media.relaystream import LineJoin, Partner, Stream, describe, rates_of
+from appliance.media.rewrite import plan_rewrite
+from appliance.media.secured import SecuredLeg
+from appliance.rtc.errors import BadMedia
+from appliance.rtc.rtcp import RtcpPacket
+from appliance.rtc.rtp import iter_elements_untrusted, parse_rtp_untrusted
+from appliance.rtc.srtp import SrtpContext, SrtpKeys, profile_of_suite
+
+if TYPE_CHECKING:
+    from appliance.media.relay import PythonRelay
+
+MAX_SOURCES = 64
+"""SSRCs one peer may use over the life of an endpoint's streams."""
+TIMELINE = 64
+
+
+class RelayEndpoint:
+    def __init__(
+        self,
+        relay: PythonRelay,
+        kind: EndpointKind,
+        host: str,
+        *,
+        mux: bool,
+        on_event: Callable[[MediaEvent], None],
+    ) -> None:
+        self.relay = relay
+        self._kind = kind
+        self._on_event = on_event
+        self.secure = kind is not EndpointKind.RTP
+        self.sources: dict[int, Source] = {}
+        self.streams: dict[int, Stream] = {}
+        self.joins: dict[int, Partner | LineJoin] = {}
+        self.outbound: dict[int, int] = {}
+        """SSRCs that we send to this peer, by m-line."""
+        self.drops: Counter[str] = Counter()
+        self.timeline: deque[TimelineStep] = deque(maxlen=TIMELINE)
+        self.sent_reports = SentReports()
+        self.remote = RemoteParameters()
+        self.opened_at = relay.clock()
+        self.closed = False
+        self.keys: SrtpKeys | None = None
+        self.unprotect: Any = None
+        self.protect: Any = None
+        self._receive_context: SrtpContext | None = None
+        self._send_context: SrtpContext | None = None
+        self._connected_at = -1.0
+        self._control_remote: Address | None = None
+        self._control_heard = False
+        self.foreign: Address | None = None
+        """The last address that was refused."""
+        self.port = MediaPort(relay.pool, relay, host, pair=not mux and kind is not EndpointKind.WEBRTC)
+        self.secured = SecuredLeg(self) if kind is EndpointKind.WEBRTC else None
+        self._deliver = make_deliver(self, relay.buffer)
+        self.port.listen(self._open_ready, self._control_ready)
+
+    # The seam: backend.Endpoint.
+
+    @property
+    def kind(self) -> EndpointKind:
+        return self._kind
+
+    @property
+    def local(self) -> LocalParameters:
+        port = self.port
+        if self.secured is None:
+            return LocalParameters(port.host, port.port, port.control_port)
+        ice = self.secured.ice
+        fingerprint = Fingerprint("sha-256", self.relay.identity.fingerprint("sha-256"))
+        return LocalParameters(port.host, port.port, None, ice.ufrag, ice.password, fingerprint)
+
+    def set_remote(self, remote: RemoteParameters) -> None:
+        if self.closed:
+            return
+        if self._kind is EndpointKind.SDES:
+            self._take_sdes(remote)
+        before, self.remote = self.remote, remote
+        if self.secured is not None:
+            self.secured.set_remote(remote, self.relay.clock())
+        elif remote.rtp != before.rtp or (remote.rtp is not None and self.port.remote is None):
+            self._settle(remote.rtp)
+        if remote.rtcp != before.rtcp or remote.rtp != before.rtp:
+            self._control_remote, self._control_heard = remote.rtcp, False
+        self._expect_media()
+        self.preset()
+
+    def restart_ice(self) -> LocalParameters:
+        if self.secured is not None and not self.closed:
+            self.secured.restart_ice(self.relay.clock())
+        return self.local
+
+    def set_streams(self, streams: Sequence[StreamSpec]) -> None:
+        if self.closed:
+            return
+        specs = {spec.index: spec for spec in streams}
+        for index in [index for index in self.streams if index not in specs]:
+            self.relay.leave(self, index)
+            del self.streams[index]
+            for ssrc in [ssrc for ssrc, source in self.sources.items() if source.index == index]:
+                del self.sources[ssrc]
+        for index, spec in specs.items():
+            known = self.streams.get(index)
+            if known is None:
+                self.streams[index] = Stream(spec, rates_of(spec))
+            else:
+                known.apply(spec)
+        self._expect_media()
+        self.preset()
+
+    def close(self) -> None:
+        if self.closed:
+            return
+        for index in list(self.joins):
+            self.relay.leave(self, index)
+        self.closed = True
+        self.port.close()
+        self.relay.forget(self)
+
+    def stats(self) -> EndpointStats:
+        secured = self.secured
+        return EndpointStats(
+            kind=self._kind,
+            remote=self.port.remote,
+            ice=secured.ice_state if secured else "none",
+            dtls=secured.dtls_state if secured else "none",
+            srtp_suite=self.keys.profile.suite if self.keys else None,
+            streams=tuple(self._stream_stats(stream) for stream in self.streams.values()),
+            drops=dict(self.drops),
+            timeline=tuple(self.timeline),
+        )
+
+    def _stream_stats(self, stream: Stream) -> StreamStats:
+        join = self.joins.get(stream.spec.index)
+        partner = None
+        if isinstance(join, Partner) and (other := join.endpoint.streams.get(join.index)) is not None:
+            partner = (other, join.endpoint.sources_of(join.index))
+        return stream.stats(self.sources_of(stream.spec.index), partner)
+
+    # Presets: where the packets of each source go.
+
+    def preset(self) -> None:
+        """Work out anew where this endpoint's sources go, and those of its partners, who send through it."""
+        self.preset_sources()
+        for other in {
+            id(join.endpoint): join.endpoint for join in self.joins.values() if isinstance(join, Partner)
+        }.values():
+            if other is not self:
+                other.preset_sources()
+
+    def preset_sources(self) -> None:
+        for source in self.sources.values():
+            self._preset(source)
+
+    def _preset(self, source: Source) -> None:
+        source.send = source.protect = source.rewrite = None
+        stream = self.streams.get(source.index)
+        join = self.joins.get(source.index)
+        if stream is None or join is None:
+            source.hindrance = "not_joined"
+        elif not stream.spec.receive:
+            source.hindrance = "held"
+        elif not isinstance(join, Partner):
+            join.preset(self, stream, source)
+        else:
+            other = join.endpoint
+            target = other.streams.get(join.index)
+            if target is None:
+                source.hindrance = "not_joined"
+            elif not target.spec.send:
+                source.hindrance = "held"
+            elif not other.claim(source.ssrc, join.index):
+                source.hindrance = "ssrc_collision"
+            else:
+                source.out = target.sent
+                source.rewrite = plan_rewrite(stream.spec, target.spec)
+                other.aim(source)
+
+    def aim(self, source: Source) -> None:
+        """Send this source (another endpoint's, or our own in an echo) to our peer, if there is a way now."""
+        if self.port.connected is None:
+            source.hindrance = "no_destination"
+        elif self.secure and self.protect is None:
+            source.hindrance = "srtp_no_key"
+        else:
+            source.protect = self.protect
+            source.send = self.port.connected.send
+
+    def claim(self, ssrc: int, index: int) -> bool:
+        """Note that this SSRC goes out on this m-line. Two m-lines of one transport cannot share one: they
+        would share an SRTP key stream (RFC 3711 §9.1)."""
+        if self.outbound.get(ssrc, index) != index:
+            return False
+        self.outbound[ssrc] = index
+        return True
+
+    def release_claims(self, index: int) -> None:
+        for ssrc in [ssrc for ssrc, claimed in self.outbound.items() if claimed == index]:
+            del self.outbound[ssrc]
+
+    @property
+    def can_send(self) -> bool:
+        return self.port.connected is not None and (not self.secure or self.protect is not None)
+
+    def send_rtp(self, packet: bytes, stream: Stream) -> None:
+        """Media of our own making, a test line's. Uses the relay's buffer."""
+        buffer, connected = self.relay.buffer, self.port.connected
+        if connected is None:
+            return
+        size = buffer.put(packet)
+        try:
+            if self._send_context is not None:
+                size = self._send_context.protect(buffer, size)
+            connected.send(buffer.view[:size])
+        except BadMedia as error:
+            self.drop(error.cause)
+        except BlockingIOError:
+            self.drop("buffer_full")
+        except OSError:
+            self.drop("unreachable")
+        else:
+            stream.sent.packets += 1
+            stream.sent.bytes += size
+
+    def last_heard(self) -> float | None:
+        heard = max((source.reception.last_heard for source in self.sources.values()), default=-1.0)
+        return heard if heard >= 0 else None
+
+    def sources_of(self, index: int) -> list[Source]:
+        return [source for source in self.sources.values() if source.index == index]
+
+    # Sockets.
+
+    def _settle(self, remote: Address | None) -> None:
+        """Send to, and trust, this address from now on."""
+        if remote is None or remote[1] == 0:
+            self.port.disconnect()
+        elif not self.port.connect(remote, self._make_ready):
+            self.step(f"cannot send to {show(remote)}: no route")
+        self._connected_at = self.relay.clock()
+
+    def settle(self, remote: Address) -> None:
+        if remote != self.port.remote:
+            self._settle(remote)
+            self.preset()
+
+    def _make_ready(self, connected: socket.socket) -> Ready:
+        return make_receive(connected.recv_into, self._deliver, self._other, self.drop, self.relay.buffer)
+
+    def _other(self, size: int, now: float) -> None:
+        """Neither RTP nor RTCP, from the settled address."""
+        if self.secured is not None and self.port.remote is not None:
+            self.secured.take_untrusted(bytes(self.relay.buffer.view[:size]), self.port.remote, now)
+        else:
+            self.drop("malformed")
+
+    def _open_ready(self, now: float) -> None:
+        view = self.relay.buffer.view
+        try:
+            size, source = self.port.open.recvfrom_into(view, 4096)
+        except BlockingIOError:
+            return
+        except OSError:
+            self.drop("unreachable")
+            return
+        address: Address = (source[0], source[1])
+        if not (size and 128 <= view[0] <= 191):
+            if self.secured is not None:
+                self.secured.take_untrusted(bytes(view[:size]), address, now)
+            else:
+                self.drop("malformed")
+        elif self.secured is not None:
+            if self.secured.ice.validated(address):
+                self._deliver(size, now)
+            else:
+                self.refuse(address)
+        elif address == self.port.remote:
+            self._deliver(size, now)
+        elif not self._may_latch(address, now):
+            self.refuse(address)
+        else:
+            accepted = self._accepted()
+            self._deliver(size, now)
+            if self._accepted() > accepted and not self.closed:
+                self.step(f"media comes from {show(address)}, the SDP said {show(self.remote.rtp)}")
+                self.settle(address)
+
+    def _accepted(self) -> int:
+        return sum(source.reception.packets for source in self.sources.values())
+
+    def _may_latch(self, address: Address, now: float) -> bool:
+        """Symmetric RTP (RFC 4961) within what the SDP allows: the signalled host, hosts that the
+        signalling came from, anyone for a short time where the option says so; never while the settled
+        address is heard."""
+        signalled = self.remote.rtp
+        if signalled is None:
+            return False
+        heard = self.last_heard() or -1.0
+        options = self.relay.options
+        if heard > self._connected_at and now - heard < options.relatch_s:
+            return False
+        if address[0] == signalled[0] or address[0] in self.remote.latch_hosts:
+            return True
+        return options.latch_any and heard < 0 and now - self._connected_at < options.latch_window_s
+
+    def refuse(self, address: Address) -> None:
+        self.foreign = address
+        self.drop("unknown_source")
+
+    def drop(self, cause: str) -> None:
+        self.drops[cause] += 1
+
+    # RTCP.
+
+    def _control_ready(self, now: float) -> None:
+        assert self.port.control is not None
+        view = self.relay.buffer.view
+        try:
+            size, source = self.port.control.recvfrom_into(view, 4096)
+        except BlockingIOError:
+            return
+        except OSError:
+            self.drop("unreachable")
+            return
+        address: Address = (source[0], source[1])
+        known = (self.remote.rtp, self.remote.rtcp, self.port.remote)
+        allowed = {each[0] for each in known if each is not None}
+        allowed.update(self.remote.latch_hosts)
+        if address[0] not in allowed or (self._control_heard and address != self._control_remote):
+            self.refuse(address)
+        elif self.on_rtcp_untrusted(size, now):
+            self._control_remote, self._control_heard = address, True
+
+    def on_rtcp_untrusted(self, size: int, now: float) -> bool:
+        """One RTCP datagram in the buffer, from an allowed source. True if it was authentic and
+        well-formed."""
+        buffer = self.relay.buffer
+        try:
+            if self.secure:
+                if self._receive_context is None:
+                    raise BadMedia("srtp_no_key")
+                size = self._receive_context.unprotect_rtcp(buffer, size)
+            carry_untrusted(self, bytes(buffer.view[:size]), now)
+        except BadMedia as error:
+            self.drop(error.cause)
+            return False
+        return True
+
+    def send_rtcp(self, data: bytes) -> None:
+        """Protect where needed and send to our peer. Uses the relay's buffer."""
+        buffer = self.relay.buffer
+        try:
+            size = buffer.put(data)
+            if self.secure:
+                if self._send_context is None:
+                    raise BadMedia("srtp_no_key")
+                size = self._send_context.protect_rtcp(buffer, size)
+        except BadMedia as error:
+            self.drop(error.cause)
+            return
+        packet = bytes(buffer.view[:size])
+        if self.port.control is not None and self.remote.rtcp is not None:
+            sent = self._control_remote is not None and self.port.send_control_to(packet, self._control_remote)
+        else:
+            sent = self.port.remote is not None and self.port.send_to(packet, self.port.remote)
+        if not sent:
+            self.drop("rtcp_unsent")
+
+    def feedback_taken(self, stream: Stream) -> frozenset[str]:
+        return stream.spec.feedback
+
+    @property
+    def lines(self) -> dict[int, LineJoin]:
+        return {index: join for index, join in self.joins.items() if not isinstance(join, Partner)}
+
+    def lines_concerned(self, packets: Iterable[RtcpPacket]) -> list[Stream]:
+        """Streams joined to a test line that this compound speaks of."""
+        lines = self.lines
+        if not lines:
+            return []
+        named = {packet.sender for packet in packets}
+        for packet in packets:
+            named.update(packet.targets() if packet.feedback_name() else (block.ssrc for block in packet.blocks))
+        indices = {source.index for ssrc in named if (source := self.sources.get(ssrc)) is not None}
+        indices |= {self.outbound[ssrc] for ssrc in named if ssrc in self.outbound}
+        if not indices and len(lines) == 1:
+            indices = set(lines)
+        return [self.streams[index] for index in sorted(indices) if index in lines and index in self.streams]
+
+    # Sources.
+
+    def may_learn(self) -> bool:
+        return len(self.sources) < MAX_SOURCES
+
+    def learn_untrusted(self, size: int, now: float) -> Source | None:
+        """RFC 9143 §9.2: by a=ssrc, by MID, by payload type."""
+        try:
+            packet = parse_rtp_untrusted(self.relay.buffer.view[:size])
+            index = self._index_of(
+                packet.ssrc, packet.payload_type, self._mid_of(packet.extension_profile, packet.extension)
+            )
+        except BadMedia as error:
+            self.drop(error.cause)
+            return None
+        if index is None:
+            self.drop("unknown_pt" if self.streams else "not_joined")
+            return None
+        stream = self.streams[index]
+        source = Source(packet.ssrc, index, stream.rates)
+        self.sources[packet.ssrc] = source
+        self._preset(source)
+        if not stream.heard:
+            stream.heard = True
+            self.tell(EventKind.MEDIA_STARTED, f"{describe(stream.spec)} is heard from {self.peer}", index)
+        return source
+
+    def _mid_of(self, profile: int | None, extension: bytes) -> str | None:
+        for number, value in iter_elements_untrusted(profile, extension):
+            if any(stream.spec.extensions.get(number) == MID_URI for stream in self.streams.values()):
+                return value.decode("ascii", "replace")
+        return None
+
+    def _index_of(self, ssrc: int, payload_type: int, mid: str | None) -> int | None:
+        for index, stream in self.streams.items():
+            if ssrc in stream.spec.ssrcs:
+                return index
+        if mid is not None:
+            for index, stream in self.streams.items():
+                if stream.spec.mid == mid:
+                    return index
+        return next((i for i, s in self.streams.items() if s.rates[payload_type] != UNKNOWN_PT), None)
+
+    def on_unknown_payload_type(self, source: Source, payload_type: int, now: float) -> bool:
+        self.drop("unknown_pt")
+        return False
+
+    # Keys.
+
+    def _take_sdes(self, remote: RemoteParameters) -> None:
+        send, receive = remote.sdes_send, remote.sdes_receive
+        if send is None or receive is None:
+            return
+        if send.suite != receive.suite:
+            raise BadMedia("srtp_suite", f"SDES suites differ: {send.suite} and {receive.suite}")
+        profile = profile_of_suite(receive.suite, receive.key_salt)
+        profile_of_suite(send.suite, send.key_salt)
+        self.take_keys(SrtpKeys(profile, send.key_salt, receive.key_salt))
+
+    def take_keys(self, keys: SrtpKeys | None) -> None:
+        """New SRTP contexts, unless these keys are in use already (a context must keep its packet index)."""
+        if keys == self.keys:
+            return
+        before, self.keys = self.keys, keys
+        if keys is None:
+            self._receive_context = self._send_context = None
+        else:
+            receive, send = keys.contexts()
+            if before is None or before.receive != keys.receive or before.profile != keys.profile:
+                self._receive_context = receive
+            if before is None or before.send != keys.send or before.profile != keys.profile:
+                self._send_context = send
+        self.unprotect = self._receive_context.handle if self._receive_context else None
+        self.protect = self._send_context.handle if self._send_context else None
+        self.preset()
+
+    # Time and events.
+
+    @property
+    def peer(self) -> str:
+        return show(self.port.remote or self.remote.rtp)
+
+    def step(self, sentence: str) -> None:
+        self.timeline.append(TimelineStep(self.relay.clock(), sentence))
+
+    def tell(self, kind: EventKind, sentence: str, index: int | None = None) -> None:
+        now = self.relay.clock()
+        self.timeline.append(TimelineStep(now, sentence))
+        self._on_event(MediaEvent(kind, now, sentence, index))
+
+    def _expect_media(self) -> None:
+        now = self.relay.clock()
+        for stream in self.streams.values():
+            reachable = self.remote.rtp is not None or self.remote.ice_ufrag is not None
+            expected = stream.spec.receive and reachable
+            if not expected:
+                stream.listening_since = None
+            elif stream.listening_since is None:
+                stream.listening_since, stream.silent = now, False
+
+    def tick(self, now: float) -> None:
+        """About once a second."""
+        if self.secured is not None:
+            self.secured.tick(now)
+        for index, line in self.lines.items():
+            stream = self.streams.get(index)
+            if stream is not None:
+                line.tick(self, stream, now)
+        for index, stream in list(self.streams.items()):
+            self._watch_silence(index, stream, now)
+
+    def _watch_silence(self, index: int, stream: Stream, now: float) -> None:
+        if stream.listening_since is None:
+            return
+        heard = stream.last_heard(self.sources_of(index))
+        quiet = now - max(stream.listening_since, heard or 0.0)
+        if not stream.silent and quiet >= self.relay.options.silence_s:
+            stream.silent = True
+            self.tell(EventKind.SILENT, self._silence(stream, heard, now), index)
+        elif stream.silent and quiet < self.relay.options.silence_s:
+            stream.silent = False
+            self.tell(EventKind.HEARD_AGAIN, f"{describe(stream.spec)} is heard again from {self.peer}", index)
+
+    def _silence(self, stream: Stream, heard: float | None, now: float) -> str:
+        """Which side is mute, since when, and as far as we can tell why."""
+        assert stream.listening_since is not None
+        what = describe(stream.spec)
+        if heard is not None:
+            said = f"no {what} from {self.peer} for {now - max(heard, stream.listening_since):.0f} s"
+        else:
+            said = f"no {what} was ever heard from {self.peer}, for {now - stream.listening_since:.0f} s now"
+        why = self.secured.why_mute(now) if self.secured is not None else None
+        if why is None and self.drops:
+            cause, count = self.drops.most_common(1)[0]
+            why = f"{count} packets were dropped as {cause}"
+            if self.foreign is not None and cause == "unknown_source":
+                why += f", the last of them from {show(self.foreign)}"
+        return said if why is None else f"{said}: {why}"
+
+
+def show(address: Address | None) -> str:
+    if address is None:
+        return "an unknown address"
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

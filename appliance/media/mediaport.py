@@ -1,0 +1,101 @@
+"""MediaPort: the sockets of one endpoint, and their place in the relay's epoll.
+
+Two sockets share the RTP port. The open one hears everybody: STUN, DTLS of an unsettled pair, media not yet
+latched. Once it is settled where the peer is, a connected one takes its packets: the kernel prefers it for
+that address, so the source check costs nothing, and sends without a route lookup each. A second port serves
+RTCP unless multiplexed.
+"""
+
+import socket
+from collections.abc import Callable
+from typing import Protocol
+
+from appliance.media.backend import Address
+from appliance.media.ports import RECEIVE_BUFFER, PortPool, family_of
+
+Ready = Callable[[float], None]
+"""Called with the time when a socket can be read."""
+
+
+class Readiness(Protocol):
+    """The relay's epoll."""
+
+    def watch(self, descriptor: int, ready: Ready) -> None: ...
+    def unwatch(self, descriptor: int) -> None: ...
+
+
+class MediaPort:
+    def __init__(self, pool: PortPool, readiness: Readiness, host: str, *, pair: bool) -> None:
+        """Raises PortsExhausted, or OSError for a host that is not ours."""
+        self.host = host
+        self.open: socket.socket
+        self.control: socket.socket | None = None
+        if pair:
+            self.open, self.control = pool.open_pair(host)
+        else:
+            self.open = pool.open_single(host)
+        self.port: int = self.open.getsockname()[1]
+        self.control_port: int | None = None if self.control is None else self.control.getsockname()[1]
+        self.connected: socket.socket | None = None
+        self.remote: Address | None = None
+        self._pool = pool
+        self._readiness = readiness
+
+    def listen(self, ready: Ready, control_ready: Ready) -> None:
+        self._readiness.watch(self.open.fileno(), ready)
+        if self.control is not None:
+            self._readiness.watch(self.control.fileno(), control_ready)
+
+    def connect(self, remote: Address, make_ready: Callable[[socket.socket], Ready]) -> bool:
+        """Settle on the peer's address; False where the kernel finds it unreachable (then nothing is
+        connected)."""
+        self.disconnect()
+        peer = socket.socket(family_of(self.host), socket.SOCK_DGRAM)
+        try:
+            peer.setblocking(False)
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+            # Both sockets say "reuse" only for the moment of this bind, so that nobody else can join the
+            # port.
+            for each in (self.open, peer):
+                each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                peer.bind((self.host, self.port))
+            finally:
+                for each in (self.open, peer):
+                    each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+            peer.connect(remote)
+        except OSError:
+            peer.close()
+            return False
+        self.connected, self.remote = peer, remote
+        self._readiness.watch(peer.fileno(), make_ready(peer))
+        return True
+
+    def disconnect(self) -> None:
+        if self.connected is not None:
+            self._readiness.unwatch(self.connected.fileno())
+            self.connected.close()
+        self.connected = self.remote = None
+
+    def send_to(self, data: bytes, remote: Address) -> bool:
+        """From the RTP port, connected or not. False where the kernel would not take it."""
+        return _send(self.open, data, remote)
+
+    def send_control_to(self, data: bytes, remote: Address) -> bool:
+        return _send(self.control or self.open, data, remote)
+
+    def close(self) -> None:
+        self.disconnect()
+        for each, port in ((self.open, self.port), (self.control, self.control_port)):
+            if each is not None and port is not None and each.fileno() >= 0:
+                self._readiness.unwatch(each.fileno())
+                each.close()
+                self._pool.release(self.host, port)
+
+
+def _send(sender: socket.socket, data: bytes, remote: Address) -> bool:
+    try:
+        sender.sendto(data, remote)
+    except OSError:
+        return False
+    return True
