@@ -5,18 +5,25 @@ Everything else that is raised is a bug of ours and may rise.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from appliance.sip.message import Request
+
 
 class BadMessage(Exception):  # noqa: N818 (a noun of the protocol, not of Python)
     """The peer sent something that no grammar allows.
 
     `reason` goes on the wire as the reason phrase where an answer is possible, so it names the header at fault;
-    `status` is the response code that fits (RFC 3261 §21.4).
+    `status` is the response code that fits (RFC 3261 §21.4). `request` is set where a request could be read far
+    enough to be answered: its readable lines, nothing else.
     """
 
-    def __init__(self, reason: str, status: int = 400) -> None:
+    def __init__(self, reason: str, status: int = 400, request: Request | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
         self.status = status
+        self.request = request
 
 
 class Rejected(Exception):  # noqa: N818

@@ -1,14 +1,25 @@
 """Typed header fields, made on demand from their text: Via, name-addr, CSeq, and the comma and parameter rules.
 
 RFC 3261 §7.3 and §20; header names are known here by their canonical key (lower case, long form).
+Every expression runs in linear time: its repetitions are possessive or share no character with what follows.
 """
 
 from __future__ import annotations
 
+import re
+from functools import lru_cache
+
 import attrs
 
 from appliance.sip.errors import BadMessage
-from appliance.sip.uri import Params, Uri, parse_params_untrusted, parse_uri_untrusted, split_host_port
+from appliance.sip.uri import (
+    Params,
+    Uri,
+    parse_params_untrusted,
+    parse_uri_untrusted,
+    split_host_port,
+    split_semicolons,
+)
 
 #: Compact forms (RFC 3261 §7.3.3 and the registry since).
 COMPACT = {
@@ -37,34 +48,45 @@ COMPACT = {
 MAGIC_COOKIE = "z9hG4bK"
 
 
+_TCHAR = r"[A-Za-z0-9.!%*_+`'~-]"
+_SPLIT_COMMAS = re.compile(r'"(?:[^"\\]++|\\.)*+"?|<[^>]*+>?|,', re.DOTALL)
+_QUOTED = re.compile(r'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+_DISPLAY = re.compile(r"[A-Za-z0-9.!%*_+`'~ \t\x80-\U0010ffff-]*+")
+_CSEQ = re.compile(rf"([0-9]{{1,20}})[ \t]++({_TCHAR}++)")
+
+#: The usual Via; whatever else the grammar allows goes the long way.
+_FAST_VIA = re.compile(
+    r"SIP/2\.0/([A-Za-z0-9.-]++) ([A-Za-z0-9][A-Za-z0-9._-]*+)(?::([1-5]?[0-9]{1,4}))?"
+    rf"(?:;((?:{_TCHAR}++(?:={_TCHAR}++)?+;?)*+))?+"
+)
+#: The usual line of From or To, its name included: what matches is good without a closer look.
+_FAST_ADDRESS = re.compile(
+    r"[A-Za-z-]++:[ \t]*+"
+    rf"(?:\"[^\"\\<>\r\n]*+\"[ \t]*+|{_TCHAR}[A-Za-z0-9.!%*_+`'~ -]*+|)"
+    r"<[Ss][Ii][Pp][Ss]?:(?:[A-Za-z0-9_.!~*'()&=+$,#-]++@)?+[A-Za-z0-9][A-Za-z0-9._-]{0,250}+(?::[1-5]?[0-9]{1,4})?"
+    r"(?:;[A-Za-z0-9_.!~*'()&+$-]++(?:=[A-Za-z0-9_.!~*'()/:&+$-]++)?+)*+>"
+    rf"(?:;tag=({_TCHAR}++))?+"
+)
+
+_CACHED_LENGTH = 256
+"""Longer texts are read each time, so that a cache has a bound in bytes, too."""
+
+
 def split_commas(text: str) -> list[str]:
     """The elements of a comma separated list, not cut inside quotes or angle brackets; empty ones are left out."""
     if "," not in text:
         text = text.strip()
         return [text] if text else []
     if '"' not in text and "<" not in text:
-        return [part for part in (piece.strip() for piece in text.split(",")) if part]
+        return [part for part in map(str.strip, text.split(",")) if part]
     parts: list[str] = []
-    start, quoted, escaped, angled = 0, False, False, False
-    for i, char in enumerate(text):
-        if quoted:
-            if escaped:
-                escaped = False
-            elif char == "\\":
-                escaped = True
-            elif char == '"':
-                quoted = False
-        elif char == '"':
-            quoted = True
-        elif char == "<":
-            angled = True
-        elif char == ">":
-            angled = False
-        elif char == "," and not angled:
-            parts.append(text[start:i])
-            start = i + 1
+    start = 0
+    for found in _SPLIT_COMMAS.finditer(text):
+        if found[0] == ",":
+            parts.append(text[start : found.start()])
+            start = found.end()
     parts.append(text[start:])
-    return [part for part in (piece.strip() for piece in parts) if part]
+    return [part for part in map(str.strip, parts) if part]
 
 
 @attrs.define(slots=True)
@@ -78,20 +100,28 @@ class Via:
 
     @property
     def branch(self) -> str:
+        """The branch, '' where there is none."""
+        params = self.params
+        if params.startswith("branch=") and '"' not in params:
+            end = params.find(";")
+            return (params[7:end] if end > 0 else params[7:]).strip()
         return self.param("branch") or ""
 
     def param(self, name: str) -> str | None:
         """A parameter's value, '' for one without value, None where it is absent."""
-        for part in self.params.split(";"):
+        params = self.params
+        for part in params.split(";") if '"' not in params else split_semicolons(params):
             key, _, value = part.partition("=")
-            if key.strip().lower() == name:
+            if key == name or key.strip().lower() == name:
                 return value.strip()
         return None
 
     def set_param(self, name: str, value: str) -> None:
         """Set or replace `name`."""
         kept = [
-            part for part in self.params.split(";") if part.strip() and part.partition("=")[0].strip().lower() != name
+            part
+            for part in split_semicolons(self.params)
+            if part.strip() and part.partition("=")[0].strip().lower() != name
         ]
         kept.append(f"{name}={value}")
         self.params = ";".join(kept)
@@ -107,6 +137,11 @@ class Via:
 
 def parse_via_untrusted(text: str) -> Via:
     """'SIP/2.0/UDP host:port;branch=…' with blanks wherever the grammar lets them be."""
+    fast = _FAST_VIA.fullmatch(text)
+    if fast is not None:
+        transport, host, port_text, params = fast.groups()
+        if len(host) < 256:
+            return Via(transport.upper(), host.lower(), int(port_text) if port_text else None, params or "")
     protocol, _, rest = text.strip().partition(" ")
     if not protocol.startswith("SIP/2.0/") or not rest or "/" in protocol[8:]:
         protocol, rest = _loose_protocol(text)
@@ -165,32 +200,66 @@ def parse_name_addr_untrusted(text: str, header: str = "address") -> NameAddr:
 
     Without angle brackets, parameters belong to the header (RFC 3261 §20.10), and the URI must hold no comma or '?'.
     """
-    text = text.strip()
     try:
-        if text.startswith('"'):
-            end = _end_of_quoted(text)
-            display, rest = text[:end], text[end:].lstrip()
-            if not rest.startswith("<"):
-                raise BadMessage("Bad display name")
-        else:
-            display, angle, tail = text.partition("<")
-            if not angle:
-                uri, _, params = text.partition(";")
-                if "," in uri or "?" in uri:
-                    raise BadMessage("URI needs angle brackets")
-                return NameAddr("", parse_uri_untrusted(uri.strip()), parse_params_untrusted(params))
-            display, rest = display.strip(), angle + tail
-            if display and not all(c.isalnum() or c in "-.!%*_+`'~ \t\r\n" or c > "\x7f" for c in display):
-                raise BadMessage("Bad display name")
-        uri, close, after = rest[1:].partition(">")
-        if not close:
-            raise BadMessage("Missing >")
-        after = after.strip()
-        if after and not after.startswith(";"):
-            raise BadMessage("Bad parameters")
-        return NameAddr(display, parse_uri_untrusted(uri.strip()), parse_params_untrusted(after[1:]))
+        return _cached_name_addr(text) if len(text) <= _CACHED_LENGTH else _name_addr(text)
     except BadMessage as bad:
         raise BadMessage(f"Bad {header}: {bad.reason}") from None
+
+
+def _name_addr(text: str) -> NameAddr:
+    text = text.strip()
+    if text.startswith('"'):
+        end = _end_of_quoted(text)
+        display, rest = text[:end], text[end:].lstrip()
+        if not rest.startswith("<"):
+            raise BadMessage("Bad display name")
+    else:
+        display, angle, tail = text.partition("<")
+        if not angle:
+            uri, _, params = text.partition(";")
+            if "," in uri or "?" in uri:
+                raise BadMessage("URI needs angle brackets")
+            return NameAddr("", parse_uri_untrusted(uri.strip()), parse_params_untrusted(params))
+        display, rest = display.strip(), angle + tail
+        if not _DISPLAY.fullmatch(display):
+            raise BadMessage("Bad display name")
+    uri, close, after = rest[1:].partition(">")
+    if not close:
+        raise BadMessage("Missing >")
+    after = after.strip()
+    if after and not after.startswith(";"):
+        raise BadMessage("Bad parameters")
+    return NameAddr(display, parse_uri_untrusted(uri.strip()), parse_params_untrusted(after[1:]))
+
+
+_cached_name_addr = lru_cache(maxsize=8192)(_name_addr)
+
+
+def tag_untrusted(line: str, header: str) -> str | None:
+    """The tag in a whole From or To line, after making sure that all of the line is good.
+
+    Raises `BadMessage` naming `header`. Cheaper than a `NameAddr`, which most messages never need.
+    """
+    try:
+        return _cached_tag(line) if len(line) <= _CACHED_LENGTH else _tag(line)
+    except BadMessage as bad:
+        raise BadMessage(f"Bad {header}: {bad.reason}") from None
+
+
+def _tag(line: str) -> str | None:
+    fast = _FAST_ADDRESS.fullmatch(line)
+    return fast[1] if fast is not None else _name_addr(value_of(line)).tag
+
+
+_cached_tag = lru_cache(maxsize=8192)(_tag)
+
+
+def value_of(line: str) -> str:
+    """What stands behind the colon of a header line, unfolded (RFC 3261 §7.3.1) and stripped."""
+    value = line.partition(":")[2]
+    if "\n" in value:
+        value = " ".join([part.strip() for part in value.split("\r\n")])
+    return value.strip()
 
 
 def tag_of(text: str) -> str | None:
@@ -212,15 +281,10 @@ def tag_of(text: str) -> str | None:
 
 
 def _end_of_quoted(text: str) -> int:
-    i = 1
-    while i < len(text):
-        if text[i] == "\\":
-            i += 2
-            continue
-        if text[i] == '"':
-            return i + 1
-        i += 1
-    raise BadMessage("Unclosed quote")
+    found = _QUOTED.match(text)
+    if found is None:
+        raise BadMessage("Unclosed quote")
+    return found.end()
 
 
 @attrs.frozen(slots=True)
@@ -235,10 +299,32 @@ class CSeq:
 
 
 def parse_cseq_untrusted(text: str) -> CSeq:
-    parts = text.split()
-    if len(parts) != 2 or not (parts[0].isascii() and parts[0].isdigit()) or len(parts[0]) > 10:
+    """'7 INVITE'. Raises `BadMessage`."""
+    found = _CSEQ.fullmatch(text)
+    if found is None:
         raise BadMessage("Bad CSeq")
-    number = int(parts[0])
+    number = int(found[1])
     if number >= 2**31:
         raise BadMessage("Bad CSeq number")
-    return CSeq(number, parts[1])
+    return CSeq(number, found[2])
+
+
+def cseq_untrusted(line: str) -> CSeq:
+    """The same from a whole header line, remembered: most of them are alike."""
+    return _cached_cseq(line) if len(line) <= 64 else parse_cseq_untrusted(value_of(line))
+
+
+@lru_cache(maxsize=4096)
+def _cached_cseq(line: str) -> CSeq:
+    return parse_cseq_untrusted(value_of(line))
+
+
+def number_of(line: str) -> int | None:
+    """The number in a whole header line (Content-Length, Max-Forwards, Expires), None where it holds anything else."""
+    return _cached_number(line) if len(line) <= 64 else None
+
+
+@lru_cache(maxsize=4096)
+def _cached_number(line: str) -> int | None:
+    value = value_of(line)
+    return int(value) if value.isascii() and value.isdigit() and len(value) <= 20 else None

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import attrs
+
 from appliance.sip.errors import BadMessage
 from appliance.sip.headers import (
     CSeq,
     NameAddr,
     Via,
-    parse_cseq_untrusted,
+    cseq_untrusted,
+    number_of,
     parse_name_addr_untrusted,
     parse_via_untrusted,
     split_commas,
+    tag_untrusted,
+    value_of,
 )
 from appliance.sip.uri import Uri, parse_uri_untrusted
 
@@ -38,9 +43,35 @@ def spelling(key: str) -> str:
     known = _SPELLING.get(key)
     if known is None:
         known = "-".join(word.capitalize() for word in key.split("-"))
-        if len(_SPELLING) < 512:
+        if len(_SPELLING) < 512 and len(key) < 64:
             _SPELLING[key] = known
     return known
+
+
+def header_line(key: str, value: str) -> str:
+    """One line of a message. A line break in `value` is a bug of ours: it would be a header of its own."""
+    if "\n" in value or "\r" in value:
+        raise ValueError(f"line break in {key}")
+    return f"{_SPELLING.get(key) or spelling(key)}: {value}"
+
+
+@attrs.frozen(slots=True)
+class Shape:
+    """Facts of one order of headers: where the first of each kind lies, -1 for nowhere.
+
+    `fault` is what `parser.check_untrusted` has to say of the order alone: missing and doubled headers.
+    """
+
+    prefixes: tuple[str, ...]
+    keys: list[str]
+    via: int
+    from_: int
+    to: int
+    call_id: int
+    cseq: int
+    content_length: int
+    max_forwards: int
+    fault: str | None
 
 
 class Message:
@@ -50,23 +81,23 @@ class Message:
     its last CRLF. Names given to the methods are canonical keys.
     """
 
-    __slots__ = ("_cseq", "_from", "_to", "_via", "body", "keys", "lines")
+    __slots__ = ("_length", "_shape", "_via", "body", "keys", "lines")
 
-    def __init__(self, keys: list[str], lines: list[str], body: bytes) -> None:
-        self.keys = keys
-        self.lines = lines
-        self.body = body
-        self._via: Via | None = None
-        self._cseq: CSeq | None = None
-        self._from: NameAddr | None = None
-        self._to: NameAddr | None = None
+    keys: list[str]
+    lines: list[str]
+    body: bytes
+    _via: Via | None
+    _shape: Shape | None
+    """What the parser knows of these very keys, until a header is added or taken away."""
+    _length: int
+    """The number in the Content-Length line, where known to be right; -1 otherwise."""
 
     # Reading
 
     def get(self, key: str) -> str | None:
         """The value of the first such header, unfolded and stripped, or None."""
         try:
-            return _value(self.lines[self.keys.index(key)])
+            return value_of(self.lines[self.keys.index(key)])
         except ValueError:
             return None
 
@@ -79,7 +110,7 @@ class Message:
 
     def get_all(self, key: str) -> list[str]:
         """The values of all such headers, one for each line, in order."""
-        return [_value(line) for k, line in zip(self.keys, self.lines, strict=True) if k == key]
+        return [value_of(line) for k, line in zip(self.keys, self.lines, strict=True) if k == key]
 
     def values(self, key: str) -> list[str]:
         """All elements of a comma separated header over all its lines, in order."""
@@ -106,39 +137,47 @@ class Message:
         """The topmost Via. Changing it changes nothing here: use `replace_top_via`."""
         if self._via is None:
             value = self.require("via")
-            first = split_commas(value)[0] if "," in value else value
-            self._via = parse_via_untrusted(first)
+            if "," in value:
+                first = split_commas(value)
+                value = first[0] if first else ""
+            self._via = parse_via_untrusted(value)
         return self._via
 
     @property
     def cseq(self) -> CSeq:
-        if self._cseq is None:
-            self._cseq = parse_cseq_untrusted(self.require("cseq"))
-        return self._cseq
+        return cseq_untrusted(self._line("cseq"))
 
     @property
     def from_(self) -> NameAddr:
-        if self._from is None:
-            self._from = parse_name_addr_untrusted(self.require("from"), "From")
-        return self._from
+        return parse_name_addr_untrusted(value_of(self._line("from")), "From")
 
     @property
     def to(self) -> NameAddr:
-        if self._to is None:
-            self._to = parse_name_addr_untrusted(self.require("to"), "To")
-        return self._to
+        return parse_name_addr_untrusted(value_of(self._line("to")), "To")
 
     @property
     def call_id(self) -> str:
-        return self.require("call-id")
+        return value_of(self._line("call-id"))
 
     @property
     def from_tag(self) -> str | None:
-        return self.from_.tag
+        return tag_untrusted(self._line("from"), "From")
 
     @property
     def to_tag(self) -> str | None:
-        return self.to.tag
+        return tag_untrusted(self._line("to"), "To")
+
+    @property
+    def max_forwards(self) -> int | None:
+        """The number in Max-Forwards, None where the header is missing or holds no number."""
+        line = self.line("max-forwards")
+        return None if line is None else number_of(line)
+
+    def _line(self, key: str) -> str:
+        try:
+            return self.lines[self.keys.index(key)]
+        except ValueError:
+            raise BadMessage(f"Missing {spelling(key)}") from None
 
     def addresses(self, key: str) -> list[NameAddr]:
         """Contact, Route, Record-Route, Path … as name-addr values; `*` is the caller's to look for first."""
@@ -146,46 +185,43 @@ class Message:
 
     # Writing
 
-    def _forget(self, key: str) -> None:
+    def _changed(self, key: str) -> None:
+        self._shape = None
         if key == "via":
             self._via = None
-        elif key == "cseq":
-            self._cseq = None
-        elif key == "from":
-            self._from = None
-        elif key == "to":
-            self._to = None
+        elif key == "content-length":
+            self._length = -1
 
     def prepend(self, key: str, value: str) -> None:
         """Add a header above all of its kind: before the first of them, or at the very top."""
-        try:
-            index = self.keys.index(key)
-        except ValueError:
-            index = 0
-        self.keys.insert(index, key)
-        self.lines.insert(index, f"{spelling(key)}: {value}")
-        self._forget(key)
+        line = header_line(key, value)
+        keys = self.keys
+        index = keys.index(key) if key in keys else 0
+        keys.insert(index, key)
+        self.lines.insert(index, line)
+        self._changed(key)
 
     def append(self, key: str, value: str) -> None:
         """Add a header below all others."""
+        self.lines.append(header_line(key, value))
         self.keys.append(key)
-        self.lines.append(f"{spelling(key)}: {value}")
-        self._forget(key)
+        self._changed(key)
 
     def set(self, key: str, value: str) -> None:
         """Put `value` in the place of the first such header and drop the others, or append it."""
-        try:
-            index = self.keys.index(key)
-        except ValueError:
-            self.append(key, value)
-            return
-        if self.keys.count(key) > 1:
-            self.remove(key)
-            index = min(index, len(self.keys))
-            self.keys.insert(index, key)
-            self.lines.insert(index, "")
-        self.lines[index] = f"{spelling(key)}: {value}"
-        self._forget(key)
+        line = header_line(key, value)
+        keys = self.keys
+        count = keys.count(key)
+        if count == 0:
+            keys.append(key)
+            self.lines.append(line)
+        else:
+            index = keys.index(key)
+            self.lines[index] = line
+            for _ in range(count - 1):
+                extra = keys.index(key, index + 1)
+                del keys[extra], self.lines[extra]
+        self._changed(key)
 
     def remove(self, key: str) -> None:
         """Drop every such header."""
@@ -193,30 +229,32 @@ class Message:
             kept = [(k, line) for k, line in zip(self.keys, self.lines, strict=True) if k != key]
             self.keys[:] = [k for k, _ in kept]
             self.lines[:] = [line for _, line in kept]
-            self._forget(key)
+            self._changed(key)
 
     def pop_first(self, key: str) -> str | None:
-        """Take away the first element of a list header (top Via, top Route) and return it."""
-        try:
-            index = self.keys.index(key)
-        except ValueError:
-            return None
-        value = _value(self.lines[index])
-        self._forget(key)
-        if "," in value:
-            first, *rest = split_commas(value)
-            if rest:
-                self.lines[index] = f"{spelling(key)}: {', '.join(rest)}"
-                return first
-        del self.keys[index], self.lines[index]
-        return value
+        """Take away the first element of a list header (top Via, top Route) and return it; None where none is left."""
+        keys, lines = self.keys, self.lines
+        while key in keys:
+            self._changed(key)
+            index = keys.index(key)
+            value = value_of(lines[index])
+            if "," in value:
+                elements = split_commas(value)
+                if len(elements) > 1:
+                    lines[index] = header_line(key, ", ".join(elements[1:]))
+                    return elements[0]
+                value = elements[0] if elements else ""
+            del keys[index], lines[index]
+            if value:
+                return value
+        return None
 
     def replace_top_via(self, via: Via) -> None:
         """Write `via` in the place of the topmost one."""
         index = self.keys.index("via")
-        value = _value(self.lines[index])
+        value = value_of(self.lines[index])
         rest = split_commas(value)[1:] if "," in value else []
-        self.lines[index] = f"Via: {', '.join([str(via), *rest])}"
+        self.lines[index] = header_line("via", ", ".join([str(via), *rest]))
         self._via = via
 
     def set_body(self, body: bytes, content_type: str | None = None) -> None:
@@ -229,22 +267,18 @@ class Message:
 
     def _head(self, start: str) -> bytes:
         lines = self.lines
-        length = f"Content-Length: {len(self.body)}"
-        try:
-            index = self.keys.index("content-length")
-        except ValueError:
-            lines = [*lines, length]
-        else:
-            if _value(lines[index]) != str(len(self.body)):
-                lines[index] = length
+        size = len(self.body)
+        if size != self._length:
+            length = f"Content-Length: {size}"
+            try:
+                index = self.keys.index("content-length")
+            except ValueError:
+                lines = [*lines, length]
+            else:
+                if value_of(lines[index]) != str(size):
+                    lines[index] = length
+                self._length = size
         return "\r\n".join([start, *lines, "", ""]).encode("utf-8", "surrogateescape")
-
-
-def _value(line: str) -> str:
-    value = line.partition(":")[2]
-    if "\n" in value:
-        value = " ".join(part.strip() for part in value.split("\r\n"))
-    return value.strip()
 
 
 class Request(Message):
@@ -253,15 +287,20 @@ class Request(Message):
     __slots__ = ("method", "uri")
 
     def __init__(self, method: str, uri: str, keys: list[str], lines: list[str], body: bytes = b"") -> None:
-        super().__init__(keys, lines, body)
         self.method = method
         self.uri = uri
+        self.keys = keys
+        self.lines = lines
+        self.body = body
+        self._via = None
+        self._shape = None
+        self._length = -1
 
     @classmethod
     def make(cls, method: str, uri: str, headers: Iterable[tuple[str, str]], body: bytes = b"") -> Request:
         """A request of our own from (canonical key, value) pairs."""
         pairs = list(headers)
-        return cls(method, uri, [k for k, _ in pairs], [f"{spelling(k)}: {v}" for k, v in pairs], body)
+        return cls(method, uri, [k for k, _ in pairs], [header_line(k, v) for k, v in pairs], body)
 
     @property
     def request_uri(self) -> Uri:
@@ -269,7 +308,9 @@ class Request(Message):
 
     def copy(self) -> Request:
         """A copy whose lines may be changed; the strings are shared."""
-        return Request(self.method, self.uri, self.keys.copy(), self.lines.copy(), self.body)
+        twin = Request(self.method, self.uri, self.keys.copy(), self.lines.copy(), self.body)
+        twin._length = self._length
+        return twin
 
     def to_bytes(self) -> bytes:
         return self._head(f"{self.method} {self.uri} SIP/2.0") + self.body
@@ -284,12 +325,19 @@ class Response(Message):
     __slots__ = ("reason", "status")
 
     def __init__(self, status: int, reason: str, keys: list[str], lines: list[str], body: bytes = b"") -> None:
-        super().__init__(keys, lines, body)
         self.status = status
         self.reason = reason
+        self.keys = keys
+        self.lines = lines
+        self.body = body
+        self._via = None
+        self._shape = None
+        self._length = -1
 
     def copy(self) -> Response:
-        return Response(self.status, self.reason, self.keys.copy(), self.lines.copy(), self.body)
+        twin = Response(self.status, self.reason, self.keys.copy(), self.lines.copy(), self.body)
+        twin._length = self._length
+        return twin
 
     def to_bytes(self) -> bytes:
         return self._head(f"SIP/2.0 {self.status} {self.reason}") + self.body

@@ -2,20 +2,36 @@
 
 `parse_message_untrusted` reads the structure and refuses what cannot be a message at all; `check_untrusted` then asks
 for what every message must have and names the header at fault, so that a request can be answered 400.
+Peers send their headers in few orders: what follows from an order alone is worked out once and kept as a `Shape`.
 """
 
 from __future__ import annotations
 
 from appliance.sip.errors import BadMessage
-from appliance.sip.headers import COMPACT
-from appliance.sip.message import Message, Request, Response, spelling
+from appliance.sip.headers import COMPACT, cseq_untrusted, number_of, parse_via_untrusted, tag_untrusted, value_of
+from appliance.sip.message import Message, Request, Response, Shape, spelling
+from appliance.sip.uri import parse_uri_untrusted
 
 MAX_HEADERS = 256
+_MAX_KEYS = 4096
+_MAX_SHAPES = 1024
+_SHAPES_EACH = 4
+_MAX_PREFIX = 64
+
 _TOKEN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-.!%*_+`'~")
-_ONCE = ("from", "to", "call-id", "cseq", "max-forwards", "content-length", "expires")
+_CALL_METHODS = ("INVITE", "ACK", "BYE", "CANCEL", "PRACK", "UPDATE", "INFO", "REFER")
+_METHODS = frozenset((*_CALL_METHODS, "REGISTER", "OPTIONS", "MESSAGE", "SUBSCRIBE", "NOTIFY", "PUBLISH"))
+_REQUIRED = ("call-id", "via", "from", "to", "cseq")
+_ONCE = ("from", "to", "call-id", "cseq", "max-forwards", "content-length", "content-type", "expires")
+
+#: What a response to a request repeats: with a line break hidden in one of these there is no answering.
+_REPEATED = frozenset({"via", "from", "to", "call-id", "cseq", "record-route", "timestamp"})
 
 _keys: dict[str, str] = {}
 """Header name as written → canonical key; bounded, since the names come from outside."""
+
+_shapes: dict[tuple[int, str], list[Shape]] = {}
+"""(number of lines, first letters of the start line) → the last few orders met there; bounded likewise."""
 
 
 def _key(name: str) -> str:
@@ -26,7 +42,9 @@ def _key(name: str) -> str:
             raise BadMessage("Bad header name")
         known = stripped.lower()
         known = COMPACT.get(known, known)
-        if len(_keys) < 4096 and len(name) < 64:
+        if len(name) < _MAX_PREFIX:
+            if len(_keys) >= _MAX_KEYS:
+                _keys.clear()
             _keys[name] = known
     return known
 
@@ -34,80 +52,177 @@ def _key(name: str) -> str:
 def parse_message_untrusted(data: bytes) -> Request | Response:
     """One whole message, as a datagram, a WebSocket message or the piece that `stream.py` cut out.
 
-    Raises `BadMessage` where there is no telling what it is: such a thing cannot be answered.
-    Bytes after the body that Content-Length announces are left out (RFC 3261 §18.3).
+    Raises `BadMessage` where there is no telling what it is; its `request` is set where it can be answered all the
+    same. Bytes after the body that Content-Length announces are left out (RFC 3261 §18.3).
     """
-    end = data.find(b"\r\n\r\n")
-    if end < 0:
+    head, blank, body = data.partition(b"\r\n\r\n")
+    if not blank:
         raise BadMessage("No end of headers")
-    start_line, *lines = data[:end].decode("utf-8", "surrogateescape").split("\r\n")
+    lines = str(head, "utf-8", "surrogateescape").split("\r\n")
     if len(lines) > MAX_HEADERS:
         raise BadMessage("Too many headers")
-    try:
-        keys = [_keys[line.partition(":")[0]] for line in lines]
-    except KeyError:
-        lines, keys = _careful(lines)
-    body = data[end + 4 :]
+    fault: str | None = None
+    joined = "".join(lines)
+    if "\n" in joined or "\r" in joined:
+        lines, fault = _without_breaks(lines)
+    start_line = lines.pop(0)
+    shape: Shape | None = None
+    for known in _shapes.get((len(lines), start_line[:11]), ()):
+        if all(map(str.startswith, lines, known.prefixes)):
+            shape = known
+            keys = known.keys.copy()
+            break
+    else:
+        lines, keys, bad_line = _careful(lines)
+        fault = fault or bad_line
+        if fault is None:
+            shape = _remember(start_line, lines, keys)
+
     message: Request | Response
-    if start_line.startswith("SIP/2.0 "):
-        status, _, reason = start_line[8:].partition(" ")
+    method, _, rest = start_line.partition(" ")
+    if method == "SIP/2.0" or method.upper() == "SIP/2.0":
+        status, _, reason = rest.partition(" ")
         if len(status) != 3 or not (status.isascii() and status.isdigit()) or not "100" <= status <= "699":
             raise BadMessage("Bad status line")
         message = Response(int(status), reason, keys, lines, body)
     else:
-        method, _, rest = start_line.partition(" ")
         uri, _, version = rest.rpartition(" ")
-        if not method or not uri or not _TOKEN.issuperset(method):
+        if not uri or (method not in _METHODS and not (method and _TOKEN.issuperset(method))):
             raise BadMessage("Bad request line")
         message = Request(method, uri, keys, lines, body)
-        if version != "SIP/2.0":
+        if version != "SIP/2.0" and version.upper() != "SIP/2.0":
             if version[:4].upper() == "SIP/":
-                raise BadMessage("Version Not Supported", 505)
+                raise BadMessage("Version Not Supported", 505, message)
             raise BadMessage("Bad request line")
+    if fault is not None:
+        raise BadMessage(fault, request=message if isinstance(message, Request) else None)
+    message._shape = shape
     if body:
-        length = message.get("content-length")
-        if length is not None and length.isascii() and length.isdigit() and len(length) < 8:
-            message.body = body[: int(length)]
+        index = shape.content_length if shape is not None else _first(keys, "content-length")
+        if index >= 0:
+            length = number_of(lines[index])
+            if length is not None and length <= len(body):
+                message._length = length
+                if length < len(body):
+                    message.body = body[:length]
     return message
 
 
-def _careful(lines: list[str]) -> tuple[list[str], list[str]]:
-    """Names not met before, and folded lines, which belong to the line above them."""
-    unfolded: list[str] = []
+def _without_breaks(lines: list[str]) -> tuple[list[str], str]:
+    """Lines that hide a CR or LF are taken out: the next hop might read a header of its own into them."""
+    kept: list[str] = []
+    fault = ""
+    for line in lines:
+        if "\r" in line or "\n" in line:
+            name = line.partition(":")[0]
+            key = COMPACT.get(name.strip().lower(), name.strip().lower())
+            if not kept or line[0] in " \t" or key in _REPEATED or not _TOKEN.issuperset(key):
+                raise BadMessage("Line break inside a line")
+            fault = f"Line break inside {spelling(key)}"
+        else:
+            kept.append(line)
+    return kept, fault
+
+
+def _careful(lines: list[str]) -> tuple[list[str], list[str], str | None]:
+    """Lines whose order was not met before: folded ones belong to the line above; (lines, keys, first fault)."""
+    fault: str | None = None
+    unfolded: list[list[str]] = []
     for line in lines:
         if line[:1] in (" ", "\t"):
             if not unfolded:
                 raise BadMessage("Folded start line")
-            unfolded[-1] += "\r\n" + line
+            unfolded[-1].append(line)
         else:
-            unfolded.append(line)
-    keys = []
-    for line in unfolded:
-        name, colon, _ = line.partition(":")
-        if not colon:
-            raise BadMessage("Header without colon")
-        keys.append(_key(name))
-    return unfolded, keys
+            unfolded.append([line])
+    good, keys = [], []
+    for pieces in unfolded:
+        line = "\r\n".join(pieces)
+        name, colon, _ = pieces[0].partition(":")
+        try:
+            if not colon:
+                raise BadMessage("Header without colon")
+            keys.append(_key(name))
+            good.append(line)
+        except BadMessage as bad:
+            fault = fault or bad.reason
+    return good, keys, fault
+
+
+def _first(keys: list[str], key: str) -> int:
+    return keys.index(key) if key in keys else -1
+
+
+def _remember(start_line: str, lines: list[str], keys: list[str]) -> Shape:
+    prefixes = tuple(line[: line.index(":") + 1] for line in lines)
+    shape = Shape(
+        prefixes=prefixes,
+        keys=keys.copy(),
+        via=_first(keys, "via"),
+        from_=_first(keys, "from"),
+        to=_first(keys, "to"),
+        call_id=_first(keys, "call-id"),
+        cseq=_first(keys, "cseq"),
+        content_length=_first(keys, "content-length"),
+        max_forwards=_first(keys, "max-forwards"),
+        fault=_fault_of(keys),
+    )
+    if max(map(len, prefixes), default=0) <= _MAX_PREFIX and not any("\n" in line for line in lines):
+        if len(_shapes) >= _MAX_SHAPES:
+            _shapes.clear()
+        alike = _shapes.setdefault((len(lines), start_line[:11]), [])
+        alike.insert(0, shape)
+        del alike[_SHAPES_EACH:]
+    return shape
+
+
+def _fault_of(keys: list[str]) -> str | None:
+    for key in _ONCE:
+        if keys.count(key) > 1:
+            return f"More than one {spelling(key)}"
+    for key in _REQUIRED:
+        if key not in keys:
+            return f"Missing {spelling(key)}"
+    return None
 
 
 def check_untrusted(message: Message) -> None:
     """What every message must have (RFC 3261 §8.1.1, §16.3): raises `BadMessage` naming the header."""
-    keys = message.keys
-    for key in _ONCE:
-        if keys.count(key) > 1:
-            raise BadMessage(f"More than one {spelling(key)}")
-    if not message.require("call-id"):
+    lines = message.lines
+    shape = message._shape
+    if shape is None:
+        keys = message.keys
+        fault, length_at, hops_at = _fault_of(keys), _first(keys, "content-length"), _first(keys, "max-forwards")
+        if fault is None:
+            line_of = [lines[keys.index(key)] for key in _REQUIRED]
+    else:
+        fault, length_at, hops_at = shape.fault, shape.content_length, shape.max_forwards
+        if fault is None:
+            line_of = [lines[shape.call_id], lines[shape.via], lines[shape.from_], lines[shape.to], lines[shape.cseq]]
+    if fault is not None:
+        raise BadMessage(fault)
+    call_id, via, from_, to, cseq_line = line_of
+    if call_id[-1] in ": \t\n" and not value_of(call_id):
         raise BadMessage("Empty Call-ID")
-    _ = message.via, message.from_, message.to
-    cseq = message.cseq
-    length = message.get("content-length")
-    if length is not None and not (length.isascii() and length.isdigit() and int(length[:9]) <= len(message.body)):
-        raise BadMessage("Bad Content-Length")
+    if via.startswith("Via: ") and "," not in via and "\n" not in via:
+        message._via = parse_via_untrusted(via[5:])
+    else:
+        _ = message.via
+    tag_untrusted(from_, "From")
+    tag_untrusted(to, "To")
+    cseq = cseq_untrusted(cseq_line)
+    if length_at >= 0 and message._length < 0:
+        length = number_of(lines[length_at])
+        if length is None or length > len(message.body):
+            raise BadMessage("Bad Content-Length")
     if isinstance(message, Request):
         if cseq.method != message.method:
             raise BadMessage("CSeq method does not match")
-        if any(c <= " " or c in "<>" for c in message.uri):
-            raise BadMessage("Bad Request-URI")
-        hops = message.get("max-forwards")
-        if hops is not None and not (hops.isascii() and hops.isdigit() and len(hops) <= 3 and int(hops) <= 255):
-            raise BadMessage("Bad Max-Forwards")
+        try:
+            parse_uri_untrusted(message.uri)
+        except BadMessage as bad:
+            raise BadMessage(f"Bad Request-URI: {bad.reason}") from None
+        if hops_at >= 0:
+            hops = number_of(lines[hops_at])
+            if hops is None or hops > 255:
+                raise BadMessage("Bad Max-Forwards")

@@ -1,6 +1,7 @@
 """SIP, SIPS and tel URIs: reading, writing, comparison (RFC 3261 §19.1, RFC 3966 §4).
 
 Text in, text out: escapes stay as they came, comparison undoes them. Whether a host is ours is for others to say.
+Every expression here runs in linear time: repetitions that touch share no character, or are possessive.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import lru_cache
+from ipaddress import AddressValueError, IPv6Address
 from urllib.parse import unquote
 
 import attrs
@@ -17,16 +19,25 @@ from appliance.sip.errors import BadMessage
 Params = tuple[tuple[str, str | None], ...]
 
 #: Letters, digits, dots and hyphens; underscores too, which are met in the field.
-_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*$|\[[0-9A-Fa-f:.]+\]$")
-_USER = re.compile(r"(?:[A-Za-z0-9_.!~*'()&=+$,;?/#-]|%[0-9A-Fa-f]{2})*$")
-_PASSWORD = re.compile(r"(?:[A-Za-z0-9_.!~*'()&=+$,-]|%[0-9A-Fa-f]{2})*$")
-_PARAM = re.compile(r"(?:[A-Za-z0-9_.!~*'()\[\]/:&+$-]|%[0-9A-Fa-f]{2})+$")
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*$")
-_TEL_NUMBER = re.compile(r"\+?[0-9A-Fa-f*#().-]+$")
+_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_IPV6 = re.compile(r"\[[0-9A-Fa-f:.]+\]")
+#: '#' is not of the grammar, but dialled unescaped everywhere.
+_USER = re.compile(r"[A-Za-z0-9_.!~*'()&=+$,;?/#-]*+(?:%[0-9A-Fa-f]{2}[A-Za-z0-9_.!~*'()&=+$,;?/#-]*+)*+")
+_PASSWORD = re.compile(r"[A-Za-z0-9_.!~*'()&=+$,-]*+(?:%[0-9A-Fa-f]{2}[A-Za-z0-9_.!~*'()&=+$,-]*+)*+")
+_PARAM = re.compile(r"(?:[A-Za-z0-9_.!~*'()\[\]/:&+$-]|%[0-9A-Fa-f]{2})++")
+#: Looser than the grammar: Replaces and others come with their '@' and ';' unescaped.
+_HEADERS = re.compile(r"[^\x00-\x20\x7f<>\"%]*+(?:%[0-9A-Fa-f]{2}[^\x00-\x20\x7f<>\"%]*+)*+")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
+_UNFIT = re.compile(r"[\x00-\x20\x7f<>\"]")
+_TEL_NUMBER = re.compile(r"\+?[0-9A-Fa-f*#().-]+")
+_SPLIT_QUOTED = re.compile(r'"(?:[^"\\]++|\\.)*+"?|;', re.DOTALL)
 _VISUAL_SEPARATORS = str.maketrans("", "", "-.()")
 
 #: Parameters that must stand in both URIs, or in neither, for them to be equal (RFC 3261 §19.1.4).
 _SIGNIFICANT = frozenset({"user", "ttl", "method", "maddr", "transport"})
+
+_CACHED_LENGTH = 256
+"""Longer texts are read each time, so that a cache has a bound in bytes, too."""
 
 
 @attrs.frozen(slots=True)
@@ -69,13 +80,18 @@ class Uri:
 
     @property
     def username(self) -> str:
-        """The user part with its escapes undone, '' where there is none."""
-        return unquote(self.user) if self.user else ""
+        """The user part with its escapes undone, '' where there is none. Any byte survives (surrogateescape)."""
+        return _unescaped(self.user) if self.user else ""
 
     @property
     def aor(self) -> str:
-        """The address-of-record: scheme, user, host, nothing else (RFC 3261 §10.3, step 5)."""
-        return f"{self.scheme}:{self.username}@{self.host}" if self.user else f"{self.scheme}:{self.host}"
+        """The address-of-record: scheme, user, host, nothing else (RFC 3261 §10.3, step 5).
+
+        Of a tel URI: its number without visual separators.
+        """
+        if self.host:
+            return f"{self.scheme}:{self.username}@{self.host}" if self.user else f"{self.scheme}:{self.host}"
+        return f"tel:{_tel_number(self)}" if self.scheme == "tel" else f"{self.scheme}:{self.username}"
 
     def __str__(self) -> str:
         out = [self.scheme, ":"]
@@ -99,13 +115,14 @@ class Uri:
         if self.scheme != other.scheme:
             return False
         if self.scheme == "tel":
-            return _equal_tel(self, other)
+            return _tel_number(self) == _tel_number(other) and _tel_params(self) == _tel_params(other)
         if self.scheme not in ("sip", "sips"):
             return self.user == other.user
         if (
-            _unescaped(self.user) != _unescaped(other.user)
-            or _unescaped(self.password) != _unescaped(other.password)
-            or self.host != other.host
+            self.username != other.username
+            or (self.user is None) != (other.user is None)
+            or _unescaped_or_none(self.password) != _unescaped_or_none(other.password)
+            or _host_key(self.host) != _host_key(other.host)
             or self.port != other.port
         ):
             return False
@@ -119,60 +136,77 @@ class Uri:
         return _header_set(self.headers) == _header_set(other.headers)
 
 
-def _unescaped(text: str | None) -> str | None:
-    return None if text is None else unquote(text)
+def _unescaped(text: str) -> str:
+    return unquote(text, errors="surrogateescape") if "%" in text else text
+
+
+def _unescaped_or_none(text: str | None) -> str | None:
+    return None if text is None else _unescaped(text)
+
+
+def _host_key(host: str) -> str:
+    return IPv6Address(host[1:-1]).compressed if host.startswith("[") else host
 
 
 def _param_map(params: Iterable[tuple[str, str | None]]) -> dict[str, str]:
-    return {name.lower(): unquote(value or "").lower() for name, value in params}
+    return {name.lower(): _unescaped(value or "").lower() for name, value in params}
 
 
 def _header_set(headers: str | None) -> frozenset[tuple[str, str]]:
     if not headers:
         return frozenset()
     pairs = (part.partition("=") for part in headers.split("&"))
-    return frozenset((name.lower(), unquote(value)) for name, _, value in pairs)
+    return frozenset((name.lower(), _unescaped(value)) for name, _, value in pairs)
 
 
-def _equal_tel(one: Uri, two: Uri) -> bool:
-    def number(uri: Uri) -> str:
-        return (uri.user or "").translate(_VISUAL_SEPARATORS).lower()
+def _tel_number(uri: Uri) -> str:
+    return (uri.user or "").translate(_VISUAL_SEPARATORS).lower()
 
-    def params(uri: Uri) -> dict[str, str]:
-        found = _param_map(uri.params)
-        return {
-            name: value.translate(_VISUAL_SEPARATORS) if name in ("ext", "phone-context") else value
-            for name, value in found.items()
-        }
 
-    return number(one) == number(two) and params(one) == params(two)
+def _tel_params(uri: Uri) -> dict[str, str]:
+    return {
+        name: value.translate(_VISUAL_SEPARATORS) if name == "ext" or value.startswith("+") else value
+        for name, value in _param_map(uri.params).items()
+    }
 
 
 def split_host_port(text: str) -> tuple[str, int | None]:
     """'host', 'host:port', '[v6]', '[v6]:port' → (host with brackets, lower case; port or None); raises BadMessage."""
     if text.startswith("["):
         host, bracket, rest = text.partition("]")
-        host += bracket
+        host = _ipv6_reference(host + bracket)
         if rest and not rest.startswith(":"):
             raise BadMessage("Bad host")
-        port = rest[1:] if rest else ""
-        has_port = bool(rest)
+        port = rest[1:] if rest else None
     else:
-        host, colon, port = text.partition(":")
-        has_port = bool(colon)
-    if not _HOST.match(host) or len(host) > 255:
-        raise BadMessage("Bad host")
-    if not has_port:
-        return host.lower(), None
-    if not (port.isascii() and port.isdigit()) or len(port) > 5 or not 0 <= int(port) <= 65535:
+        host, colon, after = text.partition(":")
+        if not _HOST.fullmatch(host) or len(host) > 255:
+            raise BadMessage("Bad host")
+        port = after if colon else None
+        host = host.lower()
+    if port is None:
+        return host, None
+    if not (port.isascii() and port.isdigit()) or len(port) > 5 or int(port) > 65535:
         raise BadMessage("Bad port")
-    return host.lower(), int(port)
+    return host, int(port)
+
+
+@lru_cache(maxsize=1024)
+def _ipv6_reference(text: str) -> str:
+    if len(text) > 64 or not _IPV6.fullmatch(text):
+        raise BadMessage("Bad host")
+    host = text[1:-1].replace(":::", "::")  # RFC 5118 §4.10: what the grammar of RFC 3261 led some to write
+    try:
+        IPv6Address(host)
+    except AddressValueError:
+        raise BadMessage("Bad host") from None
+    return f"[{host.lower()}]"
 
 
 def parse_params_untrusted(text: str) -> Params:
     """';a=1;b' without its leading semicolon → (('a','1'),('b',None)). Quoted values keep their quotes."""
     found: list[tuple[str, str | None]] = []
-    for part in text.split(";") if '"' not in text else _split_quoted(text):
+    for part in split_semicolons(text):
         name, equals, value = part.partition("=")
         name = name.strip()
         if not name:
@@ -183,68 +217,75 @@ def parse_params_untrusted(text: str) -> Params:
     return tuple(found)
 
 
-def _split_quoted(text: str) -> list[str]:
-    parts, start, quoted, escaped = [], 0, False, False
-    for i, char in enumerate(text):
-        if escaped:
-            escaped = False
-        elif quoted and char == "\\":
-            escaped = True
-        elif char == '"':
-            quoted = not quoted
-        elif char == ";" and not quoted:
-            parts.append(text[start:i])
-            start = i + 1
+def split_semicolons(text: str) -> list[str]:
+    """Cut at semicolons outside quotes; the pieces as they are."""
+    if '"' not in text:
+        return text.split(";")
+    parts, start = [], 0
+    for found in _SPLIT_QUOTED.finditer(text):
+        if found[0] == ";":
+            parts.append(text[start : found.start()])
+            start = found.end()
     parts.append(text[start:])
     return parts
 
 
-@lru_cache(maxsize=8192)
 def parse_uri_untrusted(text: str) -> Uri:
     """Any URI of a SIP message. Raises `BadMessage` when a sip, sips or tel URI breaks its grammar.
 
     Cached: a box sees the same few contacts and numbers again and again, and a `Uri` never changes.
     """
+    return _cached(text) if len(text) <= _CACHED_LENGTH else _parse(text)
+
+
+def _parse(text: str) -> Uri:
     scheme, colon, rest = text.partition(":")
-    if not colon or not _SCHEME.match(scheme):
+    if not colon or not _SCHEME.fullmatch(scheme) or _UNFIT.search(rest):
         raise BadMessage("Bad URI")
     scheme = scheme.lower()
     if scheme in ("sip", "sips"):
         return _parse_sip(scheme, rest)
     if scheme == "tel":
         number, semicolon, params = rest.partition(";")
-        if not _TEL_NUMBER.match(number) or not any(c.isalnum() or c in "*#" for c in number):
+        if not _TEL_NUMBER.fullmatch(number) or not any(c.isalnum() or c in "*#" for c in number):
             raise BadMessage("Bad tel URI")
-        return Uri("tel", number, "", None, parse_params_untrusted(params) if semicolon else ())
-    if any(c <= " " or c in "<>" for c in rest):
-        raise BadMessage("Bad URI")
+        return Uri("tel", number, "", None, _uri_params(params) if semicolon else ())
     return Uri(scheme, rest, "")
 
 
+_cached = lru_cache(maxsize=8192)(_parse)
+
+
 def _parse_sip(scheme: str, rest: str) -> Uri:
+    """RFC 3261 §25.1. '@' stands nowhere in the grammar but behind the userinfo, so the first one ends it.
+
+    '?' and ';' may stand in the userinfo; behind it the first '?' begins the headers, where a stray '@' is let pass.
+    """
     user: str | None = None
     password: str | None = None
-    userinfo, at, after = rest.rpartition("@")
-    if at and "?" in userinfo and "@" not in userinfo.partition("?")[0]:
-        # An unescaped @ among the headers: the real userinfo ends at the first one, if there is any before '?'.
-        before, question, _ = rest.partition("?")
-        if question and "@" not in before:
-            userinfo, at, after = "", "", rest
+    userinfo, at, after = rest.partition("@")
     if at:
         user, colon, secret = userinfo.partition(":")
         if colon:
             password = secret
-            if not _PASSWORD.match(secret):
+            if not _PASSWORD.fullmatch(secret):
                 raise BadMessage("Bad URI password")
-        if not user or not _USER.match(user):
+        if not user or not _USER.fullmatch(user):
             raise BadMessage("Bad URI user")
+    else:
+        after = rest
     after, question, headers = after.partition("?")
     hostport, semicolon, params = after.partition(";")
     host, port = split_host_port(hostport)
-    parsed = parse_params_untrusted(params) if semicolon else ()
-    for name, value in parsed:
-        if not _PARAM.match(name) or (value is not None and not _PARAM.match(value)):
-            raise BadMessage("Bad URI parameter")
-    if question and any(c <= " " for c in headers):
+    if question and not _HEADERS.fullmatch(headers):
         raise BadMessage("Bad URI headers")
+    parsed = _uri_params(params) if semicolon else ()
     return Uri(scheme, user, host, port, parsed, password, headers if question else None)
+
+
+def _uri_params(text: str) -> Params:
+    parsed = parse_params_untrusted(text)
+    for name, value in parsed:
+        if not _PARAM.fullmatch(name) or (value is not None and not _PARAM.fullmatch(value)):
+            raise BadMessage("Bad URI parameter")
+    return parsed
