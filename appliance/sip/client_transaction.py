@@ -7,7 +7,7 @@ transaction sends one request over one flow and tells its user how it went.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 from appliance.sip.build import ack_of, cancel_of
 from appliance.sip.flow import Flow, FlowClosed
@@ -65,19 +65,22 @@ class ClientTransaction(Transaction):
 
     __slots__ = ("_data", "_give_up_at", "_interval", "_layer", "cancelled", "listener")
 
+    first_state: ClassVar[State]
+
     def __init__(
-        self,
-        key: ClientKey,
-        request: Request,
-        flow: Flow,
-        listener: ClientUser,
-        layer: TransactionLayer,
-        state: State,
+        self, key: ClientKey, request: Request, flow: Flow, listener: ClientUser, layer: TransactionLayer
     ) -> None:
-        super().__init__(key, request, flow, layer.clock, state)
+        self.key = key
+        self.request = request
+        self.method = request.method
+        self.flow = flow
+        self.state = self.first_state
+        self.context = None
         self.listener = listener
         self.cancelled = False
+        self._clock = layer.clock
         self._layer = layer
+        self._ticket = None
         self._data = b""
         self._interval = 0.0
         self._give_up_at = 0.0
@@ -150,12 +153,9 @@ class InviteClient(ClientTransaction):
 
     __slots__ = ("_ack", "_cancel_headers")
 
-    def __init__(
-        self, key: ClientKey, request: Request, flow: Flow, listener: ClientUser, layer: TransactionLayer
-    ) -> None:
-        super().__init__(key, request, flow, listener, layer, CALLING)
-        self._ack = b""
-        self._cancel_headers: tuple[tuple[str, str], ...] = ()
+    first_state = CALLING
+    _ack: bytes
+    _cancel_headers: tuple[tuple[str, str], ...]
 
     def receive_response(self, response: Response, now: float) -> None:
         state = self.state
@@ -239,10 +239,7 @@ class OtherClient(ClientTransaction):
 
     __slots__ = ()
 
-    def __init__(
-        self, key: ClientKey, request: Request, flow: Flow, listener: ClientUser, layer: TransactionLayer
-    ) -> None:
-        super().__init__(key, request, flow, listener, layer, TRYING)
+    first_state = TRYING
 
     def receive_response(self, response: Response, now: float) -> None:
         state = self.state

@@ -101,8 +101,7 @@ class Effect(Enum):
 class Row:
     """In `state`, `event` leads to `target`, with `effects` on the way.
 
-    `TERMINATED` as the target of a row to COMPLETED or CONFIRMED over a reliable transport is not written: those
-    states then last zero seconds.
+    Where `target` lasts no time (see `Wait.reliable`), what follows is TERMINATED.
     """
 
     state: State
@@ -113,16 +112,15 @@ class Row:
 
 @attrs.frozen
 class Wait:
-    """While in `state`, `event` comes after a time: a multiple of T1, T2 or T4, or seconds.
+    """While in `state`, `event` comes `after` a time.
 
-    `reliable_s` says what changes over a reliable transport: None nothing, 0 the state is skipped, -1 the timer is
-    never started.
+    Over a `reliable` transport it is the "same", "0" (the state lasts no time) or "never".
     """
 
     state: State
     event: Event
     after: str
-    reliable: str = "same"
+    reliable: str
 
 
 def _rows(text: str) -> tuple[Row, ...]:
@@ -212,7 +210,6 @@ TABLE: dict[Machine, tuple[Row, ...]] = {
         TRYING      TIMER_100     PROCEEDING  SEND_100
         TRYING      SAY_2XX       COMPLETED   SEND
         TRYING      SAY_FAILURE   COMPLETED   SEND
-        TRYING      TIMER_SILENT  TERMINATED
         PROCEEDING  REQUEST       PROCEEDING  SEND_LAST
         PROCEEDING  SAY_2XX       COMPLETED   SEND
         PROCEEDING  SAY_FAILURE   COMPLETED   SEND
@@ -225,8 +222,8 @@ TABLE: dict[Machine, tuple[Row, ...]] = {
     ),
 }
 
-#: How long each timer runs from entering its state; A, E and G then double, E and G up to T2.
-#: The last column: the same over reliable transports, 0 (the state lasts no time) or never.
+#: How long each timer runs from entering its state (F and SILENT: from the start); A, E and G then double, E and G up
+#: to T2. `late` is the time until Timer E of the other side stands at T2: 3.5 s.
 WAITS: dict[Machine, tuple[Wait, ...]] = {
     Machine.INVITE_CLIENT: _waits(
         """
@@ -258,7 +255,6 @@ WAITS: dict[Machine, tuple[Wait, ...]] = {
     Machine.OTHER_SERVER: _waits(
         """
         TRYING      TIMER_100     late   same
-        TRYING      TIMER_SILENT  64*T1  same
         PROCEEDING  TIMER_SILENT  64*T1  same
         COMPLETED   TIMER_J       64*T1  0
         """

@@ -7,7 +7,7 @@ repeated request costs one send.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from appliance.sip.build import response_to
 from appliance.sip.flow import Flow, FlowClosed
@@ -36,11 +36,20 @@ class ServerTransaction(Transaction):
 
     __slots__ = ("_last", "_layer", "on_transport_error", "reply_flow")
 
-    def __init__(self, key: Any, request: Request, flow: Flow, layer: TransactionLayer, state: State) -> None:
-        super().__init__(key, request, flow, layer.clock, state)
-        self.on_transport_error: Callable[[ServerTransaction, float], None] | None = None
+    first_state: ClassVar[State]
+
+    def __init__(self, key: Any, request: Request, flow: Flow, layer: TransactionLayer) -> None:
+        self.key = key
+        self.request = request
+        self.method = request.method
+        self.flow = flow
         self.reply_flow = flow
+        self.state = self.first_state
+        self.context = None
+        self.on_transport_error: Callable[[ServerTransaction, float], None] | None = None
+        self._clock = layer.clock
         self._layer = layer
+        self._ticket = None
         self._last: bytes | None = None
 
     @property
@@ -103,10 +112,9 @@ class InviteServer(ServerTransaction):
 
     __slots__ = ("_give_up_at", "_interval")
 
-    def __init__(self, key: Any, request: Request, flow: Flow, layer: TransactionLayer) -> None:
-        super().__init__(key, request, flow, layer, PROCEEDING)
-        self._give_up_at = 0.0
-        self._interval = 0.0
+    first_state = PROCEEDING
+    _give_up_at: float
+    _interval: float
 
     def start(self, now: float) -> None:
         """Say 100 at once, or see to it that it is said in time."""
@@ -183,9 +191,8 @@ class OtherServer(ServerTransaction):
 
     __slots__ = ("_silent_at",)
 
-    def __init__(self, key: Any, request: Request, flow: Flow, layer: TransactionLayer) -> None:
-        super().__init__(key, request, flow, layer, TRYING)
-        self._silent_at = 0.0
+    first_state = TRYING
+    _silent_at: float
 
     def start(self, now: float) -> None:
         self._silent_at = now + self._clock.long.delay
@@ -210,8 +217,7 @@ class OtherServer(ServerTransaction):
         self._send_again(now)
 
     def fall_due(self, now: float) -> None:
-        state = self.state
-        if state is TRYING and now < self._silent_at:
+        if self.state is TRYING:
             self.state = PROCEEDING
             self._arm_at(self._silent_at)
             self._last = response_to(self.request, 100).to_bytes()
