@@ -146,8 +146,13 @@ class MediaCall:
 
     def _answer(self, session: Session, answerer: Leg, offerer: Leg, final: bool) -> Session:
         pair = frozenset((offerer.name, answerer.name))
-        exchange = self._pending.get(pair) or self._done.get(pair)
-        if exchange is None or exchange.offerer is not offerer:
+        known = (self._pending.get(pair), self._done.get(pair))
+        exchange = next((e for e in known if e is not None and e.offerer is offerer), None)
+        if exchange is None:
+            if pair in self._done and pair not in self._pending and offerer.sent is not None:
+                # A 2xx that repeats SDP after an UPDATE has settled the session: nothing is left to answer, and
+                # its receiver will not look (RFC 3261 §13.2.1), but what it sees must be ours.
+                return offerer.sent
             raise BadMedia("sdp-no-offer", f"leg {answerer.name} answers where nothing was offered")
         described = make_answer(exchange, session)
         self._pending.pop(pair, None)

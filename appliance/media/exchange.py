@@ -50,10 +50,15 @@ class Exchange:
     def finish(self) -> None:
         """No other answer will come: what the last one refused is not kept ready any longer."""
         if self.settled is not None:
-            self.offerer_lines, self.answerer_lines = self.settled
+            self.offerer_lines = _still_open(self.offerer_lines, self.settled[0])
+            self.answerer_lines = _still_open(self.answerer_lines, self.settled[1])
 
     def offer_bytes(self) -> bytes:
         return self.offered.to_bytes()
+
+
+def _still_open(proposed: list[LegLine], settled: list[LegLine]) -> list[LegLine]:
+    return [line if now.kind is not None else now for line, now in zip(proposed, settled, strict=True)]
 
 
 def crossing(source: Leg, source_webrtc: bool, target: Leg, target_webrtc: bool) -> Crossing:

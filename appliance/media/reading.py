@@ -3,7 +3,7 @@
 RFC 3264 §5 and §6, RFC 9143 §7 (groups, bundle-only), RFC 4568 §7 (SDES where the signalling is secure).
 """
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from appliance.media.leg import Leg, LegLine
 from appliance.rtc.errors import BadMedia
@@ -84,6 +84,11 @@ def read_line(leg: Leg, session: Session, media: Media, mid: str | None, groups:
         return line.refused(str(bad))
     if peer.kind is TransportKind.SDES and not leg.profile.sdes_allowed:
         return line.refused(f"m={media.kind}: a=crypto without secure signalling (RFC 4568 §7)")
+    if peer.kind is TransportKind.SDES:
+        usable = tuple(crypto for crypto in peer.cryptos if crypto.suite in leg.options.sdes_suites)
+        if not usable:
+            return line.refused(f"m={media.kind}: no a=crypto with a suite in use here")
+        peer = evolve(peer, cryptos=usable)
     codecs = codecs_of(media)
     if not any(codec.carries_media for codec in codecs):
         return line.refused(f"m={media.kind} names no codec")

@@ -44,7 +44,8 @@ class Codec:
     @property
     def identity(self) -> tuple[str, int, int]:
         """What must agree for two payload types to be the same codec."""
-        return (self.name.lower(), self.clock_rate, self.channels)
+        name = self.name.lower()
+        return (name, self.clock_rate, 2 if name == "opus" else self.channels)  # RFC 7587 §7: always /2
 
     @property
     def is_dtmf(self) -> bool:

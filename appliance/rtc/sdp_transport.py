@@ -24,12 +24,37 @@ HOST_PRIORITY = (126 << 24) | (65_535 << 8) | 255
 DIGEST_BYTES = {"sha-1": 20, "sha-224": 28, "sha-256": 32, "sha-384": 48, "sha-512": 64}
 
 TRANSPORT_ATTRIBUTES = frozenset(
-    {
-        "bundle-only", "candidate", "connection", "crypto", "dtls-id", "end-of-candidates", "fingerprint",
-        "ice-lite", "ice-mismatch", "ice-options", "ice-pacing", "ice-pwd", "ice-ufrag", "key-mgmt", "mid",
-        "remote-candidates", "rtcp", "rtcp-mux", "rtcp-mux-only", "setup", "tls-id", "zrtp-hash",
-    }
-)  # fmt: skip
+    [
+        "acap",
+        "acfg",
+        "bundle-only",
+        "candidate",
+        "connection",
+        "creq",
+        "crypto",
+        "csup",
+        "dtls-id",
+        "end-of-candidates",
+        "fingerprint",
+        "ice-lite",
+        "ice-mismatch",
+        "ice-options",
+        "ice-pacing",
+        "ice-pwd",
+        "ice-ufrag",
+        "key-mgmt",
+        "mid",
+        "pcfg",
+        "remote-candidates",
+        "rtcp",
+        "rtcp-mux",
+        "rtcp-mux-only",
+        "setup",
+        "tcap",
+        "tls-id",
+        "zrtp-hash",
+    ]
+)
 """What belongs to one leg's transport and is never copied to the other leg."""
 
 _ICE_CHARS = re.compile(r"[A-Za-z0-9+/]{4,256}\Z")
