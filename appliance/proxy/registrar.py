@@ -127,7 +127,7 @@ class Registrar:
     # BindingSource
 
     def rows(self) -> Iterable[BindingRow]:
-        return (binding.row() for binding in self.location)
+        return (binding.row() for binding in list(self.location))
 
     def restore(self, rows: Sequence[BindingRow]) -> None:
         """Take over stored bindings. Connections ended with the last process, UDP flows go on."""

@@ -53,7 +53,7 @@ class BindingSource(Protocol):
     """Who has all bindings in memory: asked when the whole file must be written anew."""
 
     def rows(self) -> Iterable[BindingRow]:
-        """All bindings as they are now."""
+        """All bindings as they are now; changes made while this is read do no harm."""
 
     def restore(self, rows: Sequence[BindingRow]) -> None:
         """Take over what the file held; a binding that is known already is newer than its row."""

@@ -6,6 +6,7 @@ have been shipped are never changed: a new one is added.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final
 
 from appliance.storage.bindings import BindingRow
@@ -42,7 +43,14 @@ VERSION: Final = len(MIGRATIONS)
 
 _COLUMNS = ", ".join(BindingRow._fields)
 SELECT_BINDINGS: Final = f"SELECT {_COLUMNS} FROM binding"  # noqa: S608 (names of our own)
-PUT_BINDING: Final = (
-    f"INSERT OR REPLACE INTO binding ({_COLUMNS}) VALUES ({', '.join('?' for _ in BindingRow._fields)})"  # noqa: S608
-)
+_ONE = f"({', '.join('?' for _ in BindingRow._fields)})"
+MOST_AT_ONCE: Final = 1024
+"""Rows in one statement: 20 columns each, of the 32766 parameters that SQLite lets a statement have."""
+PUT_BINDING: Final = f"INSERT OR REPLACE INTO binding ({_COLUMNS}) VALUES {_ONE}"  # noqa: S608
 REMOVE_BINDING: Final = "DELETE FROM binding WHERE aor = ? AND key = ?"
+
+
+@cache
+def put_bindings(rows: int) -> str:
+    """The statement that puts so many rows at once; few sizes, so that prepared statements are found again."""
+    return PUT_BINDING + f", {_ONE}" * (rows - 1)

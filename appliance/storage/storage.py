@@ -7,11 +7,11 @@ answered at once, the fault is shown by `health`, and a try with growing pauses 
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import attrs
 import trio
@@ -77,6 +77,7 @@ class Storage:
         self._fault: DatabaseFault | None = None
         self._since: float | None = None
         self._recovering = False
+        self._due_at = 0.0
         self._commits = 0
         self._written = 0
 
@@ -87,25 +88,31 @@ class Storage:
 
     def write(self, changes: Sequence[BindingChange], done: Done) -> None:
         """See `BindingStore.write`."""
-        if self._fault is not None and not self._recovering:
-            done(self._fault)
-            return
-        if len(self._changes) + len(changes) > self._options.queue:
+        if self._fault is None and len(self._changes) + len(changes) > self._options.queue:
             self._fail(DatabaseFault("more changes than the disk can take"))
+        if self._fault is not None:
+            if self._recovering:
+                # The file is being written from memory just now: what changes meanwhile comes after that.
+                self._remember(changes)
+                self._recovering = len(self._changes) <= self._options.queue
             done(self._fault)
             return
-        for change in changes:
-            self._changes[change.aor, change.key] = change.row
+        self._remember(changes)
         self._waiting.append(done)
         if len(self._waiting) == 1:
+            self._due_at = trio.current_time() + self._options.group_commit_s
             self._wake.set()
+
+    def _remember(self, changes: Sequence[BindingChange]) -> None:
+        for aor, key, row in changes:
+            self._changes[aor, key] = row
 
     def health(self) -> Health:
         fault = None if self._fault is None else str(self._fault)
         return Health(fault, self._since, self._database.set_aside, len(self._waiting), self._commits, self._written)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Commit groups until cancelled; then commit what is left, for two seconds at most."""
+        """Commit groups until cancelled; then commit what is left, if it takes no longer than `patience_s`."""
         task_status.started()
         pause = self._options.retry_s[0]
         try:
@@ -113,75 +120,65 @@ class Storage:
                 if self._fault is None:
                     pause = self._options.retry_s[0]
                     await self._wake.wait()
-                    await trio.sleep(self._options.group_commit_s)
+                    await trio.sleep_until(self._due_at)
                     await self._commit()
                 else:
                     await trio.sleep(pause)
                     pause = min(pause * 2, self._options.retry_s[1])
                     await self._recover()
         finally:
-            with trio.move_on_after(2, shield=True):
-                if self._waiting and self._fault is None:
-                    await self._commit()
+            if self._changes and self._fault is None:
+                await self._commit()
 
     async def _commit(self) -> None:
+        """Write what has been handed over and answer; after `patience_s` those who wait are answered anyway."""
         changes, waiting = self._changes, self._waiting
         self._changes, self._waiting, self._wake = {}, [], trio.Event()
         puts = [row for row in changes.values() if row is not None]
         removals = [key for key, row in changes.items() if row is None]
-        await self._attempt(self._database.commit(puts, removals), waiting)
+        work = asyncio.ensure_future(self._database.commit(puts, removals), loop=self._loop)
+        try:
+            with trio.move_on_after(self._options.patience_s, shield=True) as patience:
+                await trio_asyncio.run_aio_future(asyncio.shield(work))
+            if patience.cancelled_caught:
+                self._fail(DatabaseFault(f"the disk takes longer than {self._options.patience_s:g} s"), waiting)
+                # All have been answered; the commit is given up only where the disk does not come back at all.
+                with trio.move_on_after(self._options.busy_timeout_s + 10):
+                    await trio_asyncio.run_aio_future(work)
+                return
+        except DatabaseFault as fault:
+            self._fail(fault, () if patience.cancelled_caught else waiting)
+            return
+        self._commits += 1
         self._written += len(changes)
-
-    async def _attempt(self, work: Coroutine[Any, Any, None], waiting: list[Done]) -> bool:
-        """Run `work` in the asyncio loop and answer those who wait; after `patience_s` they are answered anyway."""
-        late = False
-
-        async def lose_patience() -> None:
-            nonlocal late
-            await trio.sleep(self._options.patience_s)
-            late = True
-            self._fail(DatabaseFault(f"the disk takes longer than {self._options.patience_s:g} s"), waiting)
-
-        error: DatabaseFault | None = None
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(lose_patience)
-            # A commit that was begun is not cut off by our own end, only by a disk that does not come back at all.
-            with trio.move_on_after(self._options.busy_timeout_s + 10, shield=True) as limit:
-                try:
-                    await self._loop.run_aio_coroutine(work)
-                except DatabaseFault as fault:
-                    error = fault
-            if limit.cancelled_caught:
-                error = DatabaseFault("the disk does not answer")
-            nursery.cancel_scope.cancel()
-        if error is not None:
-            self._fail(error, () if late else waiting)
-        elif not late:
-            self._commits += 1
-            for done in waiting:
-                done(None)
-        return error is None and not late
+        for done in waiting:
+            done(None)
 
     async def _recover(self) -> None:
-        """Open the file anew and write all that is in memory."""
+        """Open the file anew and write all that is in memory; nobody waits for it."""
         try:
             rows = await self._loop.run_aio_coroutine(self._database.open())
+            if self._loaded is None:
+                self._loaded = rows
+                self._restore()
+            everything: list[BindingRow] = []
+            self._recovering = True
+            for row in self._source.rows() if self._source is not None else rows:
+                everything.append(row)
+                if len(everything) % 1000 == 0:
+                    await trio.lowlevel.checkpoint()
+            await self._loop.run_aio_coroutine(self._database.replace(everything))
         except DatabaseFault as fault:
             self._fail(fault)
             return
-        if self._loaded is None:
-            self._loaded = rows
-            self._restore()
-        self._recovering = True
-        try:
-            # Changes from here on wait for their own commit, after this one.
-            everything = list(self._source.rows()) if self._source is not None else rows
-            well = await self._attempt(self._database.replace(everything), [])
-        finally:
-            self._recovering = False
-        if well:
-            self._fault = self._since = None
-            log.warning("storage_recovered", path=self._database.path, bindings=len(everything))
+        if not self._recovering:
+            self._fail(DatabaseFault("more changes than the disk can take"))
+            return
+        self._fault, self._since, self._recovering = None, None, False
+        self._written += len(everything)
+        log.warning("storage_recovered", path=self._database.path, bindings=len(everything))
+        if self._changes:
+            self._wake.set()
 
     def _restore(self) -> None:
         if self._source is not None and self._loaded is not None and not self._restored:
@@ -217,8 +214,6 @@ async def open_storage(
                 storage._loaded = await loop.run_aio_coroutine(database.open())
             except DatabaseFault as fault:
                 storage._fail(fault)
-            if database.set_aside:
-                log.error("storage_set_aside", notice=database.set_aside)
             yield storage
         finally:
             with trio.move_on_after(2, shield=True):
