@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain, repeat
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import aiosqlite
 
@@ -21,12 +21,13 @@ from appliance.storage.bindings import BindingRow
 from appliance.storage.schema import (
     MIGRATIONS,
     MOST_AT_ONCE,
-    PUT_BINDING,
-    REMOVE_BINDING,
     SELECT_BINDINGS,
     VERSION,
     put_bindings,
+    remove_bindings,
 )
+
+_Row = TypeVar("_Row")
 
 _BROKEN: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
@@ -96,37 +97,39 @@ class Database:
         """Write one group, durably."""
         if self._connection is None or self._identity != self._file_identity():
             raise DatabaseFault(f"{self.path} is gone")
-        await self._write(self._connection, puts, removals)
+        statements = [(remove_bindings, chunk) for chunk in _chunks(removals)]
+        await self._write(self._connection, statements + [(put_bindings, chunk) for chunk in _chunks(puts)])
 
-    async def replace(self, rows: Iterable[BindingRow]) -> None:
+    async def replace(self, rows: Sequence[BindingRow]) -> None:
         """Make the file hold these rows and no others."""
         if self._connection is None:
             raise DatabaseFault(f"{self.path} is not open")
-        await self._write(self._connection, list(rows), (), everything=True)
+        await self._write(self._connection, [(put_bindings, chunk) for chunk in _chunks(rows)], everything=True)
 
     async def _write(
         self,
         connection: aiosqlite.Connection,
-        puts: Sequence[BindingRow],
-        removals: Sequence[tuple[str, str]],
+        statements: Sequence[tuple[Callable[[int], str], Sequence[Sequence[object]]]],
         *,
         everything: bool = False,
     ) -> None:
+        """Run the statements, each for all its rows at once, as one transaction.
+
+        A statement passes two threads and two loops, and SQLite gives up the interpreter's lock with each one: on a
+        busy box `executemany` would wait for that lock once a row.
+        """
+        alone = len(statements) == 1 and not everything
         try:
-            if not everything and not removals and 0 < len(puts) <= MOST_AT_ONCE:
-                # The common case as a transaction of one statement: each goes through two threads and two loops.
-                size = 1 << (len(puts) - 1).bit_length()
-                filled = chain(puts, repeat(puts[-1], size - len(puts)))
-                await connection.execute(put_bindings(size), list(chain.from_iterable(filled)))
-                return
-            await connection.execute("BEGIN IMMEDIATE")
+            if not alone:
+                await connection.execute("BEGIN IMMEDIATE")
             if everything:
                 await connection.execute("DELETE FROM binding")
-            if removals:
-                await connection.executemany(REMOVE_BINDING, removals)
-            if puts:
-                await connection.executemany(PUT_BINDING, puts)
-            await connection.commit()
+            for statement, rows in statements:
+                size = 1 << (len(rows) - 1).bit_length()
+                filled = chain(rows, repeat(rows[-1], size - len(rows)))
+                await connection.execute(statement(size), list(chain.from_iterable(filled)))
+            if not alone:
+                await connection.commit()
         except (sqlite3.Error, OSError, ValueError) as error:
             try:
                 await connection.rollback()
@@ -169,3 +172,7 @@ class Database:
 def _is_broken(error: Exception) -> bool:
     code: int = getattr(error, "sqlite_errorcode", 0)
     return isinstance(error, _Broken) or code & 0xFF in _BROKEN
+
+
+def _chunks(rows: Sequence[_Row]) -> list[Sequence[_Row]]:
+    return [rows[start : start + MOST_AT_ONCE] for start in range(0, len(rows), MOST_AT_ONCE)]

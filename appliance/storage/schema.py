@@ -43,14 +43,18 @@ VERSION: Final = len(MIGRATIONS)
 
 _COLUMNS = ", ".join(BindingRow._fields)
 SELECT_BINDINGS: Final = f"SELECT {_COLUMNS} FROM binding"  # noqa: S608 (names of our own)
-_ONE = f"({', '.join('?' for _ in BindingRow._fields)})"
+_ROW = f"({', '.join('?' for _ in BindingRow._fields)})"
 MOST_AT_ONCE: Final = 1024
 """Rows in one statement: 20 columns each, of the 32766 parameters that SQLite lets a statement have."""
-PUT_BINDING: Final = f"INSERT OR REPLACE INTO binding ({_COLUMNS}) VALUES {_ONE}"  # noqa: S608
-REMOVE_BINDING: Final = "DELETE FROM binding WHERE aor = ? AND key = ?"
 
 
 @cache
 def put_bindings(rows: int) -> str:
-    """The statement that puts so many rows at once; few sizes, so that prepared statements are found again."""
-    return PUT_BINDING + f", {_ONE}" * (rows - 1)
+    """The statement that puts so many rows; a power of two, so that prepared statements are found again."""
+    return f"INSERT OR REPLACE INTO binding ({_COLUMNS}) VALUES {', '.join([_ROW] * rows)}"  # noqa: S608
+
+
+@cache
+def remove_bindings(rows: int) -> str:
+    """The statement that removes so many bindings, each named by (aor, key)."""
+    return f"DELETE FROM binding WHERE (aor, key) IN (VALUES {', '.join(['(?, ?)'] * rows)})"  # noqa: S608
