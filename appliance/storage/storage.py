@@ -80,6 +80,8 @@ class Storage:
         self._due_at = 0.0
         self._commits = 0
         self._written = 0
+        self.on_change: list[Callable[[Health], None]] = []
+        """Called when a fault begins, and when it is over."""
 
     def attach(self, source: BindingSource) -> None:
         """See `BindingStore.attach`."""
@@ -179,6 +181,7 @@ class Storage:
         log.warning("storage_recovered", path=self._database.path, bindings=len(everything))
         if self._changes:
             self._wake.set()
+        self._tell()
 
     def _restore(self) -> None:
         if self._source is not None and self._loaded is not None and not self._restored:
@@ -190,7 +193,8 @@ class Storage:
         """Show the fault and answer everybody who waits: memory has what they brought."""
         if self._fault is None or str(self._fault) != str(fault):
             log.error("storage_failed", path=self._database.path, fault=str(fault))
-        if self._fault is None:
+        began = self._fault is None
+        if began:
             self._since = self._clock()
         self._fault = fault
         queued = self._waiting
@@ -198,6 +202,13 @@ class Storage:
         self._recovering = False
         for done in (*waiting, *queued):
             done(fault)
+        if began:
+            self._tell()
+
+    def _tell(self) -> None:
+        health = self.health()
+        for listener in self.on_change:
+            listener(health)
 
 
 @asynccontextmanager

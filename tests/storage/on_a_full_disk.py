@@ -9,7 +9,7 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parent)]
 
 import trio  # noqa: E402
-from test_storage import Memory, put, row, stored, write  # noqa: E402
+from test_storage import Memory, put, recovered, row, stored, write  # noqa: E402
 
 from appliance.storage.storage import StorageOptions, open_storage  # noqa: E402
 
@@ -41,9 +41,7 @@ async def main(path: Path) -> None:
         assert "cannot" in (storage.health().fault or "")
         print("answered")
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
-        with trio.fail_after(20):
-            while storage.health().fault is not None:
-                await trio.lowlevel.checkpoint()
+        await recovered(storage)
         print("mended")
         nursery.cancel_scope.cancel()
     assert await stored(path) == sorted(memory.held.values())

@@ -75,6 +75,15 @@ async def write(storage: Storage, *changes: BindingChange) -> Exception | None:
     return answers[0]
 
 
+async def recovered(storage: Storage) -> None:
+    """Wait until the fault is over."""
+    over = trio.Event()
+    storage.on_change.append(lambda health: over.set() if health.fault is None else None)
+    if storage.health().fault is not None:
+        with trio.fail_after(10):
+            await over.wait()
+
+
 async def stored(path: Path) -> list[BindingRow]:
     memory = Memory()
     async with open_storage(path) as storage:
