@@ -174,6 +174,7 @@ class MediaCall:
                 if line.transport is not None and not _carries_on(lines, index, line):
                     self._leave(leg, index)
             leg.lines = tuple(lines)
+            self._watch.excuse(leg.name, {i for i, n in enumerate(lines) if n.spec and n.spec.receive})
             _set_streams(lines)
         for index, (line, other) in enumerate(zip(mine, theirs, strict=True)):
             if line.transport is None or other.transport is None:

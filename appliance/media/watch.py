@@ -36,6 +36,11 @@ class Watch:
         if event.kind in (EventKind.SILENT, EventKind.ICE_LOST):
             self._judge()
 
+    def excuse(self, leg: str, expected: set[int]) -> None:
+        """Streams outside of `expected` need not be heard: their silence until now counts no longer."""
+        for key in [key for key in self.silent if key[0] == leg and key[1] not in expected]:
+            del self.silent[key]
+
     def forget(self, leg: str) -> None:
         self.lost.pop(leg, None)
         for key in [key for key in self.silent if key[0] == leg]:
