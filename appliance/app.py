@@ -27,6 +27,7 @@ from .logs import log
 from .metrics import Metrics
 from .readiness import Readiness
 from .supervisor import Service, Supervisor, open_supervisor
+from .telephony import Telephony, open_telephony
 
 Prepare = Callable[[Settings], Callable[[], None]]
 """A room's part of a reload: verify the new settings and change nothing; what is returned then applies them
@@ -45,6 +46,7 @@ class Appliance:
     reloaders: dict[str, Prepare] = attrs.field(factory=dict)
     status_parts: dict[str, Callable[[], Json]] = attrs.field(factory=dict)
     ready_at: float | None = None
+    telephony: Telephony | None = None
 
     def is_ready(self) -> None:
         """All services have bound: tell whoever waits for it, and count the time from here."""
@@ -141,9 +143,11 @@ async def open_appliance(
         supervisor.on_reload = appliance.reload
         commands = {"reload": supervisor.reload, "status": appliance._answer_status}
         await supervisor.start(Service("control", partial(serve_control, identity.state_dir, commands)))
-        # Rooms are opened here, from the ground up: storage, media, SIP core, listeners (Role.CORE), web.
-        appliance.is_ready()
-        yield appliance
+        async with open_telephony(settings, identity, supervisor, metrics) as telephony:
+            appliance.telephony = telephony
+            appliance.reloaders["telephony"] = telephony.prepare(lambda: appliance.identity)
+            appliance.is_ready()
+            yield appliance
 
 
 def run_appliance(conf_dir: Path, state_dir: Path, announce: Callable[[Appliance], None]) -> None:

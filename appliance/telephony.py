@@ -1,0 +1,226 @@
+"""The telephone side put together: storage, registrar, media, SIP core and transports, as services of the supervisor.
+
+Copies settings into the options that each room understands, and takes new settings at a reload. What the rooms do is
+theirs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import attrs
+import trio
+
+from .config import Settings
+from .config.sections import ListenerSettings
+from .identity import Identity
+from .interfaces import local_addresses, own_domains
+from .media.bridge import Bridge
+from .media.ports import PortOptions
+from .media.relay import PythonRelay, RelayOptions, open_relay
+from .metrics import Metrics
+from .proxy.core import SipCore
+from .proxy.credentials import Authenticator
+from .proxy.gruu import TemporaryGruus
+from .proxy.location import Location
+from .proxy.registrar import Registrar, RegistrarOptions
+from .proxy.service import run_core
+from .sip.flow import Flow
+from .sip.timers import TimerHeap
+from .storage.storage import Storage, StorageOptions, open_storage
+from .supervisor import Role, Service, Supervisor
+from .transport.options import ConnectionLimits, ListenerOptions, Target, TlsServerOptions, TransportOptions
+from .transport.transports import Transports
+
+
+def listener_options(settings: Settings, identity: Identity, listener: ListenerSettings) -> ListenerOptions:
+    """What the transports need to know of a `[listener …]`."""
+    tls = None
+    if listener.transport.secure:
+        tls = TlsServerOptions(
+            certificate=listener.certificate or identity.certificate,
+            private_key=listener.private_key or (None if listener.certificate else identity.private_key),
+            client_certificate=listener.client_certificate.value,
+            client_ca=listener.client_ca,
+        )
+    return ListenerOptions(
+        name=listener.name,
+        transport=listener.transport.value,
+        port=listener.port,
+        bind=listener.bind,
+        advertise=settings.appliance.advertise if listener.advertise is None else listener.advertise,
+        tls=tls,
+        ws_path=listener.ws_path,
+        origins=listener.origins,
+        require_origin=listener.require_origin,
+        max_connections=listener.max_connections,
+        max_connections_per_source=listener.max_connections_per_source,
+        limits=ConnectionLimits(
+            idle_timeout_s=listener.idle_timeout_s,
+            read_deadline_s=listener.read_deadline_s,
+            write_deadline_s=listener.write_deadline_s,
+            write_buffer_bytes=listener.write_buffer_bytes,
+            max_message_bytes=listener.max_message_bytes,
+            max_header_bytes=listener.max_header_bytes,
+        ),
+        receive_buffer_bytes=listener.receive_buffer_bytes,
+    )
+
+
+def authenticator_of(settings: Settings, identity: Identity) -> Authenticator:
+    domains = settings.appliance.domains
+    return Authenticator(
+        settings.sip.realm or (domains[0] if domains else settings.appliance.name),
+        identity.token_secret,
+        settings.users,
+        algorithms=[algorithm.value for algorithm in settings.sip.digest_algorithms],
+        nonce_lifetime_s=settings.sip.nonce_lifetime_s,
+    )
+
+
+def registrar_options(settings: Settings) -> RegistrarOptions:
+    registrar = settings.registrar
+    return RegistrarOptions(
+        min_expires_s=registrar.min_expires_s,
+        default_expires_s=registrar.default_expires_s,
+        max_expires_s=registrar.max_expires_s,
+        max_contacts=registrar.max_contacts,
+        outbound=registrar.outbound,
+        gruu=registrar.gruu,
+    )
+
+
+def own_hosts(settings: Settings) -> tuple[str, ...]:
+    """Every host part that means this box, IPv6 addresses in brackets as a URI has them."""
+    hosts = [*own_domains(settings.appliance.domains, settings.appliance.advertise)]
+    for listener in settings.listeners.values():
+        hosts += listener.advertise or ()
+    hosts += local_addresses()
+    return tuple(f"[{host}]" if ":" in host else host for host in hosts)
+
+
+class Names:
+    """The resolver as the core sees it: an answer now, or a call back later."""
+
+    def resolve_now(self, host: str, port: int | None, transport: str | None, secure: bool) -> list[Target] | None:
+        way = transport or ("TLS" if secure else "UDP")
+        return [Target(way, host, port or (5061 if way == "TLS" else 5060))]
+
+    def resolve_later(
+        self,
+        host: str,
+        port: int | None,
+        transport: str | None,
+        secure: bool,
+        done: Callable[[list[Target]], None],
+    ) -> None:
+        raise AssertionError("never waits")
+
+
+@attrs.define(eq=False)
+class Telephony:
+    """The rooms of the telephone side, open."""
+
+    core: SipCore
+    location: Location
+    registrar: Registrar
+    storage: Storage
+    relay: PythonRelay
+    transports: Transports
+
+    def drain(self) -> None:
+        """No new calls and no new connections; what stands goes on."""
+        self.core.draining = True
+        self.transports.nursery.start_soon(self.transports.stop_accepting)
+
+    def prepare(self, identity: Callable[[], Identity]) -> Callable[[Settings], Callable[[], None]]:
+        """The reload of this side: verify first; what comes back applies and cannot fail."""
+
+        def verify(settings: Settings) -> Callable[[], None]:
+            made = authenticator_of(settings, identity())
+            options = registrar_options(settings)
+
+            def apply() -> None:
+                self.registrar.options = options
+                ports = {listener.port for listener in settings.listeners.values()} | {settings.web.https_port}
+                self.core.configure(settings, own_hosts(settings), ports, made)
+
+            return apply
+
+        return verify
+
+
+@asynccontextmanager
+async def open_telephony(
+    settings: Settings, identity: Identity, supervisor: Supervisor, metrics: Metrics
+) -> AsyncIterator[Telephony]:
+    """Everything from the database to the listeners, bound and serving. Raises `CoreFailed` where one cannot start."""
+    database = settings.storage.database
+    path = database if database.is_absolute() else identity.state_dir / database
+    async with open_storage(path, _storage_options(settings)) as storage:
+        await supervisor.start(Service("storage", storage.run, Role.CORE))
+        gruus = TemporaryGruus(identity.token_secret)
+        location = Location(gruus)
+        registrar = Registrar(location, storage, registrar_options(settings), gruus)
+        opened: list[Telephony] = []
+        relays: list[PythonRelay] = []
+
+        async def serve_media(*, task_status: trio.TaskStatus[str]) -> None:
+            async with open_relay(_relay_options(settings)) as relay:
+                relays.append(relay)
+                task_status.started(f"ports {settings.media.ports.low}-{settings.media.ports.high}")
+                await trio.sleep_forever()
+
+        await supervisor.start(Service("media", serve_media, Role.CORE))
+        [relay] = relays
+
+        async def serve(*, task_status: trio.TaskStatus[str]) -> None:
+            async with trio.open_nursery() as nursery:
+
+                def receive(data: bytes, flow: Flow) -> None:
+                    core.receive(data, flow)
+
+                def closed(flow: Flow) -> None:
+                    core.flow_closed(flow)
+
+                transports = Transports(receive, closed, TransportOptions(), nursery)
+                ports = {listener.port for listener in settings.listeners.values()} | {settings.web.https_port}
+                core = SipCore(
+                    settings=settings,
+                    own_hosts=own_hosts(settings),
+                    own_ports=ports,
+                    key=identity.token_secret,
+                    timers=TimerHeap(),
+                    wires=transports,
+                    names=Names(),
+                    location=location,
+                    registrar=registrar,
+                    authenticator=authenticator_of(settings, identity),
+                    bridge=Bridge(relay),
+                    clock=trio.current_time,
+                    wall=time.time,
+                )
+                await nursery.start(run_core, core)
+                for listener in settings.listeners.values():
+                    await transports.listen(listener_options(settings, identity, listener))
+                opened.append(Telephony(core, location, registrar, storage, relay, transports))
+                task_status.started(", ".join(settings.listeners))
+
+        await supervisor.start(Service("sip", serve, Role.CORE))
+        [telephony] = opened
+        supervisor.in_progress = lambda: len(telephony.core.calls.active)
+        supervisor.on_drain.append(telephony.drain)
+        yield telephony
+
+
+def _storage_options(settings: Settings) -> StorageOptions:
+    return StorageOptions(
+        synchronous=settings.storage.synchronous.value.upper(), busy_timeout_s=settings.storage.busy_timeout_s
+    )
+
+
+def _relay_options(settings: Settings) -> RelayOptions:
+    ports = settings.media.ports
+    return RelayOptions(ports=PortOptions(low=ports.low, high=ports.high), silence_s=settings.media.silence_timeout_s)
