@@ -74,11 +74,16 @@ def key_of(attribute: str) -> str:
     return attribute.replace("_", "-")
 
 
-def declarations(section: type[attrs.AttrsInstance]) -> tuple[Declaration, ...]:
+def declarations(section: type[Any]) -> tuple[Declaration, ...]:
     """Every setting of a section's class, in the order of the source."""
-    found = []
-    for field in attrs.fields(section):
-        if _DECLARATION in field.metadata:
-            kind, default, text, restart, secret = field.metadata[_DECLARATION]
-            found.append(Declaration(key_of(field.name), field.name, kind, default, text, restart, secret))
-    return tuple(found)
+    found = _declared.get(section)
+    if found is None:
+        found = _declared[section] = tuple(
+            Declaration(key_of(field.name), field.name, *field.metadata[_DECLARATION])
+            for field in attrs.fields(section)
+            if _DECLARATION in field.metadata
+        )
+    return found
+
+
+_declared: dict[type[Any], tuple[Declaration, ...]] = {}
