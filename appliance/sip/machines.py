@@ -20,7 +20,8 @@ user's 2xx pass (timer L). A transport that fails changes no state (RFC 6026 §7
 known again.
 
 *Other server* (§17.2.2). As few words as can be (RFC 4320): 100 only once the client has slowed down to T2, no other
-provisional answer, and never a 408, which could only arrive too late. COMPLETED repeats the answer (timer J).
+provisional answer, and never a 408, which could only arrive too late. COMPLETED repeats the answer (timer J). What RFC
+6026 found for INVITE is true here as well: a transaction forgotten because a send failed would serve the request twice.
 
 Timers of COMPLETED and CONFIRMED are zero over reliable transports, apart from H; L and M never are.
 
@@ -204,7 +205,7 @@ TABLE: dict[Machine, tuple[Row, ...]] = {
         CONFIRMED   TIMER_I       TERMINATED
         """
     ),
-    # RFC 3261 figure 8, with RFC 4320
+    # RFC 3261 figure 8, with RFC 4320, but a transport error ends nothing here either
     Machine.OTHER_SERVER: _rows(
         """
         TRYING      TIMER_100     PROCEEDING  SEND_100
@@ -213,10 +214,10 @@ TABLE: dict[Machine, tuple[Row, ...]] = {
         PROCEEDING  REQUEST       PROCEEDING  SEND_LAST
         PROCEEDING  SAY_2XX       COMPLETED   SEND
         PROCEEDING  SAY_FAILURE   COMPLETED   SEND
-        PROCEEDING  SEND_FAILED   TERMINATED  REPORT_SEND_FAILED
+        PROCEEDING  SEND_FAILED   PROCEEDING  REPORT_SEND_FAILED
         PROCEEDING  TIMER_SILENT  TERMINATED
         COMPLETED   REQUEST       COMPLETED   SEND_LAST
-        COMPLETED   SEND_FAILED   TERMINATED  REPORT_SEND_FAILED
+        COMPLETED   SEND_FAILED   COMPLETED   REPORT_SEND_FAILED
         COMPLETED   TIMER_J       TERMINATED
         """
     ),

@@ -84,11 +84,8 @@ class ServerTransaction(Transaction):
             self.reply_flow.send(data)
         except FlowClosed:
             self._layer.counts.transport_errors += 1
-            self._transport_failed(now)
-
-    def _transport_failed(self, now: float) -> None:
-        if self.on_transport_error is not None:
-            self.on_transport_error(self, now)
+            if self.on_transport_error is not None:
+                self.on_transport_error(self, now)
 
     def _send_again(self, now: float) -> None:
         self._layer.counts.requests_repeated += 1
@@ -224,7 +221,3 @@ class OtherServer(ServerTransaction):
             self._send(self._last, now)
         else:
             self._terminate()
-
-    def _transport_failed(self, now: float) -> None:
-        super()._transport_failed(now)
-        self._terminate()
