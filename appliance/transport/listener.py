@@ -8,7 +8,6 @@ import os
 import secrets
 import socket
 import ssl
-from collections.abc import Callable
 
 import trio
 
@@ -19,6 +18,7 @@ from .local import WILDCARDS, advertised_host, family_of, host_port, sockaddr
 from .options import ListenerOptions
 from .tls import TlsLayer
 from .udp import UdpEndpoint
+from .websocket import WebSocketCodec
 
 _BACKLOG = 1024
 _BATCH = 64
@@ -100,12 +100,11 @@ class Listener:
         self.name = options.name
         self.transport = options.transport
         self.addresses: tuple[tuple[str, int], ...] = tuple(sock.getsockname()[:2] for sock in sockets)
-        self.port = self.addresses[0][1]
+        self.port = self.addresses[0][1] if self.addresses else options.port
         self.counters = counters
         self.endpoints: list[UdpEndpoint] = []
         self.accepting = True
         self.context = context
-        self.codec: Callable[[], Codec] = lambda: StreamCodec(options.limits)
         self._sockets = [] if options.transport == "UDP" else sockets
         self._sources: dict[str, int] = {}
 
@@ -174,7 +173,7 @@ class Listener:
             hall=hall,
             counters=self.counters,
             limits=self.options.limits,
-            codec=self.codec(),
+            codec=self._codec(),
             transport=self.transport,
             listener=self.name,
             local=local,
@@ -185,6 +184,11 @@ class Listener:
             tls=None if self.context is None else TlsLayer(self.context, server_side=True),
         )
         hall.nursery.start_soon(self._serve, connection, sock)
+
+    def _codec(self) -> Codec:
+        if self.transport in ("WS", "WSS"):
+            return WebSocketCodec(self.options)
+        return StreamCodec(self.options.limits)
 
     async def _serve(self, connection: Connection, sock: socket.socket) -> None:
         try:

@@ -10,21 +10,26 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Callable
+from typing import TypeVarTuple
 
 import attrs
 import trio
 
-from appliance.sip.flow import Flow, FlowClosed
+from appliance.sip.flow import Address, Flow, FlowClosed
 
+from .adopted import AdoptedConnection, Receive, Send
 from .codec import StreamCodec
 from .connection import Connection
 from .counters import Counters, ListenerSnapshot
 from .dial import dial
 from .listener import Listener, bind_all, connection_id
-from .local import WILDCARDS, LocalAddresses, family_of, host_port
+from .local import WILDCARDS, LocalAddresses, advertised_host, family_of, host_port
 from .options import ListenerOptions, Target, TlsClientOptions, TlsServerOptions, TransportOptions
 from .tls import TlsLayer, client_context, server_context
 from .udp import UdpEndpoint
+from .websocket import origin_allowed
+
+Ts = TypeVarTuple("Ts")
 
 OnMessage = Callable[[bytes, Flow], None]
 OnClosed = Callable[[Flow], None]
@@ -69,7 +74,9 @@ class Transports:
         self._on_closed = on_closed
         self._options = options
         self._listeners: dict[str, Listener] = {}
-        self._connections: dict[str, Connection] = {}
+        self._connections: dict[str, Flow] = {}
+        self._adopted: dict[tuple[str, str], Listener] = {}
+        self._accepting = True
         self._reusable: dict[object, Connection] = {}
         self._outgoing = 0
         self._counters = Counters()
@@ -121,6 +128,7 @@ class Transports:
     async def stop_accepting(self) -> None:
         """Take no new connections on any listener. What stands goes on, and so does UDP, where calls end by it."""
         await trio.lowlevel.checkpoint()
+        self._accepting = False
         for listener in self._listeners.values():
             listener.stop_accepting()
 
@@ -142,7 +150,7 @@ class Transports:
 
     def snapshot(self) -> list[ListenerSnapshot]:
         """The figures of all listeners, and under the name "" those of connections that no listener answers for."""
-        found = [listener.snapshot() for listener in self._listeners.values()]
+        found = [listener.snapshot() for listener in (*self._listeners.values(), *self._adopted.values())]
         return [*found, ListenerSnapshot.of(self._counters, name="", transport="", addresses=(), accepting=False)]
 
     # Flows
@@ -295,6 +303,59 @@ class Transports:
             context = self._contexts[options] = client_context(options)
         return context
 
+    async def serve_websocket(
+        self, receive: Receive, send: Send, *, listener: str, remote: Address, local: Address, secure: bool
+    ) -> None:
+        """Run one WebSocket of another server (the handshake done, subprotocol `sip`) as a flow, until it is closed.
+
+        `receive` gives one WebSocket message, `send` takes one; either raises once the peer is gone. `listener` names
+        whose limits and figures count: one of ours, or a name of its own. Returns at once where a limit is reached.
+        """
+        transport = "WSS" if secure else "WS"
+        host = self._listeners.get(listener) or self._adopted.get((listener, transport))
+        if host is None:
+            named = ListenerOptions(name=listener, transport=transport, port=local[1])
+            host = self._adopted[listener, transport] = Listener(named, [], Counters(), None)
+        if not self._accepting or not host.admit(remote[0]):
+            return
+        flow = AdoptedConnection(
+            counters=host.counters,
+            limits=host.options.limits,
+            on_message=self._deliver,
+            transport=transport,
+            listener=listener,
+            local=local,
+            remote=remote,
+            id=connection_id(transport),
+            sent_by=host_port(advertised_host(host.options.advertise, local[0]), local[1]),
+        )
+        self._connections[flow.id] = flow
+        try:
+            await flow.run(receive, send)
+        finally:
+            host.leave(remote[0])
+            flow.closed = True
+            del self._connections[flow.id]
+            self._rising(self._on_closed, flow)
+
+    def origin_allowed(self, origin: str | None, host: str, listener: str = "") -> bool:
+        """Whether a page of `origin` may open a WebSocket at `host` (as in the Host header), by `listener`'s rules."""
+        options = self._listeners[listener].options if listener in self._listeners else None
+        if options is None:
+            return origin_allowed(origin, host, ("same",))
+        return origin_allowed(origin, host, options.origins, required=options.require_origin)
+
+    def _deliver(self, data: bytes, flow: Flow) -> None:
+        self._rising(self.on_message, data, flow)
+
+    def _rising(self, call: Callable[[*Ts], None], *arguments: *Ts) -> None:
+        """Call the core from another server's task. Its errors are not that server's to catch: they rise in ours."""
+        try:
+            call(*arguments)
+        except Exception as error:
+            self.nursery.start_soon(_rise, error)
+            raise
+
     # What connections report
 
     def opened(self, connection: Connection) -> None:
@@ -309,6 +370,10 @@ class Transports:
             self._outgoing -= 1
         if connection.announced:
             self._on_closed(connection)
+
+
+async def _rise(error: Exception) -> None:
+    raise error
 
 
 def _key(target: Target) -> tuple[object, ...]:
