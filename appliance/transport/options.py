@@ -35,6 +35,10 @@ class TlsClientOptions:
     private_key: Path | None = None
 
 
+VERIFIED = TlsClientOptions()
+"""As strict as can be, with the authorities of the system."""
+
+
 @attrs.frozen(kw_only=True)
 class ConnectionLimits:
     """What one connection may use. Seconds and bytes."""
@@ -100,4 +104,4 @@ class Target:
     port: int
     server_name: str | None = None
     listener: str | None = None
-    tls: TlsClientOptions = TlsClientOptions()
+    tls: TlsClientOptions = VERIFIED
