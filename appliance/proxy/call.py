@@ -12,6 +12,7 @@ from enum import Enum
 
 import attrs
 
+from appliance.media.figures import CallMedia
 from appliance.proxy.media_path import MediaPath
 from appliance.sip.flow import Flow
 
@@ -60,9 +61,14 @@ class Call:
     callee: str = ""
     """The destination that rings or answered, in words."""
     trunk: str = ""
+    """The trunk that it went out by, '' for none."""
+    from_trunk: str = ""
+    """The trunk that it came in from."""
     leg: str = ""
     """The media leg of the branch that answered."""
     media: MediaPath | None = None
+    last_media: CallMedia | None = None
+    """The media figures at the end."""
     ringing_at: float | None = None
     answered_at: float | None = None
     ended_at: float | None = None
@@ -135,7 +141,10 @@ class Calls:
         call.ending = ending
         if status is not None:
             call.status = status
+        call.hang_up = _nothing
         if call.media is not None:
+            call.last_media = call.media.media.snapshot()
             call.media.close()
+            call.media = None
         del self.active[call.serial]
         self.ended.appendleft(call)

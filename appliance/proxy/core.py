@@ -431,15 +431,18 @@ class SipCore:
             transaction.flow,
             request.cseq.number,
         )
-        return self.calls.open(
+        call = self.calls.open(
             call_id=request.call_id,
-            caller=caller.name or request.from_.uri.username or request.from_.uri.host,
+            caller=_named(caller, request),
             called=request.request_uri.username,
             route=decision.explanation,
             caller_side=side,
             wall=self.wall(),
             now=now,
         )
+        if caller.kind is CallerKind.TRUNK:
+            call.from_trunk = caller.name
+        return call
 
     def _register(self, transaction: ServerTransaction, now: float) -> None:
         request = transaction.request
@@ -767,3 +770,11 @@ class Entry:
 def _bare(value: str) -> str:
     """The URI of a name-addr as text."""
     return str(parse_name_addr_untrusted(value).uri)
+
+
+def _named(caller: Caller, request: Request) -> str:
+    """How the caller is called on our pages: the user, or what From says."""
+    if caller.kind is CallerKind.USER:
+        return caller.name
+    origin = request.from_.uri
+    return origin.username or origin.host
