@@ -8,7 +8,15 @@ Peers send their headers in few orders: what follows from an order alone is work
 from __future__ import annotations
 
 from appliance.sip.errors import BadMessage
-from appliance.sip.headers import COMPACT, cseq_untrusted, number_of, parse_via_untrusted, tag_untrusted, value_of
+from appliance.sip.headers import (
+    COMPACT,
+    cseq_untrusted,
+    number_of,
+    parse_via_untrusted,
+    split_commas,
+    tag_untrusted,
+    value_of,
+)
 from appliance.sip.message import Message, Request, Response, Shape, spelling
 from appliance.sip.uri import parse_uri_untrusted
 
@@ -93,7 +101,7 @@ def parse_message_untrusted(data: bytes) -> Request | Response:
         if version != "SIP/2.0" and version.upper() != "SIP/2.0":
             if version[:4].upper() == "SIP/":
                 raise BadMessage("Version Not Supported", 505, message)
-            raise BadMessage("Bad request line")
+            raise BadMessage("Bad request line", request=message)
     if fault is not None:
         raise BadMessage(fault, request=message if isinstance(message, Request) else None)
     message._shape = shape
@@ -207,6 +215,8 @@ def check_untrusted(message: Message) -> None:
     if via.startswith("Via: ") and "," not in via and "\n" not in via:
         message._via = parse_via_untrusted(via[5:])
     else:
+        for value in split_commas(value_of(via)):
+            parse_via_untrusted(value)
         _ = message.via
     tag_untrusted(from_, "From")
     tag_untrusted(to, "To")
@@ -219,9 +229,11 @@ def check_untrusted(message: Message) -> None:
         if cseq.method != message.method:
             raise BadMessage("CSeq method does not match")
         try:
-            parse_uri_untrusted(message.uri)
+            uri = parse_uri_untrusted(message.uri)
         except BadMessage as bad:
             raise BadMessage(f"Bad Request-URI: {bad.reason}") from None
+        if uri.headers is not None:
+            raise BadMessage("Bad Request-URI: headers")  # §19.1.1
         if hops_at >= 0:
             hops = number_of(lines[hops_at])
             if hops is None or hops > 255:
