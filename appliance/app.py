@@ -84,7 +84,7 @@ class Appliance:
 
     def _read(self) -> tuple[Settings, Identity]:
         settings = load_settings(self.conf_dir)
-        identity = open_identity(self.identity.state_dir, settings)
+        identity = open_identity(self.identity.state_dir, settings, starting=False)
         return settings.with_passwords(identity.passwords), identity
 
     def status(self) -> Answer:
@@ -150,8 +150,10 @@ async def open_appliance(
             yield appliance
 
 
-def run_appliance(conf_dir: Path, state_dir: Path, announce: Callable[[Appliance], None]) -> None:
-    """Run until a signal ends it; announce is called once when it serves.
+def run_appliance(
+    conf_dir: Path, state_dir: Path, made: Callable[[Identity], None], announce: Callable[[Appliance], None]
+) -> None:
+    """Run until a signal ends it; made is called before anything is bound, announce once when it serves.
 
     Raises ConfigRejected, StateDamaged or AlreadyRuns before anything is bound, CoreFailed afterwards.
     """
@@ -159,6 +161,7 @@ def run_appliance(conf_dir: Path, state_dir: Path, announce: Callable[[Appliance
     state_dir = open_state_dir(state_dir)
     with hold_state_dir(state_dir):
         identity = open_identity(state_dir, settings)
+        made(identity)
         filled = settings.with_passwords(identity.passwords)
 
         async def serve() -> None:

@@ -15,11 +15,12 @@ from typing import Final
 
 from . import __version__
 from .app import Appliance, run_appliance
+from .config import Secret
 from .config.loader import load_settings
 from .config.mistakes import ConfigRejected
 from .config.reference import example, manual
 from .control import AlreadyRuns, Answer, NothingRuns, ask
-from .identity import StateDamaged
+from .identity import Identity, StateDamaged
 from .metrics import catalogue
 from .supervisor import CoreFailed
 from .welcome import first_passwords, welcome
@@ -83,12 +84,33 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(asked: argparse.Namespace) -> int:
-    def announce(appliance: Appliance) -> None:
-        text = welcome(appliance) if asked.welcome else first_passwords(appliance)
-        if text:
-            print(text, flush=True)
+    unseen: dict[str, Secret] = {}
 
-    run_appliance(asked.conf_dir, asked.state_dir, announce)
+    def made(identity: Identity) -> None:
+        unseen.update(identity.new_passwords)
+
+    def announce(appliance: Appliance) -> None:
+        if asked.welcome:
+            unseen.clear()
+            show(welcome(appliance) + "\n")
+        show_unseen()
+
+    def show_unseen() -> None:
+        if unseen:
+            show(first_passwords(unseen))
+            unseen.clear()
+
+    def show(text: str) -> None:
+        try:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        except OSError:
+            pass  # nobody reads any more: no reason to end calls
+
+    try:
+        run_appliance(asked.conf_dir, asked.state_dir, made, announce)
+    finally:
+        show_unseen()  # a start that failed has made the password all the same
     return DONE
 
 

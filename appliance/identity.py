@@ -71,10 +71,11 @@ def open_state_dir(state_dir: Path) -> Path:
     return state_dir.resolve()
 
 
-def open_identity(state_dir: Path, settings: Settings) -> Identity:
-    """Read what there is and make what is missing; later calls, at a reload, add what new settings need.
+def open_identity(state_dir: Path, settings: Settings, *, starting: bool = True) -> Identity:
+    """Read what there is and make what is missing. Raises StateDamaged.
 
-    Raises StateDamaged.
+    starting: false at a reload, which makes passwords of new users, but no administrator's: nobody might be
+    there to read it.
     """
     state_dir = open_state_dir(state_dir)
     certificate, private_key = _own_certificate(state_dir, settings)
@@ -82,7 +83,8 @@ def open_identity(state_dir: Path, settings: Settings) -> Identity:
     token_secret = _keep(token_file, lambda: secrets.token_bytes(TOKEN_BYTES))
     if len(token_secret) != TOKEN_BYTES:
         raise StateDamaged(f"{token_file} is damaged. Delete it: calls in progress lose their way, nothing else.")
-    administrators, new_passwords = _administrators(state_dir / "administrators.json", settings)
+    administrators = _texts(state_dir / "administrators.json")
+    new_passwords = _new_administrator(state_dir / "administrators.json", administrators, settings) if starting else {}
     return Identity(
         state_dir=state_dir,
         certificate=certificate,
@@ -146,16 +148,16 @@ def make_password(groups: int = 3, letters: int = 5) -> Secret:
     return Secret("-".join(words))
 
 
-def _administrators(file: Path, settings: Settings) -> tuple[dict[str, str], dict[str, Secret]]:
-    known = _texts(file)
+def _new_administrator(file: Path, known: dict[str, str], settings: Settings) -> dict[str, Secret]:
+    """The password of an administrator who had none yet; the hash is added to the known ones."""
     name = settings.web.administrator
     if name in known:
-        return known, {}
+        return {}
     password = make_password()
     known[name] = argon2.PasswordHasher().hash(password.reveal())
     _write_texts(file, known)
     log.info("identity.made", what="administrator", name=name)
-    return known, {name: password}
+    return {name: password}
 
 
 def _user_passwords(file: Path, users: Iterable[str]) -> dict[str, Secret]:

@@ -62,6 +62,8 @@ class EventLog:
     def error(self, event: str, /, error: BaseException | None = None, **fields: object) -> None:
         """A fault of ours; error adds its type, its text and where it rose, innermost first."""
         if error is not None:
+            while isinstance(error, BaseExceptionGroup):
+                error = error.exceptions[0]
             fields["error"] = f"{type(error).__name__}: {error}"
             fields["where"] = where(error)
         self._write("error", event, fields)
@@ -116,7 +118,7 @@ def where(error: BaseException) -> str:
         error = error.exceptions[0]
     frames = traceback.extract_tb(error.__traceback__)[-6:]
     places = [f"{frame.filename.rpartition('/')[2]}:{frame.lineno}:{frame.name}" for frame in reversed(frames)]
-    return f"{type(error).__name__}: {error} at " + " < ".join(places)
+    return " < ".join(places)
 
 
 def _takes(stream: TextIO) -> bool:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from .app import Appliance
-from .config import Settings
+from .config import Secret, Settings
 from .interfaces import local_names, primary_address
 
 
-def first_passwords(appliance: Appliance) -> str:
+def first_passwords(passwords: Mapping[str, Secret]) -> str:
     """Administrators' passwords that were made just now: shown this once, kept as hashes only."""
     return "".join(
         f"Administrator {name}, password {password.reveal()} (shown this once, stored hashed)\n"
-        for name, password in appliance.identity.new_passwords.items()
+        for name, password in passwords.items()
     )
 
 

@@ -168,6 +168,29 @@ def test_passwords_are_shown_once_and_logged_never(start: Start) -> None:
     assert account[1] not in log
 
 
+def test_a_taken_port_ends_the_start_and_loses_no_password(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        text = CONF.replace("transport = udp\nport = 0", f"transport = tcp\nport = {port}")
+        (tmp_path / "a.conf").write_text(text)
+        command = [sys.executable, "-m", "appliance", "run"]
+        done = subprocess.run(
+            [*command, "--conf-dir", tmp_path, "--state-dir", tmp_path / "var"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert done.returncode == 1
+    assert re.search(r"Administrator admin, password \S+", done.stdout)
+    last = done.stderr.splitlines()[-1]
+    assert f"127.0.0.1:{port}" in last
+    assert "Address already in use" in last
+    assert "Traceback" not in done.stderr
+
+
 def test_a_second_one_on_the_same_state_is_refused(start: Start, capsys: pytest.CaptureFixture[str]) -> None:
     running = start()
     assert main(["run", *running.directories]) == 1

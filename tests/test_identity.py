@@ -10,7 +10,7 @@ import attrs
 import pytest
 from cryptography import x509
 
-from appliance.config import ApplianceSettings, Secret, Settings, UserSettings
+from appliance.config import ApplianceSettings, Secret, Settings, UserSettings, WebSettings
 from appliance.identity import StateDamaged, open_identity
 from appliance.interfaces import local_addresses, own_domains
 
@@ -53,6 +53,13 @@ def test_the_certificate_names_all_we_are_called(tmp_path: Path) -> None:
     addresses = {str(one) for one in names.get_values_for_type(x509.IPAddress)}
     assert set(local_addresses()) <= addresses
     ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(identity.certificate, identity.private_key)
+
+
+def test_a_reload_makes_no_administrator_whose_password_nobody_sees(tmp_path: Path) -> None:
+    open_identity(tmp_path, SETTINGS)
+    renamed = attrs.evolve(SETTINGS, web=WebSettings(administrator="root"))
+    assert not open_identity(tmp_path, renamed, starting=False).new_passwords
+    assert list(open_identity(tmp_path, renamed).new_passwords) == ["root"]
 
 
 def test_a_user_added_later_gets_a_password_and_the_others_keep_theirs(tmp_path: Path) -> None:

@@ -370,6 +370,7 @@ class WebSettings:
         text("a name of letters, digits, dots and dashes", pattern=r"[A-Za-z0-9][A-Za-z0-9._-]*", longest=63),
         "admin",
         "Name of the first administrator, whose password is made at first start.",
+        restart=True,
     )
     session_lifetime_s: float = setting(seconds(60, 30 * 86400), "12 h", "A sign-in lasts this long.")
     sign_in_attempts: int = setting(
