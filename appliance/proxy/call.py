@@ -98,6 +98,7 @@ class Calls:
         self._made = 0
         self.limit = limit
         self.active: dict[str, Call] = {}
+        self._by_call_id: dict[str, Call] = {}
         self.ended: deque[Call] = deque(maxlen=remembered)
         self.total = 0
         self.answered = 0
@@ -124,13 +125,17 @@ class Calls:
         self.total += 1
         serial = f"{self._prefix}{self._made:x}"
         call = Call(serial, call_id, caller, called, route, wall, now, caller_side)
-        self.active[serial] = call
+        self.active[serial] = self._by_call_id[call_id] = call
         return call
 
     def find(self, serial: str, call_id: str) -> Call | None:
         """The call behind one of our Record-Route entries, None after a restart or once it has ended."""
         call = self.active.get(serial)
         return call if call is not None and call.call_id == call_id else None
+
+    def of_dialog(self, call_id: str) -> Call | None:
+        """The latest call of this Call-ID."""
+        return self._by_call_id.get(call_id)
 
     def end(self, call: Call, ending: str, wall: float, status: int | None = None) -> None:
         """Close the call once; later reasons do not overwrite the first."""
@@ -147,4 +152,6 @@ class Calls:
             call.media.close()
             call.media = None
         del self.active[call.serial]
+        if self._by_call_id.get(call.call_id) is call:
+            del self._by_call_id[call.call_id]
         self.ended.appendleft(call)

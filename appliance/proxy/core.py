@@ -232,7 +232,7 @@ class SipCore:
     def on_ack(self, request: Request, flow: Flow, now: float) -> None:
         """The ACK to a 2xx: forwarded without a transaction (RFC 3261 §16.11 does for it)."""
         try:
-            entry = self._pop_routes(request)
+            entry = self._pop_routes(request) or self._routeless(request, flow)
             if entry is None:
                 self.lines.acknowledge(request, now)
                 return
@@ -522,11 +522,33 @@ class SipCore:
                 hop = Hop.of(target)
         return Destination(uri=request.uri, label=f"the other end of the dialog at {target.host}", flow=flow, hop=hop)
 
+    def _routeless(self, request: Request, flow: Flow) -> Entry | None:
+        """A request of a client that ignores Record-Route: its call's other end, as long as we remember the call.
+
+        Only from the address that the call came from or went to, and only where it names us as its target.
+        """
+        call = self.calls.of_dialog(request.call_id)
+        if call is None or call.callee_side is None or not call.leg or not self.is_ours(request.request_uri):
+            return None
+        for leg, side, peer in (
+            (call.leg, call.callee_side, call.caller_side),
+            ("a", call.caller_side, call.callee_side),
+        ):
+            known = side.flow is not None and peer.flow is not None and peer.flow.remote == flow.remote
+            if known and side.contact and parse_name_addr_untrusted(peer.address).tag == request.from_tag:
+                request.uri = side.contact
+                for route in reversed(side.routes):
+                    request.prepend("route", route)
+                return Entry(call.serial, leg, "" if side.by_contact or side.flow is None else side.flow.id)
+        return None
+
     def _call_of(self, entry: Entry, request: Request) -> Call | None:
         return self.calls.find(entry.serial, request.call_id) if entry.serial else None
 
     def _forward_in_dialog(self, transaction: ServerTransaction, entry: Entry | None, mark: str, now: float) -> None:
         request = transaction.request
+        if entry is None:
+            entry = self._routeless(request, transaction.flow)
         if entry is None:
             uri = request.request_uri
             if not self.is_ours(uri):

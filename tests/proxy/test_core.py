@@ -125,6 +125,24 @@ def test_a_foreign_signature_in_the_route_is_refused(box: Box) -> None:
     assert callee.take() == []
 
 
+def test_client_that_ignores_record_route_can_still_hang_up(box: Box) -> None:
+    caller, callee = box.peer("192.0.2.1"), box.peer("192.0.2.2")
+    callee.register("1002")
+    caller.invite("sip:1002@example.com")
+    callee.answer(callee.take_request("INVITE"), 200)
+    ok = caller.take_response(200)
+    for method, cseq in (("ACK", 2), ("BYE", 3)):
+        request = caller.in_dialog(method, ok, cseq=cseq)
+        request.uri = "sip:1002@example.com"
+        request.remove("route")
+        stranger = box.peer("198.51.100.3")
+        stranger.send(request)
+        assert callee.take() == []
+        request.replace_top_via(caller.request(method, "sip:x@example.com").via)
+        caller.send(request)
+        assert callee.take_request(method).uri == "sip:me@192.0.2.2:5060"
+
+
 def test_in_dialog_request_without_our_route_is_not_relayed(box: Box) -> None:
     caller = box.peer("192.0.2.1")
     caller.send(caller.request("BYE", "sip:victim@198.51.100.7", to="<sip:victim@198.51.100.7>;tag=x"))
