@@ -132,7 +132,7 @@ class Telephony:
 
     def drain(self) -> None:
         """No new calls and no new connections; what stands goes on."""
-        self.core.draining = True
+        self.core.initial.draining = True
         self.transports.nursery.start_soon(self.transports.stop_accepting)
 
     def prepare(self, identity: Callable[[], Identity]) -> Callable[[Settings], Callable[[], None]]:

@@ -15,6 +15,7 @@ from appliance.media.bridge import Bridge, MediaCall
 from appliance.proxy.call import Call, CallState, Side
 from appliance.proxy.hang_up import bye
 from appliance.proxy.media_path import MediaPath
+from appliance.proxy.overload import overloaded
 from appliance.proxy.sdp_body import sdp_of, unacceptable
 from appliance.router.dialplan import Caller, Decision
 from appliance.rtc.errors import BadMedia
@@ -53,10 +54,9 @@ class LineCall:
 class Lines:
     """All calls to test lines, by Call-ID and our tag."""
 
-    def __init__(self, core: SipCore, bridge: Bridge, settings: Settings) -> None:
+    def __init__(self, core: SipCore, bridge: Bridge) -> None:
         self._core = core
         self._bridge = bridge
-        self._settings = settings
         self._calls: dict[tuple[str, str], LineCall] = {}
 
     def configure(self, settings: Settings) -> None:
@@ -85,7 +85,7 @@ class Lines:
             raise Rejected(420, "Bad Extension", "Require", (("Unsupported", ", ".join(required)),))
         core = self._core
         settings = self._settings.lines[name]
-        call = core.open_call(transaction, caller, decision, now)
+        call = core.follower.open(transaction, caller, decision, now)
         media = self._bridge.open_call(call.call_id, call.silent)
         call.media = MediaPath(media)
         tag = core.unique()
@@ -122,7 +122,7 @@ class Lines:
         except BadMedia as bad:
             raise unacceptable(bad, f"{request.method}") from None
         except PortsExhausted as none:
-            raise self._core.overloaded(str(none) or "no media port is free") from None
+            raise overloaded(self._settings, str(none) or "no media port is free") from None
         line_call.offered = sdp is None
         response = response_to(
             request,

@@ -370,7 +370,7 @@ def test_draining_box_refuses_new_calls_and_ends_old_ones(box: Box) -> None:
     caller.invite("sip:1002@example.com")
     callee.answer(callee.take_request("INVITE"), 200)
     ok = caller.take_response(200)
-    box.core.draining = True
+    box.core.initial.draining = True
     carrier = box.peer("192.0.2.50")
     carrier.send(carrier.request("INVITE", "sip:1002@example.com", call_id="new"))
     assert "retry-after" in carrier.take_response(503)

@@ -1,0 +1,172 @@
+"""Follows the calls: what each request and response of a dialog means for its record, its media and its page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from appliance.config.settings import Settings
+from appliance.media.backend import PortsExhausted
+from appliance.proxy.anchoring import Anchoring
+from appliance.proxy.call import Call, Calls, CallState, Side
+from appliance.proxy.dialog_path import bare_uri
+from appliance.proxy.forwarding import hidden
+from appliance.proxy.overload import overloaded
+from appliance.proxy.record_route import RecordRoutes
+from appliance.proxy.response_context import Branch, ResponseContext
+from appliance.router.dialplan import Caller, CallerKind, Decision
+from appliance.sip.flow import Flow
+from appliance.sip.headers import parse_name_addr_untrusted
+from appliance.sip.message import Request, Response
+from appliance.sip.server_transaction import ServerTransaction
+
+
+class CallFollower:
+    """`hang_up` ends a call that stands from our side; `wall` gives the time of day in seconds."""
+
+    def __init__(
+        self,
+        calls: Calls,
+        record_routes: RecordRoutes,
+        wall: Callable[[], float],
+        hang_up: Callable[[Call, str], None],
+    ) -> None:
+        self.calls = calls
+        self._record_routes = record_routes
+        self._wall = wall
+        self._hang_up = hang_up
+
+    def configure(self, settings: Settings, anchoring: Anchoring) -> None:
+        self.settings = settings
+        self.anchoring = anchoring
+        self.calls.limit = settings.sip.max_calls
+
+    def open(self, transaction: ServerTransaction, caller: Caller, decision: Decision, now: float) -> Call:
+        if self.calls.full:
+            raise overloaded(self.settings, f"{self.calls.limit} calls are in progress")
+        request = transaction.request
+        contacts = request.values("contact")
+        side = Side(
+            request.require("from"),
+            bare_uri(contacts[0]) if contacts else "",
+            tuple(request.values("record-route")),
+            transaction.flow,
+            request.cseq.number,
+        )
+        call = self.calls.open(
+            call_id=request.call_id,
+            caller=_named(caller, request),
+            called=request.request_uri.username,
+            route=decision.explanation,
+            caller_side=side,
+            wall=self._wall(),
+            now=now,
+        )
+        if caller.kind is CallerKind.TRUNK:
+            call.from_trunk = caller.name
+        return call
+
+    def prepare(self, context: ResponseContext, branch: Branch, request: Request, flow: Flow) -> None:
+        call = context.call
+        if call is not None:
+            if context.record:
+                branch.leg = branch.leg or call.next_leg()
+                self._anchor(call, context, branch, flow)
+            if call.media is not None:
+                from_leg, to_leg = context.from_leg, branch.leg or context.to_leg
+                try:
+                    branch.exchange = call.media.request(request, from_leg, to_leg)
+                except PortsExhausted as none:
+                    raise overloaded(self.settings, str(none) or "no media port is free") from None
+        if context.record:
+            upstream = context.transaction.flow
+            serial = call.serial if call is not None else ""
+            call_id = request.call_id
+            by_contact = branch.destination.by_contact
+            make = self._record_routes.entry
+            request.prepend(
+                "record-route",
+                make(upstream, call_id, serial=serial, leg="a", by_contact=context.upstream_by_contact),
+            )
+            request.prepend("record-route", make(flow, call_id, serial=serial, leg=branch.leg, by_contact=by_contact))
+
+    def _anchor(self, call: Call, context: ResponseContext, branch: Branch, flow: Flow) -> None:
+        upstream = context.transaction.flow
+        destination = branch.destination
+        profile = self.anchoring.offered(context.request, upstream)
+        nat = destination.hidden or hidden(context.request, upstream)
+        if self.anchoring.wanted(context.caller_anchor, profile, destination, nat=nat):
+            self.anchoring.place(call, profile, upstream, branch.leg, destination, flow)
+
+    def arrived(self, context: ResponseContext, branch: Branch, response: Response, now: float) -> None:
+        call = context.call
+        if call is None:
+            return
+        call.heard_at = now
+        method = context.request.method
+        status = response.status
+        if method == "INVITE" and context.record:
+            if status < 200 and call.state is CallState.TRYING:
+                call.state = CallState.RINGING
+                call.ringing_at = self._wall()
+                call.callee = branch.destination.label
+            elif 200 <= status < 300 and call.state is not CallState.ANSWERED:
+                self._answered(call, branch, response)
+            elif status >= 300 and call.media is not None and branch.leg:
+                call.media.drop(branch.leg)
+                return
+        if call.media is not None and branch.exchange is not None:
+            call.media.response(response, branch.exchange, method)
+
+    def _answered(self, call: Call, branch: Branch, response: Response) -> None:
+        call.state = CallState.ANSWERED
+        call.answered_at = self._wall()
+        call.status = response.status
+        call.callee = branch.destination.label
+        call.trunk = branch.destination.trunk
+        call.leg = branch.leg
+        contacts = response.values("contact")
+        # The entries above ours are nearer to the callee (RFC 3261 §12.1.2).
+        beyond = []
+        for value in response.values("record-route"):
+            if self._record_routes.claims(parse_name_addr_untrusted(value, "Record-Route").uri):
+                break
+            beyond.append(value)
+        call.callee_side = Side(
+            response.require("to"),
+            bare_uri(contacts[0]) if contacts else "",
+            tuple(beyond),
+            branch.flow,
+            by_contact=branch.destination.by_contact,
+        )
+        self.calls.answered += 1
+        if call.media is not None:
+            if branch.exchange is None:
+                call.media.close()  # the branch that won is not anchored
+                call.media = None
+            else:
+                call.media.select(branch.leg)
+        call.hang_up = lambda sentence: self._hang_up(call, sentence)
+
+    def acknowledged(self, call: Call, request: Request, to_leg: str) -> None:
+        if call.media is not None and request.body:
+            call.media.request(request, "a" if to_leg != "a" else call.leg, to_leg)
+
+    def finished(self, context: ResponseContext, response: Response | None, now: float) -> None:
+        method = context.request.method
+        call = context.call
+        if call is None or response is None:
+            return
+        if method == "INVITE" and context.record and response.status >= 300:
+            why = "the caller gave up" if context.cancelled else f"{response.status} {response.reason}"
+            self.calls.end(call, why, self._wall(), response.status)
+        elif method == "BYE":
+            ended_by = "the caller" if context.to_leg != "a" else "the callee"
+            self.calls.end(call, f"{ended_by} hung up", self._wall())
+
+
+def _named(caller: Caller, request: Request) -> str:
+    """How the caller is called on our pages: the user, or what From says."""
+    if caller.kind is CallerKind.USER:
+        return caller.name
+    origin = request.from_.uri
+    return origin.username or origin.host

@@ -1,0 +1,111 @@
+"""The way of a request inside a dialog: by our own Route entries, without any look-up of numbers (RFC 3261 §16.4)."""
+
+from __future__ import annotations
+
+import attrs
+
+from appliance.proxy.call import Calls
+from appliance.proxy.destination import Destination, Hop
+from appliance.proxy.location import Location
+from appliance.proxy.ownership import Ownership
+from appliance.proxy.record_route import RecordRoutes
+from appliance.proxy.sender import Wires
+from appliance.sip.errors import Rejected
+from appliance.sip.flow import Flow
+from appliance.sip.headers import parse_name_addr_untrusted
+from appliance.sip.message import Request
+from appliance.sip.uri import Uri
+
+
+@attrs.frozen
+class Entry:
+    """What one of our Record-Route entries says: the call, the leg that it faces, the flow to it ('': by Contact)."""
+
+    serial: str
+    leg: str
+    flow_id: str
+
+
+class DialogPath:
+    """Finds the other end of a dialog. `ownership` changes at a reload."""
+
+    def __init__(
+        self, record_routes: RecordRoutes, ownership: Ownership, wires: Wires, location: Location, calls: Calls
+    ) -> None:
+        self.ownership = ownership
+        self._record_routes = record_routes
+        self._wires = wires
+        self._location = location
+        self._calls = calls
+
+    def entry_of(self, request: Request, flow: Flow) -> Entry | None:
+        """Take our entries off the Route; None for a request that none of ours leads on. Raises `Rejected` 403."""
+        return self._pop_routes(request) or (None if request.to_tag is None else self._routeless(request, flow))
+
+    def _pop_routes(self, request: Request) -> Entry | None:
+        """Take our own entries off the Route (RFC 3261 §16.4); the last of them tells the side to go to."""
+        if "route" not in request.keys:
+            return None
+        if request.uri.startswith("sip:jf-") and self._record_routes.claims(request.request_uri):
+            # A strict router put our entry into the Request-URI and the target at the end of the Route.
+            *before, last = request.values("route")
+            request.uri = bare_uri(last)
+            request.remove("route")
+            for value in before:
+                request.append("route", value)
+        found: Uri | None = None
+        while "route" in request.keys:
+            value = request.values("route")[0]
+            uri = parse_name_addr_untrusted(value, "Route").uri
+            if not self.ownership.owns(uri):
+                break
+            request.pop_first("route")
+            if self._record_routes.claims(uri):
+                found = uri
+        if found is None:
+            return None
+        opened = self._record_routes.open(found, request.call_id)
+        if opened is None:
+            raise Rejected(403, "Forbidden", "a Route entry of ours with a foreign signature")
+        return Entry(*opened)
+
+    def _routeless(self, request: Request, flow: Flow) -> Entry | None:
+        """A request of a client that ignores Record-Route: its call's other end, as long as we remember the call.
+
+        Only from the address that the call came from or went to, and only where it names us as its target.
+        """
+        call = self._calls.of_dialog(request.call_id)
+        if call is None or call.callee_side is None or not call.leg or not self.ownership.owns(request.request_uri):
+            return None
+        for leg, side, peer in (
+            (call.leg, call.callee_side, call.caller_side),
+            ("a", call.caller_side, call.callee_side),
+        ):
+            known = side.flow is not None and peer.flow is not None and peer.flow.remote == flow.remote
+            if known and side.contact and parse_name_addr_untrusted(peer.address).tag == request.from_tag:
+                request.uri = side.contact
+                for route in reversed(side.routes):
+                    request.prepend("route", route)
+                return Entry(call.serial, leg, "" if side.by_contact or side.flow is None else side.flow.id)
+        return None
+
+    def destination(self, request: Request, entry: Entry) -> Destination:
+        """Where a request inside a dialog goes: over the flow of our entry, else to the Route or the target."""
+        flow = self._wires.flow(entry.flow_id) if entry.flow_id else None
+        routes = request.values("route") if "route" in request.keys else []
+        target = parse_name_addr_untrusted(routes[0], "Route").uri if routes else request.request_uri
+        hop = None
+        if flow is None:
+            binding = None if routes else self._location.by_contact(target)
+            if binding is not None:
+                flow = self._wires.flow(binding.flow_id)  # the phone came back over another connection
+            if flow is None:
+                if target.host.endswith(".invalid"):
+                    raise Rejected(430, "Flow Failed", "the phone's connection is gone and it has not come back")
+                hop = Hop.of(target)
+        return Destination(uri=request.uri, label=f"the other end of the dialog at {target.host}", flow=flow, hop=hop)
+
+
+def bare_uri(value: str) -> str:
+    """The URI of a name-addr as text."""
+    return str(parse_name_addr_untrusted(value).uri)

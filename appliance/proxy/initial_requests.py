@@ -1,0 +1,203 @@
+"""Initial requests: who asks, where the dial plan sends it, what the box answers by itself (RFC 3261 §16.3, §16.5)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from appliance.config.sections import Anchor
+from appliance.config.settings import Settings
+from appliance.proxy.call_follower import CallFollower
+from appliance.proxy.credentials import Authenticator, Challenge
+from appliance.proxy.forwarding import breadth, contact_is_source, spend_hop
+from appliance.proxy.lines import Lines
+from appliance.proxy.location import Location
+from appliance.proxy.overload import overloaded
+from appliance.proxy.ownership import Ownership
+from appliance.proxy.registrar import Registrar
+from appliance.proxy.response_context import ResponseContext
+from appliance.proxy.target_set import Groups, TargetSets
+from appliance.router.dialplan import Caller, CallerKind, Decision, DialPlan
+from appliance.router.trusted import TrustedSources
+from appliance.sip.build import response_to
+from appliance.sip.errors import Rejected
+from appliance.sip.message import Request, Response
+from appliance.sip.server_transaction import ServerTransaction
+from appliance.sip.uri import Uri, parse_uri_untrusted
+
+if TYPE_CHECKING:
+    from appliance.proxy.core import SipCore
+
+ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, REFER, MESSAGE, SUBSCRIBE, NOTIFY, PUBLISH"
+_DIALOG_FORMING = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
+
+
+class InitialRequests:
+    """Decides one request after the other; everything it needs is in memory."""
+
+    def __init__(
+        self, core: SipCore, location: Location, registrar: Registrar, follower: CallFollower, lines: Lines
+    ) -> None:
+        self.draining = False
+        self._core = core
+        self._location = location
+        self._registrar = registrar
+        self._follower = follower
+        self._lines = lines
+
+    def configure(self, settings: Settings, ownership: Ownership, authenticator: Authenticator) -> None:
+        self._settings = settings
+        self._ownership = ownership
+        self._authenticator = authenticator
+        self._trusted = TrustedSources(settings.trunks)
+        self._plan = DialPlan(settings.routes, frozenset(settings.users))
+        self._target_sets = TargetSets(settings, self._location, self._core.wires, ownership.domain)
+
+    def begin(self, transaction: ServerTransaction, mark: str, now: float) -> None:
+        """Answer it, or open its response context. Raises `Rejected` and `BadMessage`."""
+        request = transaction.request
+        method = request.method
+        uri = request.request_uri
+        if uri.scheme not in ("sip", "sips", "tel"):
+            raise Rejected(416, "Unsupported URI Scheme", f"scheme {uri.scheme}")
+        extensions = request.values("proxy-require")
+        if extensions:
+            raise Rejected(420, "Bad Extension", "Proxy-Require", (("Unsupported", ", ".join(extensions)),))
+        ours = uri.scheme == "tel" or self._ownership.owns(uri)
+        if method == "REGISTER" and ours:
+            self._register(transaction, now)
+            return
+        if method == "OPTIONS" and ours and (not uri.user or request.get("max-forwards") == "0"):
+            transaction.respond(self.capabilities(request), now)
+            return
+        if self.draining and method == "INVITE":
+            raise overloaded(self._settings, "the box is about to stop")
+        spend_hop(request, self._settings.sip.max_forwards)
+        caller = self._caller(transaction, now)
+        if not ours:
+            raise Rejected(403, "Relaying Denied", f"{uri.host} is not a domain of this box")
+        number = self._number(uri)
+        decision = self._plan.decide(number, caller)
+        if decision.target is None and decision.forbidden and caller.kind is CallerKind.ANYONE:
+            caller = Caller(CallerKind.USER, self._authenticate(request, proxy=True))
+            decision = self._plan.decide(number, caller)
+        self._route(transaction, mark, caller, decision, now)
+
+    def _number(self, uri: Uri) -> str:
+        """What the dial plan looks at: the user part, or for a GRUU the user whose phone it names (RFC 5627 §4.1)."""
+        if uri.param("gr") is None:
+            return uri.username
+        phones = self._location.by_gruu(uri, self._core.wall())
+        if not phones:
+            raise Rejected(480, "Temporarily Unavailable", "the phone of this GRUU is not registered")
+        return parse_uri_untrusted(phones[0].aor).username
+
+    def _caller(self, transaction: ServerTransaction, now: float) -> Caller:
+        """Who asks: a trunk by its address, a user by password (RFC 3261 §22.3), or anyone."""
+        request = transaction.request
+        trunk = self._trusted.trunk_of(transaction.flow.remote[0])
+        if trunk is not None:
+            return Caller(CallerKind.TRUNK, trunk)
+        origin = request.from_.uri
+        claims_user = origin.scheme in ("sip", "sips") and self._ownership.has_domain(origin.host)
+        if not claims_user and "proxy-authorization" not in request:
+            return Caller(CallerKind.ANYONE)
+        user = self._authenticate(request, proxy=True)
+        if claims_user and origin.username != user:
+            raise Rejected(403, "Forbidden", f"{user} gave their password, but From says {origin.username}")
+        self._authenticator.strip(request)
+        request.remove("p-asserted-identity")  # RFC 3325 §5: only a trusted peer may assert
+        return Caller(CallerKind.USER, user)
+
+    def _authenticate(self, request: Request, *, proxy: bool) -> str:
+        """The user whose password the request proves. Raises `Rejected` with a challenge (RFC 3261 §22)."""
+        answer = self._authenticator.check(request, self._core.wall(), proxy=proxy)
+        if isinstance(answer, Challenge):
+            raise Rejected(answer.status, "", answer.cause or "no credentials yet", answer.headers)
+        return answer
+
+    def _route(self, transaction: ServerTransaction, mark: str, caller: Caller, decision: Decision, now: float) -> None:
+        request = transaction.request
+        target = decision.target
+        if target is None:
+            if decision.forbidden:
+                raise Rejected(403, "Forbidden", decision.explanation)
+            raise Rejected(404, "Not Found", decision.explanation)
+        if target.kind == "reject":
+            raise Rejected(target.status, decision.reason or "", decision.explanation)
+        if target.kind == "line":
+            self._lines.receive(transaction, target.name, caller, decision, now)
+            return
+        groups = self._groups_of(decision, request.request_uri)
+        call = None
+        if request.method == "INVITE":
+            call = self._follower.open(transaction, caller, decision, now)
+        context = ResponseContext(
+            self._core,
+            transaction,
+            mark,
+            breadth=breadth(request, self._settings.sip.max_breadth),
+            call=call,
+            record=request.method in _DIALOG_FORMING,
+        )
+        transaction.context = context
+        flow = transaction.flow
+        context.upstream_by_contact = caller.kind is CallerKind.TRUNK or contact_is_source(request, flow)
+        context.caller_anchor = self._anchor_of(caller)
+        if call is not None:
+            call.caller_side.by_contact = context.upstream_by_contact
+            if flow.reliable:
+                self._core.expect(context)
+        try:
+            context.start(groups, now)
+        except Rejected as rejected:
+            if call is not None:
+                self._follower.calls.end(call, rejected.cause, self._core.wall(), rejected.status)
+            raise
+
+    def _anchor_of(self, caller: Caller) -> Anchor:
+        settings = self._settings
+        if caller.kind is CallerKind.TRUNK:
+            return settings.trunks[caller.name].anchor
+        user = settings.users.get(caller.name)
+        return user.anchor if user is not None else Anchor.AUTO
+
+    def _groups_of(self, decision: Decision, uri: Uri) -> Groups:
+        target = decision.target
+        if uri.param("gr") is not None:
+            return self._target_sets.of_gruu(uri, self._core.wall())
+        if target is not None and target.kind == "trunk":
+            return self._target_sets.of_trunk(target.name, decision.number)
+        return self._target_sets.of_user(decision.number, self._core.wall())
+
+    def _register(self, transaction: ServerTransaction, now: float) -> None:
+        request = transaction.request
+        address = request.to.uri
+        if not self._ownership.has_domain(address.host):
+            raise Rejected(404, "Not Found", f"{address.host} is not a domain of this box")
+        user = self._authenticate(request, proxy=False)
+        if user != address.username:
+            raise Rejected(403, "Forbidden", f"{user} may not register {address.username}")
+        if self._settings.users.get(user) is None:
+            raise Rejected(404, "Not Found", f"{user} is not a user of this box")
+
+        def reply(response: Response) -> None:
+            transaction.respond(response, self._core.clock())
+
+        self._registrar.register(request, transaction.flow, self._target_sets.aor(user), self._core.wall(), reply)
+
+    def capabilities(self, request: Request) -> Response:
+        return response_to(
+            request,
+            200,
+            to_tag=self._core.unique(),
+            headers=[
+                ("allow", ALLOW),
+                ("accept", "application/sdp"),
+                ("supported", "path, outbound, gruu"),
+                *self._server(),
+            ],
+        )
+
+    def _server(self) -> list[tuple[str, str]]:
+        name = self._settings.appliance.server
+        return [("server", name)] if name else []

@@ -1,0 +1,89 @@
+"""Sending on: names to targets, targets to flows, and the random part of every Via branch of ours."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Protocol
+
+from appliance.proxy.destination import Destination, Hop
+from appliance.proxy.forwarding import push_via
+from appliance.sip.flow import Flow, FlowClosed
+from appliance.sip.message import Request
+from appliance.transport.options import Target
+
+
+class Wires(Protocol):
+    """What the core asks of the transports."""
+
+    def connect(self, target: Target) -> Flow: ...
+
+    def flow(self, flow_id: str) -> Flow | None: ...
+
+
+class Names(Protocol):
+    """What the core asks of the resolver (RFC 3263)."""
+
+    def resolve_now(self, host: str, port: int | None, transport: str | None, secure: bool) -> list[Target] | None: ...
+
+    def resolve_later(
+        self,
+        host: str,
+        port: int | None,
+        transport: str | None,
+        secure: bool,
+        done: Callable[[list[Target]], None],
+    ) -> None: ...
+
+
+class Sender:
+    """What leaves the box, and where to."""
+
+    def __init__(self, wires: Wires, names: Names) -> None:
+        self.wires = wires
+        self.flow_errors = 0
+        self._names = names
+        self._entropy = ""
+
+    def connect(self, target: Target) -> Flow:
+        return self.wires.connect(target)
+
+    def unique(self) -> str:
+        """16 hexadecimal digits of the system's randomness, drawn in bulk."""
+        if not self._entropy:
+            self._entropy = os.urandom(4096).hex()
+        drawn, self._entropy = self._entropy[:16], self._entropy[16:]
+        return drawn
+
+    def resolve(self, hop: Hop, done: Callable[[list[Target]], None]) -> None:
+        """Call `done` with the addresses of `hop`, at once where no waiting is needed; none: it leads nowhere."""
+        found = self._names.resolve_now(hop.host, hop.port, hop.transport, hop.secure)
+        if found is not None:
+            done(found)
+        else:
+            self._names.resolve_later(hop.host, hop.port, hop.transport, hop.secure, done)
+
+    def reach(self, flow: Flow | None, hop: Hop | None, send: Callable[[Flow], None]) -> None:
+        """Call `send` with the flow, or with one to the first address of the hop."""
+        if flow is not None:
+            send(flow)
+            return
+        assert hop is not None
+
+        def resolved(targets: list[Target]) -> None:
+            if targets:
+                send(self.wires.connect(targets[0]))
+
+        self.resolve(hop, resolved)
+
+    def send_once(self, request: Request, destination: Destination) -> None:
+        """Without a transaction: the ACK to a 2xx."""
+
+        def send(flow: Flow) -> None:
+            push_via(request, flow, self.unique(), "0")
+            try:
+                flow.send(request.to_bytes())
+            except FlowClosed:
+                self.flow_errors += 1
+
+        self.reach(destination.flow, destination.hop, send)
