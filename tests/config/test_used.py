@@ -1,0 +1,50 @@
+"""A setting that nobody reads would be a promise that is not kept."""
+
+import ast
+from pathlib import Path
+
+from appliance.config import SECTIONS
+from appliance.config.setting import declarations
+
+PACKAGE = Path(__file__).parents[2] / "appliance"
+
+NOT_YET = {
+    ("sip", "max-transactions"),
+    ("registrar", "group-commit"),
+    ("media", "max-sessions"),
+    ("media", "hold-timeout"),
+    ("media", "ice-timeout"),
+    ("media", "dtls-timeout"),
+    ("media", "dtmf-info"),
+    ("media", "nack"),
+    ("media", "pli"),
+    ("media", "remb"),
+    ("media", "transport-cc"),
+    ("user", "display-name"),
+    ("line", "frequency"),
+    ("line", "level"),
+    ("web", "sip-path"),
+    ("web", "session-lifetime"),
+    ("web", "sign-in-attempts"),
+    ("web", "max-body"),
+    ("web", "metrics-from"),
+}
+
+
+def attributes_read() -> set[str]:
+    found = set()
+    for path in PACKAGE.rglob("*.py"):
+        if path.parent.name != "config":
+            found |= {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
+    return found
+
+
+def test_every_setting_is_read_by_somebody() -> None:
+    read = attributes_read()
+    unread = {
+        (kind.heading, declared.key)
+        for kind in SECTIONS
+        for declared in declarations(kind.settings)
+        if declared.attribute not in read
+    }
+    assert unread - NOT_YET == set()
