@@ -32,6 +32,7 @@ from .sip.timers import TimerHeap
 from .storage.storage import Storage, StorageOptions, open_storage
 from .supervisor import Role, Service, Supervisor
 from .transport.options import ConnectionLimits, ListenerOptions, Target, TlsServerOptions, TransportOptions
+from .transport.resolver import Resolver, ResolverOptions
 from .transport.transports import Transports
 
 
@@ -104,9 +105,12 @@ def own_hosts(settings: Settings) -> tuple[str, ...]:
 class Names:
     """The resolver as the core sees it: an answer now, or a call back later."""
 
+    def __init__(self, resolver: Resolver, nursery: trio.Nursery) -> None:
+        self._resolver = resolver
+        self._nursery = nursery
+
     def resolve_now(self, host: str, port: int | None, transport: str | None, secure: bool) -> list[Target] | None:
-        way = transport or ("TLS" if secure else "UDP")
-        return [Target(way, host, port or (5061 if way == "TLS" else 5060))]
+        return self._resolver.resolve_now(host, port, transport, secure)
 
     def resolve_later(
         self,
@@ -116,7 +120,10 @@ class Names:
         secure: bool,
         done: Callable[[list[Target]], None],
     ) -> None:
-        raise AssertionError("never waits")
+        async def ask() -> None:
+            done(await self._resolver.resolve(host, port, transport, secure))
+
+        self._nursery.start_soon(ask)
 
 
 @attrs.define(eq=False)
@@ -194,7 +201,7 @@ async def open_telephony(
                     key=identity.token_secret,
                     timers=TimerHeap(),
                     wires=transports,
-                    names=Names(),
+                    names=Names(Resolver(ResolverOptions(), nursery), nursery),
                     location=location,
                     registrar=registrar,
                     authenticator=authenticator_of(settings, identity),
