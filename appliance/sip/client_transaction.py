@@ -13,7 +13,7 @@ from appliance.sip.build import ack_of, cancel_of
 from appliance.sip.flow import Flow, FlowClosed
 from appliance.sip.machines import State
 from appliance.sip.message import Request, Response
-from appliance.sip.transaction import Transaction
+from appliance.sip.transaction import SPENT, Transaction
 
 if TYPE_CHECKING:
     from appliance.sip.layer import TransactionLayer
@@ -140,12 +140,17 @@ class ClientTransaction(Transaction):
         listener.on_failure(self, cause, now)
         self._terminate()
 
+    def _release(self) -> None:
+        """Nothing more will be told or sent: let go of the user, and of what it holds."""
+        self.listener = NOBODY
+        self.context = None
+        self._data = b""
+
     def _terminate(self) -> None:
         self.state = TERMINATED
         self._disarm()
         self._layer.forget_client(self)
-        self.listener = NOBODY
-        self.context = None
+        self._release()
 
 
 class InviteClient(ClientTransaction):
@@ -169,7 +174,8 @@ class InviteClient(ClientTransaction):
                         self._send_cancel(now)
             elif status < 300:
                 self.state = ACCEPTED
-                self._arm(self._clock.long, now)  # timer M
+                self._data = b""
+                self._arm(self._clock.after, now)  # timer M
             else:
                 self._receive_failure(response, now)
                 return
@@ -188,11 +194,13 @@ class InviteClient(ClientTransaction):
         if self.flow.reliable:
             self._disarm()
         else:
-            self._arm(self._clock.timer_d, now)
+            self._arm(self._clock.after, now)  # timer D
         self._send_ack(now)
         self.listener.on_response(self, response, now)
-        if self.flow.reliable and self.state is COMPLETED:
+        if self.flow.reliable:
             self._terminate()
+        else:
+            self._release()
 
     def _send_ack(self, now: float) -> None:
         try:
@@ -229,7 +237,7 @@ class InviteClient(ClientTransaction):
     def _send_cancel(self, now: float) -> None:
         cancel = cancel_of(self.request)
         for key, value in self._cancel_headers:
-            cancel.append(key, value)
+            cancel.append(key.lower(), value)
         self._arm(self._clock.long, now)
         self._layer.open_client(cancel, self.flow, NOBODY, now)
 
@@ -256,12 +264,13 @@ class OtherClient(ClientTransaction):
         else:
             self.state = COMPLETED
             if self.flow.reliable:
-                self._disarm()
                 self.listener.on_response(self, response, now)
                 self._terminate()
             else:
                 self._arm(self._clock.t4, now)  # timer K
                 self.listener.on_response(self, response, now)
+                self._release()
+                self.request = SPENT
 
     def fall_due(self, now: float) -> None:
         state = self.state

@@ -134,21 +134,30 @@ class TransactionLayer:
     # From above
 
     def open_client(
-        self, request: Request, flow: Flow, listener: ClientUser, now: float, *, timeout_s: float | None = None
+        self,
+        request: Request,
+        flow: Flow,
+        listener: ClientUser,
+        now: float,
+        *,
+        timeout_s: float | None = None,
+        branch: str | None = None,
     ) -> ClientTransaction:
         """Send `request`, whose top Via with a fresh branch the caller has put there, and wait for its answers.
 
-        `timeout_s` is how long to wait for any response (INVITE) or the final one (others), 64*T1 without it.
+        `branch` spares reading it from that Via. `timeout_s` is how long to wait for any response (INVITE) or the
+        final one (others), 64*T1 without it.
         A flow that is closed already shows as `on_failure` ("transport") on the next `run_due`.
         """
         method = request.method
-        key = (branch_of(request.via), method)
+        key = (branch or branch_of(request.via), method)
         client: ClientTransaction
         if method == "INVITE":
             client = InviteClient(key, request, flow, listener, self)
         else:
             client = OtherClient(key, request, flow, listener, self)
-        self.clients[key] = client
+        if self.clients.setdefault(key, client) is not client:
+            raise ValueError(f"the branch {key[0]} is in use")
         self.counts.clients_opened += 1
         if flow.reliable:
             self._by_flow.setdefault(flow, {})[client] = None

@@ -13,7 +13,7 @@ from appliance.sip.build import response_to
 from appliance.sip.flow import Flow, FlowClosed
 from appliance.sip.machines import State
 from appliance.sip.message import Request, Response
-from appliance.sip.transaction import Transaction
+from appliance.sip.transaction import SPENT, Transaction
 
 if TYPE_CHECKING:
     from appliance.sip.layer import TransactionLayer
@@ -87,8 +87,10 @@ class ServerTransaction(Transaction):
             if self.on_transport_error is not None:
                 self.on_transport_error(self, now)
 
-    def _send_again(self, now: float) -> None:
+    def _send_again(self, flow: Flow, now: float) -> None:
         self._layer.counts.requests_repeated += 1
+        if self.reply_flow.closed and flow.reliable:
+            self.reply_flow = flow  # the client has come back over another connection
         if self._last is not None:
             self._layer.counts.responses_resent += 1
             self._send(self._last, now)
@@ -131,7 +133,7 @@ class InviteServer(ServerTransaction):
                 self._layer.unanswered -= 1
                 if status < 300:
                     self.state = ACCEPTED
-                    self._arm(clock.long, now)  # timer L
+                    self._arm(clock.after, now)  # timer L
                 else:
                     self.state = COMPLETED
                     self._give_up_at = now + clock.long.delay
@@ -157,7 +159,7 @@ class InviteServer(ServerTransaction):
                 else:
                     self._arm(self._clock.t4, now)  # timer I
         elif state is PROCEEDING or state is COMPLETED:
-            self._send_again(now)
+            self._send_again(flow, now)
         else:
             # RFC 6026 §7.1: absorbed; who answered 2xx repeats it until the ACK.
             self._layer.counts.requests_repeated += 1
@@ -207,11 +209,13 @@ class OtherServer(ServerTransaction):
             self._send(data, now)
             self._terminate()
         else:
-            self._arm(self._clock.long, now)  # timer J
+            self._arm(self._clock.after, now)  # timer J
             self._send(data, now)
+            self.request = SPENT
+            self.context = None
 
     def receive_again(self, request: Request, flow: Flow, now: float) -> None:
-        self._send_again(now)
+        self._send_again(flow, now)
 
     def fall_due(self, now: float) -> None:
         if self.state is TRYING:

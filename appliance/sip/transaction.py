@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from appliance.sip.machines import State
+from appliance.sip.message import Request
 from appliance.sip.timers import DelayLine, Ticket, TimerHeap
 
 if TYPE_CHECKING:
     from appliance.sip.flow import Flow
-    from appliance.sip.message import Request
+
+#: Stands in for a request that is answered and will not be needed again: a flood costs 32 s of memory.
+SPENT = Request("SPENT", "", [], [])
 
 
 @attrs.frozen
@@ -24,6 +27,8 @@ class TransactionOptions:
 
     `trying_after_s`: when the layer says 100 to an INVITE by itself; 0 says it at once.
     `limit`: unanswered server transactions beyond which new requests get 503; 0 for none.
+    `linger_s`: timers D, J, L and M run no longer than this; for boxes that would rather save the memory of 32 s of
+    calls than know a very late copy again. None is the RFC's 64*T1.
     """
 
     t1: float = 0.5
@@ -31,15 +36,17 @@ class TransactionOptions:
     t4: float = 5.0
     trying_after_s: float = 0.2
     limit: int = 0
+    linger_s: float | None = None
 
     @property
     def long_s(self) -> float:
-        """64*T1: timers B, F, H, J, L, M."""
+        """64*T1: timers B, F, H."""
         return 64 * self.t1
 
     @property
-    def timer_d_s(self) -> float:
-        return max(32.0, self.long_s)
+    def after_s(self) -> float:
+        """How long an answered transaction is remembered: timers D, J, L, M."""
+        return self.long_s if self.linger_s is None else min(self.long_s, self.linger_s)
 
     @property
     def late_s(self) -> float:
@@ -72,7 +79,7 @@ class TransactionCounts:
 class Clockwork:
     """The timers of one layer: a delay line for each length that the RFC knows."""
 
-    __slots__ = ("heap", "late", "lines", "long", "t1", "t4", "timer_d", "trying")
+    __slots__ = ("after", "heap", "late", "lines", "long", "t1", "t4", "trying")
 
     def __init__(self, heap: TimerHeap, options: TransactionOptions) -> None:
         self.heap = heap
@@ -85,7 +92,7 @@ class Clockwork:
         self.t1 = self.line(options.t1)
         self.long = self.line(options.long_s)
         self.t4 = self.line(options.t4)
-        self.timer_d = self.line(options.timer_d_s)
+        self.after = self.line(options.after_s)
         self.late = self.line(options.late_s or options.t1)
         self.trying = self.line(options.trying_after_s or options.t1)
 
@@ -100,7 +107,8 @@ class Clockwork:
 class Transaction:
     """One request on one hop. Only one timer is armed at a time; what it means depends on the state.
 
-    `context` belongs to the user and is dropped when the transaction terminates.
+    `context` belongs to the user and is dropped when the transaction terminates. `request` of any method but INVITE is
+    dropped (`SPENT`) with its final response: keep your own reference if you need it longer.
     The two subclasses fill all slots in one constructor: four transactions a call make its price felt.
     """
 

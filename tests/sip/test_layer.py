@@ -8,6 +8,7 @@ from appliance.sip.build import ack_of, response_to
 from appliance.sip.layer import TransactionOptions
 from appliance.sip.machines import State
 from appliance.sip.message import Request, Response
+from appliance.sip.transaction import SPENT
 from tests.sip.pretend_wire import Bench, ListFlow, request
 
 
@@ -343,3 +344,31 @@ def test_shorter_timeout_of_the_user_replaces_timer_b() -> None:
             assert bench.user.take() == []
             bench.run(0.2)
             assert bench.user.take() == [("failure", "timeout")]
+
+
+def test_client_that_reconnects_gets_its_answer_over_the_new_connection() -> None:
+    bench = Bench("TCP")
+    server = bench.receive_new(request(transport="TCP"))
+    bench.flow.closed = bench.flow.broken = True
+    server.respond(response_to(server.request, 486, to_tag="b"), bench.now)
+    bench.flow = ListFlow("TCP", ("192.0.2.1", 5070))
+    bench.receive(request(transport="TCP"))
+    assert bench.flow.take_kinds() == ["486"]
+
+
+def test_branch_in_use_is_our_own_mistake() -> None:
+    bench = Bench()
+    bench.open(request())
+    with pytest.raises(ValueError, match="in use"):
+        bench.open(request())
+
+
+def test_answered_requests_other_than_invite_are_not_kept() -> None:
+    bench = Bench()
+    server = bench.receive_new(request("OPTIONS"))
+    server.context = bench
+    server.respond(response_to(server.request, 200, to_tag="b"), bench.now)
+    assert server.request is SPENT
+    assert server.context is None
+    bench.receive(request("OPTIONS"))
+    assert bench.flow.take_kinds() == ["200", "200"]

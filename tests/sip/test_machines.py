@@ -17,9 +17,9 @@ SECONDS = {
     "T2": 4.0,
     "T4": 5.0,
     "64*T1": 32.0,
-    "32s": 32.0,
     "200ms": 0.2,
     "late": 3.5,
+    "after": 32.0,
 }
 CLIENTS = (Machine.INVITE_CLIENT, Machine.OTHER_CLIENT)
 HEARD = {Event.HEAR_1XX: 183, Event.HEAR_2XX: 200, Event.HEAR_FAILURE: 486}
@@ -320,3 +320,16 @@ def test_other_timer_constants() -> None:
     bench.open(request("OPTIONS"))
     bench.flow.take()
     assert resend_times(bench, 3) == [0.1, 0.3, 0.7, 1.4, 2.1, 2.8]
+
+
+def test_memory_of_answered_transactions_may_be_cut_short() -> None:
+    bench = Bench(options=TransactionOptions(linger_s=5))
+    bench.open(request(branch="z9hG4bKout"))
+    bench.receive(response_to(request(branch="z9hG4bKout"), 200, to_tag="b"))
+    for i, method in enumerate(("INVITE", "OPTIONS")):
+        server = bench.receive_new(request(method, branch=f"z9hG4bK{i}"))
+        server.respond(response_to(server.request, 200, to_tag="b"), bench.now)
+    bench.run(4.9)
+    assert len(bench.layer.clients) + len(bench.layer.servers) == 3
+    bench.run(0.2)
+    assert len(bench.layer.clients) + len(bench.layer.servers) == 0
