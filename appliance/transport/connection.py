@@ -14,11 +14,13 @@ from typing import Protocol
 
 import trio
 
+from appliance.logs import log
 from appliance.sip.errors import BadMessage
 from appliance.sip.flow import Address, Flow, FlowClosed
 
 from .codec import Codec
 from .counters import Counters
+from .local import host_port
 from .options import ConnectionLimits
 from .tls import TlsLayer
 
@@ -39,8 +41,9 @@ class Hall(Protocol):
 class _Ended(Exception):  # noqa: N818
     """The connection is over; `cause` is what gets counted, empty where nothing was wrong."""
 
-    def __init__(self, cause: str = "") -> None:
+    def __init__(self, cause: str = "", detail: str = "") -> None:
         self.cause = cause
+        self.detail = detail
 
 
 class Connection(Flow):
@@ -179,7 +182,7 @@ class Connection(Flow):
             self._begin()
             await self._read(sock)
         except _Ended as end:
-            self._end(end.cause)
+            self._end(end.cause, end.detail)
         except FlowClosed:
             pass
         except (trio.ClosedResourceError, trio.BrokenResourceError):
@@ -190,7 +193,10 @@ class Connection(Flow):
 
     def _begin(self) -> None:
         if self._tls is not None:
-            self._write(self._tls.start())
+            try:
+                self._write(self._tls.start())
+            except ssl.SSLError as error:
+                raise _Ended("tls-handshake", str(error)) from None
         elif self._codec.ready:
             self._open()
 
@@ -247,16 +253,16 @@ class Connection(Flow):
         if tls is not None:
             try:
                 data = tls.receive_untrusted(data)
-            except ssl.SSLError:
+            except ssl.SSLError as error:
                 self._write(tls.outgoing())
-                raise _Ended("tls-error" if self.is_open else "tls-handshake") from None
+                raise _Ended("tls-error" if self.is_open else "tls-handshake", str(error)) from None
             self._write(tls.outgoing())
             if not tls.established:
                 return False
             if not self.is_open:
                 fault = tls.name_fault()
                 if fault is not None:
-                    raise _Ended(fault)
+                    raise _Ended(fault, f"certificate of {', '.join(tls.peer_identities) or 'nobody'}")
                 self.peer_identities = tls.peer_identities
                 if self._codec.ready:
                     self._open()
@@ -278,7 +284,10 @@ class Connection(Flow):
                 message = next(messages, None)
             except BadMessage as bad:
                 self._reply()
-                raise _Ended("too-large" if bad.status == 513 else "bad-stream") from None
+                raise _Ended("too-large" if bad.status == 513 else "bad-stream", bad.reason) from None
+            except Exception as error:  # of ours or a library's, and no reason to serve nobody any more
+                log.error("codec_failed", error, flow=self.id)
+                raise _Ended("fault") from None
             if message is None:
                 break
             counters.messages_in += 1
@@ -306,18 +315,26 @@ class Connection(Flow):
         for data in early:
             self.send(data)
 
-    def fail(self, cause: str) -> None:
+    def fail(self, cause: str, detail: str = "") -> None:
         """It could not be opened."""
-        self._end(cause)
+        self._end(cause, detail)
         self._hall.ended(self)
 
-    def _end(self, cause: str) -> None:
+    def _end(self, cause: str, detail: str = "") -> None:
         """Close the socket at once; the reading task then reports the end, never the caller's own stack."""
         if self.closed:
             return
         self.closed = True
         if cause:
             self._counters.drop(cause)
+            log.info(
+                "connection_ended",
+                flow=self.id,
+                remote=host_port(*self.remote),
+                listener=self.listener,
+                cause=cause,
+                detail=detail,
+            )
         sock, self._sock = self._sock, None
         self._early.clear()
         if sock is None:

@@ -23,6 +23,8 @@ from .websocket import WebSocketCodec
 _BACKLOG = 1024
 _BATCH = 64
 _PORT_TRIES = 16
+_SO_RCVBUFFORCE = 33
+"""Of Linux; the socket module does not name it."""
 _NO_IPV6 = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
@@ -77,7 +79,10 @@ def _bind(options: ListenerOptions, host: str, port: int, *, optional: bool) -> 
         if not udp:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         elif options.receive_buffer_bytes:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, options.receive_buffer_bytes)
+            try:  # beyond the system's limit where we may
+                sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, options.receive_buffer_bytes)
+            except OSError:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, options.receive_buffer_bytes)
         sock.bind(sockaddr(host, port))
         if not udp:
             sock.listen(_BACKLOG)

@@ -61,7 +61,7 @@ class ListenerOptions:
     """One `[listener …]`: `transport` is "UDP", "TCP", "TLS", "WS" or "WSS"; port 0 takes a free one."""
 
     name: str
-    transport: str = attrs.field(converter=_upper)
+    transport: str = attrs.field(converter=_upper, validator=attrs.validators.in_(("UDP", "TCP", "TLS", "WS", "WSS")))
     port: int
     bind: tuple[str, ...] = ("0.0.0.0", "::")  # noqa: S104 (a SIP server listens everywhere unless told otherwise)
     advertise: tuple[str, ...] = ()

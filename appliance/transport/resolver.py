@@ -8,7 +8,7 @@ expired still serves while DNS is silent (RFC 8767). What to ask for is the busi
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -139,6 +139,24 @@ class Resolver:
                 await trio.lowlevel.checkpoint()
                 return self._routable(done.value)
             answers = await self._answers(questions)
+
+    def resolve_later(
+        self,
+        host: str,
+        port: int | None,
+        transport: str | None,
+        secure: bool,
+        done: Callable[[list[Target]], None],
+        *,
+        listener: str | None = None,
+        tls: TlsClientOptions = VERIFIED,
+    ) -> None:
+        """As `resolve`, for those who cannot wait: `done` is called with the targets from a task of the nursery."""
+
+        async def wait() -> None:
+            done(await self.resolve(host, port, transport, secure, listener=listener, tls=tls))
+
+        self._nursery.start_soon(wait)
 
     def _select(self, to: Destination) -> Asking:
         return select(to, self._options.transports, self._rng, ipv6_first=self._options.ipv6_first)

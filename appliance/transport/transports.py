@@ -145,6 +145,25 @@ class Transports:
         listener.options = attrs.evolve(listener.options, tls=wanted)
         self._contexts.clear()
 
+    def reconfigure(self, options: ListenerOptions) -> None:
+        """Give a listener that runs new options: for new connections, and for what is advertised, from now on.
+
+        Its name, transport and addresses must be what they were. Certificates are read again. Raises as `listen` does,
+        and then nothing has changed; sockets and connections stay in any case.
+        """
+        listener = self._listeners[options.name]
+        old = listener.options
+        if (options.transport, options.port, options.bind) != (old.transport, old.port, old.bind):
+            raise ValueError(f"listener {options.name} would need other sockets")
+        if options.secure:
+            if options.tls is None:
+                raise ValueError(f"listener {options.name} needs a certificate")
+            listener.context = server_context(options.tls)
+        listener.options = options
+        for endpoint in listener.endpoints:
+            endpoint.options = options
+            endpoint.forget()
+
     def listener(self, name: str) -> Listener | None:
         return self._listeners.get(name)
 
@@ -251,7 +270,9 @@ class Transports:
         tls = None
         if target.transport == "TLS":
             try:
-                tls = TlsLayer(self._context(target.tls), server_side=False, server_name=target.server_name)
+                tls = TlsLayer(
+                    self._context(target.tls), server_side=False, server_name=target.server_name or target.host
+                )
             except (OSError, ValueError) as error:
                 return DeadFlow(target, f"TLS cannot begin: {error}")
         connection = Connection(
@@ -277,8 +298,8 @@ class Transports:
     async def _dial(self, connection: Connection, source: str | None) -> None:
         try:
             sock = await dial(*connection.remote, source, self._options.connect_deadline_s)
-        except OSError:
-            connection.fail("connect-failed")
+        except OSError as error:
+            connection.fail("connect-failed", error.strerror or str(error))
             return
         connection.local = sock.getsockname()[:2]
         if connection.closed:

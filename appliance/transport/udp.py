@@ -157,8 +157,17 @@ class UdpEndpoint:
 
         Raises `ValueError` for what is no address of this socket's family.
         """
+        usual = (host, port, 0, 0) if self.family == socket.AF_INET6 else (host, port)
+        flow = self._flows.get(usual)
+        if flow is not None:
+            return flow
         address = sockaddr(host, port, self.family)
         return self._flows.get(address) or self._flow(address)
+
+    def forget(self) -> None:
+        """Make all flows anew from now on."""
+        self._flows = {}
+        self._older = {}
 
     @property
     def remembered(self) -> int:

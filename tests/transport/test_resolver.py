@@ -137,6 +137,14 @@ async def test_an_absent_name_is_remembered_too(server: NameServer, nursery: tri
     assert it.figures.failures == {}
 
 
+async def test_who_cannot_wait_is_called_back(server: NameServer, nursery: trio.Nursery) -> None:
+    it = resolver(server, nursery)
+    send, receive = trio.open_memory_channel[list[Target]](1)
+    it.resolve_later("plain.example.com", 5060, "tcp", False, send.send_nowait)
+    with trio.fail_after(5):
+        assert places(await receive.receive()) == [("TCP", "127.0.0.21", 5060)]
+
+
 async def test_many_who_wait_ask_once(server: NameServer, nursery: trio.Nursery) -> None:
     it = resolver(server, nursery)
     async with trio.open_nursery() as many:

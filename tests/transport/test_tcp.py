@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import attrs
 import pytest
 import trio
 
@@ -215,6 +216,26 @@ async def test_connections_are_limited_in_all_and_for_each_source(transports: Tr
     await core.closed(3)
     await trio.testing.wait_all_tasks_blocked()
     assert transports.snapshot()[0].connections == 0
+
+
+async def test_a_listener_takes_new_options_for_new_connections(transports: Transports, core: Core) -> None:
+    options_now = tcp()
+    listener = await transports.listen(options_now)
+    async with await trio.open_tcp_stream("127.0.0.1", listener.port) as old:
+        await old.send_all(options())
+        await core.arrived()
+        transports.reconfigure(attrs.evolve(options_now, max_connections=1, advertise=("sip.example.com",)))
+        async with await trio.open_tcp_stream("127.0.0.1", listener.port) as refused:
+            await ended(refused)
+        await old.send_all(options())
+        await core.arrived(2)
+    await core.closed()
+    async with await trio.open_tcp_stream("127.0.0.1", listener.port) as new:
+        await new.send_all(options())
+        _, flow = await core.arrived(3)
+        assert flow.sent_by == f"sip.example.com:{listener.port}"
+    with pytest.raises(ValueError, match="other sockets"):
+        transports.reconfigure(attrs.evolve(options_now, bind=("127.0.0.1",)))
 
 
 async def test_an_error_of_the_core_is_not_swallowed(core: Core) -> None:

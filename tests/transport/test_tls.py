@@ -76,11 +76,12 @@ async def test_our_own_connection_checks_the_name_and_is_reused(
     [
         ("other.example.com", "example.com", "tls-wrong-name"),
         ("*.example.com", "sip.example.com", "tls-wrong-name"),
+        ("example.com", None, "tls-wrong-name"),
         ("sip:alice@example.com", "example.com", "tls-wrong-name"),
     ],
 )
 async def test_a_certificate_for_somebody_else_is_refused(
-    transports: Transports, core: Core, authority: Authority, in_certificate: str, wanted: str, cause: str
+    transports: Transports, core: Core, authority: Authority, in_certificate: str, wanted: str | None, cause: str
 ) -> None:
     listener = await transports.listen(tls(authority.issue(in_certificate)))
     flow = transports.connect(Target("tls", "127.0.0.1", listener.port, wanted, tls=TlsClientOptions(ca=authority.ca)))
