@@ -183,6 +183,33 @@ class Metrics:
     reloads: Labelled[Counter] = counters(
         "jackfield_reloads_total", "Reloads of the configuration by result: applied or refused.", "result"
     )
+    calls_active: Gauge = gauge("jackfield_calls_active", "Calls in progress, ringing ones included.")
+    calls: Counter = counter("jackfield_calls_total", "Calls that were routed.")
+    calls_answered: Counter = counter("jackfield_calls_answered_total", "Calls that were answered.")
+    registrations: Gauge = gauge("jackfield_registrations", "Living bindings of phones.")
+    transactions: Labelled[Gauge] = gauges("jackfield_transactions", "SIP transactions alive, by side.", "side")
+    inbox: Gauge = gauge("jackfield_inbox", "Initial requests that wait for a decision.")
+    sip_messages: Counter = counter("jackfield_sip_messages_total", "SIP messages received.")
+    sip_refused: Labelled[Counter] = counters(
+        "jackfield_sip_refused_total",
+        "SIP messages that went no further: malformed, rejected by us, refused for a full inbox, stray responses.",
+        "cause",
+    )
+    listener_connections: Labelled[Gauge] = gauges(
+        "jackfield_listener_connections", "Open connections.", "listener", "transport"
+    )
+    listener_messages: Labelled[Counter] = counters(
+        "jackfield_listener_messages_total", "SIP messages by listener.", "listener", "transport", "direction"
+    )
+    listener_drops: Labelled[Counter] = counters(
+        "jackfield_listener_drops_total", "What listeners dropped or closed, by cause.", "listener", "cause"
+    )
+    media_endpoints: Gauge = gauge("jackfield_media_endpoints", "Media transports open, one or more a leg.")
+    media_drops: Labelled[Counter] = counters(
+        "jackfield_media_drops_total", "Media packets dropped, by cause.", "cause"
+    )
+    storage_waiting: Gauge = gauge("jackfield_storage_waiting", "REGISTERs that wait for their group commit.")
+    storage_commits: Counter = counter("jackfield_storage_commits_total", "Group commits of registrations.")
     log_lines_lost: Counter = counter(
         "jackfield_log_lines_lost_total", "Log lines dropped: a slow reader, or a flood of one event."
     )

@@ -7,7 +7,7 @@ theirs.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import attrs
@@ -158,6 +158,41 @@ class Telephony:
 
         return verify
 
+    def show(self, metrics: Metrics) -> None:
+        """Hang the figures of this side into the catalogue: each is read when somebody asks."""
+        core, counters, layer = self.core, self.core.counters, self.core.layer
+        metrics.calls_active.read = lambda: len(core.calls.active)
+        metrics.calls.read = lambda: core.calls.total
+        metrics.calls_answered.read = lambda: core.calls.answered
+        metrics.registrations.read = lambda: len(self.location)
+        metrics.transactions.read = lambda: {("client",): len(layer.clients), ("server",): len(layer.servers)}
+        metrics.inbox.read = lambda: core.waiting
+        metrics.sip_messages.read = lambda: counters.messages_in
+        metrics.sip_refused.read = lambda: {
+            ("malformed",): counters.malformed,
+            ("rejected",): counters.rejected,
+            ("inbox full",): counters.inbox_full,
+            ("stray response",): counters.stray_responses,
+        }
+        metrics.listener_connections.read = lambda: {
+            (one.name, one.transport): one.connections for one in self.transports.snapshot() if one.name
+        }
+        metrics.listener_messages.read = lambda: {
+            (one.name, one.transport, direction): count
+            for one in self.transports.snapshot()
+            if one.name
+            for direction, count in (("in", one.messages_in), ("out", one.messages_out))
+        }
+        metrics.listener_drops.read = lambda: {
+            (one.name or "outgoing", cause): count
+            for one in self.transports.snapshot()
+            for cause, count in one.drops.items()
+        }
+        metrics.media_endpoints.read = lambda: len(self.relay.endpoints)
+        metrics.media_drops.read = lambda: {(cause,): count for cause, count in self.relay.total_drops().items()}
+        metrics.storage_waiting.read = lambda: self.storage.health().waiting
+        metrics.storage_commits.read = lambda: self.storage.health().commits
+
 
 @asynccontextmanager
 async def open_telephony(
@@ -171,6 +206,7 @@ async def open_telephony(
         gruus = TemporaryGruus(identity.token_secret)
         location = Location(gruus)
         registrar = Registrar(location, storage, registrar_options(settings), gruus)
+        await supervisor.start(Service("storage watch", _watch(storage, supervisor)))
         opened: list[Telephony] = []
         relays: list[PythonRelay] = []
 
@@ -217,9 +253,26 @@ async def open_telephony(
 
         await supervisor.start(Service("sip", serve, Role.CORE))
         [telephony] = opened
+        telephony.show(metrics)
         supervisor.in_progress = lambda: len(telephony.core.calls.active)
         supervisor.on_drain.append(telephony.drain)
         yield telephony
+
+
+def _watch(storage: Storage, supervisor: Supervisor) -> Callable[..., Awaitable[None]]:
+    """A service that shows the fault of the storage for as long as it lasts."""
+
+    async def watch(*, task_status: trio.TaskStatus[None]) -> None:
+        task_status.started()
+        while True:
+            health = storage.health()
+            if health.fault is not None:
+                supervisor.report("storage", health.fault)
+            else:
+                supervisor.clear("storage")
+            await trio.sleep(1)
+
+    return watch
 
 
 def _storage_options(settings: Settings) -> StorageOptions:

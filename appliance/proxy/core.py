@@ -123,6 +123,11 @@ class SipCore:
         self.initial.configure(settings, self.path.ownership, authenticator)
         self.lines.configure(settings)
 
+    @property
+    def waiting(self) -> int:
+        """Initial requests in the inbox."""
+        return len(self._inbox)
+
     # Messages in
 
     def receive(self, data: bytes, flow: Flow) -> None:
