@@ -379,6 +379,13 @@ def test_temporary_gruu_that_was_changed_or_made_with_another_key_reaches_nobody
     assert [uri for uri in forged if desk.location.by_gruu(parse_uri_untrusted(uri), desk.now)] == []
 
 
+def test_phone_that_names_its_instance_only_later_gets_a_temporary_gruu_that_works() -> None:
+    desk = Desk()
+    desk.register("Contact: <sip:a@192.0.2.7>")
+    _, temporary = gruus(desk.register(f"Contact: <sip:a@192.0.2.7>;{INSTANCE}", "Supported: gruu"))
+    assert len(desk.location.by_gruu(parse_uri_untrusted(temporary), desk.now)) == 1
+
+
 def test_gruus_come_only_when_asked_for() -> None:
     desk = Desk()
     assert "gruu" not in (desk.register(f"Contact: <sip:a@192.0.2.7>;{INSTANCE}").get("contact") or "")
