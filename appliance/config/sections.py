@@ -251,8 +251,9 @@ class SipSettings:
     )
     digest_algorithms: tuple[DigestAlgorithm, ...] = setting(
         listed(one_of(DigestAlgorithm), least=1),
-        "SHA-256, MD5",
-        "Digest algorithms offered, the preferred one first (RFC 8760).",
+        "MD5, SHA-256",
+        "Digest algorithms offered, in this order (RFC 8760: the preferred one first). Many phones, browser "
+        "phones on JsSIP among them, read the first challenge only and know MD5 only.",
     )
 
 
