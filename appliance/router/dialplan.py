@@ -113,6 +113,6 @@ def _admits(route: RouteSettings, caller: Caller) -> bool:
             return True
         if admitted == "users" and caller.kind is CallerKind.USER:
             return True
-        if caller.kind is CallerKind.TRUNK and admitted == f"trunk:{caller.name}":
+        if caller.kind is CallerKind.TRUNK and admitted in ("trunks", f"trunk:{caller.name}"):
             return True
     return False
