@@ -67,7 +67,10 @@ class TargetSets:
         raise Rejected(480, "Temporarily Unavailable", "the phone of this GRUU is not registered")
 
     def _phone(self, user: UserSettings, binding: Binding) -> Destination | None:
+        hidden = binding.uri.bare_host != binding.received[1]
         flow = self.flows.flow(binding.flow_id) if not binding.path else None
+        if flow is not None and binding.transport == "UDP" and not hidden and not binding.by_flow_only:
+            flow = None  # §10: a Contact that no NAT stands before says itself where the phone listens
         hop = None
         if flow is None:
             try:
@@ -86,7 +89,7 @@ class TargetSets:
             routes=tuple(binding.path),
             flow=flow,
             hop=hop,
-            hidden=binding.uri.bare_host != binding.received[1],
+            hidden=hidden,
             profile=profile,
             anchor=user.anchor,
         )
