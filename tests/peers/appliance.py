@@ -35,6 +35,7 @@ class Appliance:
         addresses: Sequence[str] = ("127.0.0.1", "::1"),
         media_ports: int = 200,
         prefix: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
         ready_s: float = 30.0,
     ) -> None:
         self.directory = directory
@@ -44,6 +45,7 @@ class Appliance:
         self.ports = {name: free_port() for name in (*LISTENERS, "https", "http")}
         self.passwords = {user: f"word-of-{user}" for user in users}
         self._prefix = tuple(prefix)
+        self._env = dict(env or {})
         self._ready_s = ready_s
         bind = ", ".join(addresses)
         first = free_block(media_ports)
@@ -96,7 +98,7 @@ class Appliance:
                 ],
                 self.directory / "appliance.log",
                 cwd=ROOT,
-                env={"NOTIFY_SOCKET": str(notify_path)},
+                env={**self._env, "NOTIFY_SOCKET": str(notify_path)},
             )
             deadline = time.monotonic() + self._ready_s
             while True:

@@ -1,7 +1,7 @@
 """SIPp as caller and as called party: one run of one scenario of tests/sipp/, with its counters and messages.
 
-Debian's SIPp is built without TLS, so a TLS leg is SIPp on TCP behind `tls.TlsTunnel`. `keys` fill `[name]`
-in messages; `words` fill `@name@` anywhere, for what SIPp has no variable (such as a status to expect).
+Debian's SIPp is built without TLS, so a TLS leg is SIPp on TCP behind `tls.TlsTunnel`, `via` being TLS. `keys`
+fill `[name]` in messages; `words` fill `@name@` anywhere, for what SIPp has no variable (a status to expect).
 """
 
 from __future__ import annotations
@@ -17,7 +17,13 @@ from tests.peers.processes import PeerError, Program
 
 SCENARIOS = Path(__file__).parent.parent / "sipp" / "scenarios"
 _TRANSPORTS = {"udp": "u1", "tcp": "t1"}
-_WORDS = {"linger_ms": "200", "ack_optional": "false", "lost_percent": "0"}
+_WORDS = {
+    "linger_ms": "200",
+    "ack_optional": "false",
+    "lost_percent": "0",
+    "via": "[transport]",
+    "own_contact": "sip:[service]@[local_ip]:[local_port];transport=[transport]",
+}
 
 
 class Sipp:
@@ -85,7 +91,8 @@ class Sipp:
         ]
         argv += ["-base_cseq", "1", "-mp", str(free_port()), "-buff_size", "1048576"]
         if user is not None:
-            argv += ["-au", user[0], "-ap", user[1]]
+            # its own default, built from the target's address, is no URI where that is IPv6
+            argv += ["-au", user[0], "-ap", user[1], "-auth_uri", (keys or {}).get("domain", "localhost")]
         for name, value in (keys or {}).items():
             argv += ["-key", name, value]
         argv += options
