@@ -2,12 +2,13 @@
 
 The handshake demands our path, the subprotocol `sip` and an Origin that the listener allows. One WebSocket message is
 one SIP message, text or binary; ours are text wherever they are UTF-8. Fragments are kept within the limit on a
-message whatever their number, and `partial_since` also sees a frame whose header is not all there, which is why this
-stands on wsproto and not on trio-websocket: that one keeps fragments without counting them and shows no unfinished one.
+message whatever their number, and `partial_since` also sees a frame that is not all there, which is why this stands on
+wsproto and not on trio-websocket: that one keeps fragments without counting them and shows no unfinished one.
 """
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
@@ -24,7 +25,7 @@ from wsproto.events import (
     Request,
     TextMessage,
 )
-from wsproto.utilities import LocalProtocolError, ProtocolError, RemoteProtocolError
+from wsproto.utilities import ProtocolError, RemoteProtocolError
 
 from appliance.sip.flow import FlowClosed
 
@@ -33,6 +34,9 @@ from .options import ListenerOptions
 SUBPROTOCOL = "sip"
 _GOING_AWAY = 1001
 _TOO_BIG = 1009
+_NOT_UTF8 = 1007
+_TEXT, _BINARY = 0x81, 0x82
+"""First byte of a frame that is a whole message."""
 _BROKEN = (ProtocolError, h11.ProtocolError, ValueError)
 """What wsproto and h11 raise for bad handshakes; ValueError is text that cannot be decoded."""
 
@@ -58,13 +62,18 @@ def origin_allowed(origin: str | None, host: str, origins: Sequence[str], *, req
 
 
 class WebSocketCodec:
-    """The server's side of one WebSocket."""
+    """The server's side of one WebSocket.
 
-    __slots__ = ("_begun", "_message", "_options", "_replies", "_ws", "finished", "partial_since", "ready")
+    Frames are cut here, whole and within the limit; one that is a message by itself is read and written here too, for
+    that is nearly every frame of a phone. Everything else (handshake, control, fragments, faults) is wsproto's work.
+    """
+
+    __slots__ = ("_begun", "_buffer", "_message", "_options", "_replies", "_ws", "finished", "partial_since", "ready")
 
     def __init__(self, options: ListenerOptions) -> None:
         self._ws = WSConnection(ConnectionType.SERVER)
         self._options = options
+        self._buffer = bytearray()
         self._message = bytearray()
         self._begun: float | None = None
         """When the first fragment of an unfinished message came."""
@@ -75,36 +84,88 @@ class WebSocketCodec:
 
     def receive_untrusted(self, data: bytes, now: float) -> Iterator[bytes]:
         """As `Codec`; a fault shows in `finished`, never as an exception."""
-        ws = self._ws
-        if data and self.partial_since is None:
-            self.partial_since = now  # bytes that make no event are the beginning of a frame
+        if not self.ready:
+            self._feed(data, now)  # no message can come of it
+            return
+        buffer = self._buffer
+        buffer += data
+        position = 0
         try:
-            ws.receive_data(data)
-            for event in ws.events():
+            while self.finished is None:
+                start, end = self._frame(position)
+                if end > len(buffer):
+                    break
+                message = self._read(position, start, end, now)
+                position = end
+                if message:
+                    yield message
+        finally:
+            del buffer[:position]
+        if self._begun is not None:
+            self.partial_since = self._begun
+        elif not buffer:
+            self.partial_since = None
+        elif position or self.partial_since is None:
+            self.partial_since = now
+
+    def _frame(self, position: int) -> tuple[int, int]:
+        """Where the payload of the frame at `position` begins and ends; beyond the buffer where it is not all there."""
+        buffer = self._buffer
+        if len(buffer) < position + 2:
+            return 0, position + 2
+        length = buffer[position + 1] & 0x7F
+        start = position + 2
+        if length >= 126:
+            start += 2 if length == 126 else 8
+            if len(buffer) < start:
+                return 0, start
+            length = int.from_bytes(buffer[position + 2 : start], "big")
+        if length > self._options.limits.max_message_bytes:
+            self._too_large()
+            return 0, len(buffer) + 1
+        if buffer[position + 1] & 0x80:
+            start += 4
+        return start, start + length
+
+    def _read(self, position: int, start: int, end: int, now: float) -> bytes | None:
+        """The message that the frame completes, if it does."""
+        buffer = self._buffer
+        size = end - start
+        least = 6 if size < 126 else 8 if size < 65_536 else 14
+        whole = buffer[position] in (_TEXT, _BINARY) and buffer[position + 1] & 0x80 and self._begun is None
+        if whole and start - position == least:
+            message = _unmask(buffer[start:end], bytes(buffer[start - 4 : start]))
+            if buffer[position] == _BINARY or message.isascii() or _is_utf8(message):
+                return self._complete(message)
+            self._fault(_NOT_UTF8, "text that is no UTF-8")
+            return None
+        return self._feed(bytes(buffer[position:end]), now)
+
+    def _feed(self, data: bytes, now: float) -> bytes | None:
+        """Let wsproto read the handshake, or one frame; the message that it completes, if it does."""
+        message = None
+        try:
+            self._ws.receive_data(data)
+            for event in self._ws.events():
                 if isinstance(event, TextMessage | BytesMessage):
                     message = self._fragment(event, now)
-                    if message:
-                        self.partial_since = None
-                        yield message
                 else:
                     self._control(event)
-                self.partial_since = self._begun
                 if self.finished is not None:
-                    return
+                    break
         except RemoteProtocolError as error:
             self.finished = "ws-handshake"
             self._send(error.event_hint or RejectConnection())
         except _BROKEN:
             self.finished = "ws-handshake"
             self._send(RejectConnection())
+        return message
 
     def _fragment(self, event: TextMessage | BytesMessage, now: float) -> bytes | None:
         data = event.data
         self._message += data.encode() if isinstance(data, str) else data
         if len(self._message) > self._options.limits.max_message_bytes:
-            self.finished = "too-large"
-            self._message.clear()
-            self._send(CloseConnection(code=_TOO_BIG, reason="message too large"))
+            self._too_large()
             return None
         if not event.message_finished:
             if self._begun is None:
@@ -113,10 +174,21 @@ class WebSocketCodec:
         self._begun = None
         message = bytes(self._message)
         self._message.clear()
+        return self._complete(message)
+
+    def _complete(self, message: bytes) -> bytes | None:
         if message == b"\r\n\r\n":  # a ping of RFC 5626, which some send here too
             self._send(TextMessage(data="\r\n"))
             return None
         return message if message.strip(b"\r\n") else None
+
+    def _too_large(self) -> None:
+        self._message.clear()
+        self._fault(_TOO_BIG, "message too large", "too-large")
+
+    def _fault(self, code: int, reason: str, cause: str = "bad-stream") -> None:
+        self.finished = cause
+        self._send(CloseConnection(code=code, reason=reason))
 
     def _control(self, event: Event) -> None:
         if isinstance(event, Request):
@@ -156,12 +228,15 @@ class WebSocketCodec:
             self.finished = self.finished or "bad-stream"
 
     def encode(self, message: bytes) -> bytes:
-        try:
-            return self._ws.send(TextMessage(data=message.decode()))
-        except UnicodeDecodeError:
-            return self._ws.send(BytesMessage(data=message))
-        except LocalProtocolError:
-            raise FlowClosed("the WebSocket is closing") from None
+        if self._ws.state is not ConnectionState.OPEN:
+            raise FlowClosed("the WebSocket is closing")
+        kind = _TEXT if message.isascii() or _is_utf8(message) else _BINARY
+        size = len(message)
+        if size < 126:
+            return bytes((kind, size)) + message
+        if size < 65_536:
+            return struct.pack("!BBH", kind, 126, size) + message
+        return struct.pack("!BBQ", kind, 127, size) + message
 
     def replies(self) -> bytes:
         replies, self._replies = self._replies, b""
@@ -174,3 +249,18 @@ class WebSocketCodec:
         if self._ws.state is not ConnectionState.OPEN:
             return b""
         return self._ws.send(CloseConnection(code=_GOING_AWAY))
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _unmask(payload: bytearray, key: bytes) -> bytes:
+    """RFC 6455 §5.3, all bytes at once."""
+    size = len(payload)
+    mask = (key * (size // 4 + 1))[:size]
+    return (int.from_bytes(payload, "little") ^ int.from_bytes(mask, "little")).to_bytes(size, "little")

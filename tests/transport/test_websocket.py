@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ssl
+import tracemalloc
 from pathlib import Path
 
 import h11
@@ -263,6 +264,52 @@ def test_no_bytes_make_the_codec_raise(pieces: list[bytes]) -> None:
         if codec.finished is not None:
             codec.farewell()
             return
+
+
+_mask = b"\x00\x00\x00\x00"
+_HOSTILE = {
+    "empty fragments": (b"\x01\x80" + _mask, b"\x00\x80" + _mask),
+    "fragments": (b"\x01\xfe\x01\x00" + _mask + b"x" * 256, b"\x00\xfe\x01\x00" + _mask + b"x" * 256),
+    "pings": (b"\x89\x80" + _mask,) * 2,
+    "one endless frame": (b"\x81\xff\x7f" + b"\xff" * 7 + _mask, b"x" * 256),
+    "one large frame": (b"\x81\xff\x00\x00\x00\x00\x00\x00\xff\xff" + _mask, b"x" * 256),
+}
+
+
+@pytest.mark.parametrize("name", _HOSTILE)
+def test_nobody_can_make_a_websocket_use_more_memory_than_its_limits(name: str) -> None:
+    codec = WebSocketCodec(ws())
+    list(codec.receive_untrusted(_request(b"a", b"sip", []), 1.0))
+    codec.replies()
+    first, more = _HOSTILE[name]
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    list(codec.receive_untrusted(first, 2.0))
+    for _ in range(5000):
+        if codec.finished is not None:
+            break
+        list(codec.receive_untrusted(more * 3, 2.0))
+        codec.replies()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak - before < 4 * ConnectionLimits().max_message_bytes
+
+
+@given(size=st.sampled_from([0, 1, 125, 126, 127, 65535, 65536, 65537, 70000]), binary=st.booleans())
+@settings(deadline=None)
+def test_messages_of_every_length_go_both_ways(size: int, binary: bool) -> None:
+    codec = WebSocketCodec(ws(limits=ConnectionLimits(max_message_bytes=100_000)))
+    client = WSConnection(ConnectionType.CLIENT)
+    list(codec.receive_untrusted(client.send(Request(host="a", target="/sip", subprotocols=["sip"])), 1.0))
+    client.receive_data(codec.replies())
+    list(client.events())
+    message = (b"\xff" if binary else b"x") * size
+    client.receive_data(codec.encode(message))
+    events = list(client.events())
+    assert all(isinstance(event, BytesMessage) == (binary and size > 0) for event in events)
+    assert b"".join(e.data if isinstance(e, BytesMessage) else e.data.encode() for e in events) == message  # type: ignore[attr-defined]
+    wire = client.send(BytesMessage(data=message) if binary else TextMessage(data=message.decode()))
+    assert list(codec.receive_untrusted(wire, 2.0)) == ([message] if message else [])
 
 
 @given(cuts=st.lists(st.integers(1, 300), max_size=20), binary=st.booleans())
