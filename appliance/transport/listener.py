@@ -14,7 +14,7 @@ import trio
 from .codec import Codec, StreamCodec
 from .connection import Connection, Hall
 from .counters import Counters, ListenerSnapshot
-from .local import WILDCARDS, advertised_host, family_of, host_port, sockaddr
+from .local import advertised_host, family_of, host_port, sockaddr
 from .options import ListenerOptions
 from .tls import TlsLayer
 from .udp import UdpEndpoint
@@ -124,16 +124,6 @@ class Listener:
 
     def sent_by(self, local_host: str) -> str:
         return host_port(advertised_host(self.options.advertise, local_host), self.port)
-
-    def source_host(self, family: socket.AddressFamily) -> str | None:
-        """The address that connections of ours must come from, where this listener is bound to one of that family."""
-        for host, _ in self.addresses:
-            if family_of(host) == family:
-                return None if host in WILDCARDS else host
-        return None
-
-    def has_family(self, family: socket.AddressFamily) -> bool:
-        return any(family_of(host) == family for host, _ in self.addresses)
 
     async def accept(self, hall: Hall) -> None:
         """Take connections on all sockets until `stop`."""

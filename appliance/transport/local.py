@@ -26,8 +26,10 @@ def sockaddr(
 ) -> tuple[str, int] | tuple[str, int, int, int]:
     """What the socket calls want for an IP literal, in the very form in which recvfrom gives it back.
 
-    Raises `ValueError` where it is none, or not of `family`.
+    Raises `ValueError` where it is none, or not of `family`, or the port is none.
     """
+    if not 0 <= port < 65_536:
+        raise ValueError(f"no port {port}")
     if ":" not in host:
         if family == socket.AF_INET6:
             raise ValueError(f"{host} is no IPv6 address")

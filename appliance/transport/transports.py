@@ -7,7 +7,6 @@ RFC 3261 §18, RFC 5626 (flows), RFC 5923 (connections used both ways), RFC 7118
 
 from __future__ import annotations
 
-import socket
 import ssl
 from collections.abc import Callable
 from typing import TypeVarTuple
@@ -36,6 +35,8 @@ OnClosed = Callable[[Flow], None]
 
 _CHOSEN = 4096
 _ALIASES = 16
+_PORTS = {"TCP": 5060, "TLS": 5061}
+"""Where we would be looked for, had we a listener."""
 
 
 class DeadFlow(Flow):
@@ -200,6 +201,8 @@ class Transports:
         is begun, and what is sent meanwhile waits. Where that fails the flow is `closed` and reported to `on_closed`.
         Where nothing can even be tried the flow comes back closed, unreported.
         """
+        if not 0 < target.port < 65_536:
+            return DeadFlow(target, "no such port")
         if target.transport == "UDP":
             return self._udp(target)
         if target.transport not in ("TCP", "TLS"):
@@ -239,10 +242,10 @@ class Transports:
         found = [
             endpoint
             for listener in self._listeners.values()
-            if target.listener is None or listener.name == target.listener
             for endpoint in listener.endpoints
             if endpoint.family == family
         ]
+        found = [endpoint for endpoint in found if endpoint.options.name == target.listener] or found
         if len(found) < 2:
             return found[0] if found else None
         local = self._addresses.towards(target.host)
@@ -261,12 +264,11 @@ class Transports:
         if self._outgoing >= self._options.max_outgoing:
             self._counters.drop("too-many-outgoing")
             return DeadFlow(target, "too many connections")
-        family = family_of(target.host)
-        listener = self._speaks_for(target, family)
-        source = None if listener is None else listener.source_host(family)
-        local = source or self._addresses.towards(target.host)
+        local = self._addresses.towards(target.host)
         if local is None:
-            return DeadFlow(target, "no route to this address")
+            return DeadFlow(target, "no way to this address")
+        listener, source = self._speaks_for(target, local)
+        local = source or local
         tls = None
         if target.transport == "TLS":
             try:
@@ -285,7 +287,7 @@ class Transports:
             local=(local, 0),
             remote=(target.host, target.port),
             id=connection_id(target.transport),
-            sent_by=host_port(local, target.port) if listener is None else listener.sent_by(local),
+            sent_by=host_port(local, _PORTS[target.transport]) if listener is None else listener.sent_by(local),
             outgoing=True,
             tls=tls,
         )
@@ -308,15 +310,22 @@ class Transports:
             return
         await connection.run(sock)
 
-    def _speaks_for(self, target: Target, family: socket.AddressFamily) -> Listener | None:
-        """The listener whose port goes into the Via of a connection of ours, so that the peer can come back."""
+    def _speaks_for(self, target: Target, local: str) -> tuple[Listener | None, str | None]:
+        """The listener whose port goes into the Via of a connection of ours, so that the peer can come back; and the
+        address to come from where it is bound to some only. `local` is what the kernel would choose."""
         named = self._listeners.get(target.listener or "")
         if named is not None and named.transport == target.transport:
-            return named
-        for listener in self._listeners.values():
-            if listener.transport == target.transport and listener.has_family(family):
-                return listener
-        return None
+            candidates = [named]
+        else:
+            candidates = [one for one in self._listeners.values() if one.transport == target.transport]
+        family = family_of(target.host)
+        for listener in candidates:
+            hosts = [host for host, _ in listener.addresses if family_of(host) == family]
+            if any(host in WILDCARDS for host in hosts):
+                return listener, None
+            if local in hosts or (listener is named and hosts):
+                return listener, local if local in hosts else hosts[0]
+        return None, None
 
     def _context(self, options: TlsClientOptions) -> ssl.SSLContext:
         context = self._contexts.get(options)

@@ -68,7 +68,10 @@ class UdpFlow(Flow):
         self._endpoint.send(data, self._sockaddr)
 
     def towards(self, remote: tuple[str, int]) -> Flow:
-        return self._endpoint.flow_to(remote[0], remote[1])
+        try:
+            return self._endpoint.flow_to(remote[0], remote[1])
+        except ValueError:  # what a Via says may be no address at all
+            return self
 
 
 class UdpEndpoint:

@@ -93,6 +93,17 @@ async def test_our_own_connection_is_reused_and_answers_come_back_on_it(
     assert transports.connect(target) is not flow
 
 
+async def test_our_connection_comes_from_an_address_of_its_listener(transports: Transports, core: Core) -> None:
+    other = await transports.listen(tcp("other"))
+    mine = await transports.listen(tcp("mine", bind=("127.0.0.7",)))
+    flow = transports.connect(Target("tcp", "127.0.0.1", other.port, listener="mine"))
+    flow.send(options())
+    _, theirs = await core.arrived()
+    assert theirs.remote[0] == "127.0.0.7"
+    assert flow.sent_by == f"127.0.0.7:{mine.port}"
+    assert flow.local == theirs.remote
+
+
 async def test_a_refused_connection_is_reported_once(transports: Transports, core: Core) -> None:
     listener = await transports.listen(tcp())
     port = listener.port

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import socket
 
+import attrs
 import pytest
 import trio
 
@@ -98,6 +99,24 @@ async def test_connect_without_a_socket_of_that_family_gives_a_closed_flow(trans
     assert flow.closed
     with pytest.raises(FlowClosed):
         flow.send(options())
+
+
+@pytest.mark.parametrize(("host", "port"), [("127.0.0.1", 0), ("127.0.0.1", 70_000), ("example.com", 5060), ("", 5060)])
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls", "ws"])
+async def test_a_target_that_cannot_be_is_a_closed_flow(
+    transports: Transports, transport: str, host: str, port: int
+) -> None:
+    await transports.listen(udp())
+    await transports.listen(attrs.evolve(udp("tcp", "127.0.0.1"), transport="tcp"))
+    assert transports.connect(Target(transport, host, port)).closed
+
+
+async def test_a_flow_leads_to_other_addresses_of_its_family(transports: Transports) -> None:
+    await transports.listen(udp())
+    flow = transports.connect(Target("udp", "127.0.0.1", 5060))
+    assert flow.towards(("127.0.0.1", 5062)).remote == ("127.0.0.1", 5062)
+    for nowhere in (("::1", 5060), ("phone.example.com", 5060), ("127.0.0.1", 70_000)):
+        assert flow.towards(nowhere) is flow
 
 
 async def test_the_source_listener_can_be_chosen(transports: Transports) -> None:
