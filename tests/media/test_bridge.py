@@ -542,3 +542,36 @@ def test_options_give_session_ids_and_keys() -> None:
     offer = parse_untrusted(call.offer(crlf(PHONE), from_leg="a", to_leg="b1"))
     assert cryptos_of(offer.media[0])[0].key_salt == b"\x40" * 30
     assert (offer.first("o") or "").split()[1] == str(0x4040404040404040 >> 2)
+
+
+def test_2xx_that_repeats_its_sdp_after_an_update_gets_what_stands() -> None:
+    table = Table()
+    table.offer(BROWSER_AUDIO)
+    table.answer(PHONE)
+    update = table.offer(PHONE.replace("1042", "1043").replace("sendrecv", "sendonly"), "b1 a")
+    table.answer(browser_answer().replace("sendrecv", "recvonly"), "a b1")
+    assert table.answer(PHONE) == update
+    assert table.backend.at(30000).streams[0].send
+
+
+def test_new_fingerprint_in_a_reoffer_is_told_and_an_old_one_keeps_its_role() -> None:
+    table = Table(a=RTP, b1=WEBRTC)
+    port = table.offer(PHONE).media[0].port
+    table.answer(browser_answer(setup="passive"))
+    table.offer(BROWSER_AUDIO, "b1 a")
+    answer = table.answer(PHONE, "a b1")
+    assert answer.media[0].attribute("setup") == "active"
+    table.offer(BROWSER_AUDIO.replace("A1:", "B2:"), "b1 a")
+    answer = table.answer(PHONE, "a b1")
+    assert answer.media[0].attribute("setup") == "passive"
+    remote = table.backend.at(port).remote
+    assert remote is not None
+    assert remote.fingerprints[0].value[:2] == b"\xb2\xb2"
+
+
+def test_browser_without_rtcp_mux_is_told_the_port_and_sent_rtcp_there() -> None:
+    table = Table()
+    table.offer(BROWSER_AUDIO.replace("a=rtcp-mux\n", ""))
+    (audio,) = table.answer(PHONE).media
+    assert not audio.has("rtcp-mux")
+    assert audio.attribute("rtcp") == str(audio.port)
