@@ -14,13 +14,15 @@ from urllib.parse import quote
 from appliance.sip.uri import Uri
 
 _PREFIX = "tgruu."
+_USER_SAFE = "-_.!~*'()&=+$,;?/"
 #: Nonce, masked number, authentication code.
 _LENGTH = 8 + 8 + 10
 
 
 def public_gruu(aor: str, instance: str) -> str:
     """'sip:user@domain;gr=urn:uuid:…' for an AOR and an instance without its angle brackets."""
-    return f"{aor};gr={quote(instance, safe=':/[]&+$-_.!~*()')}"
+    user, _, domain = aor.removeprefix("sip:").rpartition("@")
+    return f"sip:{quote(user, safe=_USER_SAFE)}@{domain};gr={quote(instance, safe=':/[]&+$-_.!~*()')}"
 
 
 class TemporaryGruus:

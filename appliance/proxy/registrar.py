@@ -152,7 +152,10 @@ class Registrar:
     ) -> tuple[list[Binding], list[Binding], bool]:
         """(to put, to remove, whether Outbound was used); raises `Rejected` or `BadMessage`."""
         if "require" in request and (unknown := request.tokens("require") - _UNDERSTOOD):
-            raise Rejected(420, "Bad Extension", headers=(("unsupported", ", ".join(sorted(unknown))),))
+            named = ", ".join(sorted(unknown))
+            if not named.isprintable():
+                raise BadMessage("Bad Require")
+            raise Rejected(420, "Bad Extension", headers=(("unsupported", named),))
         contacts = contacts_untrusted(request)
         if contacts is not None and not contacts:
             return [], [], False
@@ -162,11 +165,11 @@ class Registrar:
             raise BadMessage("Bad Call-ID")
         if len(path) > _MOST_PATHS or not all(value.isprintable() for value in path):
             raise BadMessage("Bad Path")
-        current = {binding.key: binding for binding in self.location.registered(aor, now)}
+        before = {binding.key: binding for binding in self.location.registered(aor, now)}
         if contacts is None:
-            for binding in current.values():
+            for binding in before.values():
                 _check_order(binding, call_id, cseq)
-            return [], list(current.values()), False
+            return [], list(before.values()), False
         outbound = False
         if self.options.outbound and "outbound" in supported:
             flows = [contact for contact in contacts if contact.reg_id is not None and contact.instance is not None]
@@ -178,22 +181,24 @@ class Registrar:
                 outbound = True
         header_expires = expires_untrusted(request)
         user_agent = (request.get("user-agent") or "")[:256].encode("utf-8", "replace").decode()
-        puts: dict[str, Binding] = {}
-        removals: dict[str, Binding] = {}
+        current = before.copy()
         for contact in contacts:
             expires_s = self._granted(contact, header_expires)
             key = f"{canonical_instance(contact.instance or '')} {contact.reg_id}" if outbound else contact.text
             old = _find(current, key, contact, outbound)
-            if old is not None and old.key not in puts:
-                _check_order(old, call_id, cseq)
-            if old is not None and (not expires_s or old.key != key):
-                del current[old.key]
-                puts.pop(old.key, None)
-                removals[old.key] = old
+            if old is not None:
+                if before.get(old.key) is old:
+                    _check_order(old, call_id, cseq)
+                if not expires_s or old.key != key:
+                    del current[old.key]
             if not expires_s:
                 continue
-            same_call = old is not None and old.call_id == call_id
-            current[key] = puts[key] = Binding(
+            gruu = ""
+            if contact.instance:
+                # §5.1 of RFC 5627: a new Call-ID ends the temporary GRUUs of old.
+                gruu = old.gruu if old is not None and old.call_id == call_id else ""
+                gruu = gruu or self._token(8).hex()
+            current[key] = Binding(
                 aor,
                 key,
                 contact.text,
@@ -203,8 +208,7 @@ class Registrar:
                 path,
                 contact.instance,
                 contact.reg_id if outbound else None,
-                # §5.1 of RFC 5627: a new Call-ID ends the temporary GRUUs of old.
-                (old.gruu if same_call and old is not None else self._token(8).hex()) if contact.instance else "",
+                gruu,
                 flow.id,
                 flow.listener,
                 (flow.transport, flow.remote[0], flow.remote[1]),
@@ -215,16 +219,16 @@ class Registrar:
                 old.registered_at if old is not None else now,
                 now,
             )
-            removals.pop(key, None)
+        puts = [binding for key, binding in current.items() if before.get(key) is not binding]
         excess = len(current) - self.options.max_contacts
         if excess > 0:
             # Lost ones make room first: a page that was open when we were killed will not come back.
-            for binding in [b for b in current.values() if b.lost][:excess]:
-                removals[binding.key] = binding
-                excess -= 1
-            if excess > 0 and puts:
+            lost = [key for key, binding in current.items() if binding.lost][:excess]
+            if excess > len(lost) and puts:
                 raise Rejected(403, "Too Many Contacts", f"more than {self.options.max_contacts} contacts")
-        return list(puts.values()), list(removals.values()), outbound
+            for key in lost:
+                del current[key]
+        return puts, [binding for key, binding in before.items() if key not in current], outbound
 
     def _granted(self, contact: Contact, header_expires: int | None) -> float:
         expires_s: float | None = contact.expires_s if contact.expires_s is not None else header_expires

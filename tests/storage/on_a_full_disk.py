@@ -6,12 +6,12 @@ import resource
 import sys
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parent)]
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
-import trio  # noqa: E402
-from test_storage import Memory, put, recovered, row, stored, write  # noqa: E402
+import trio
 
-from appliance.storage.storage import StorageOptions, open_storage  # noqa: E402
+from appliance.storage.storage import StorageOptions, open_storage
+from tests.storage.rows import Memory, put, recovered, row, stored, write
 
 
 async def main(path: Path) -> None:

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 import trio
-from test_storage import Memory, put, recovered, remove, row, stored, write
 
 from appliance.storage import database, schema
 from appliance.storage.bindings import BindingRow
 from appliance.storage.storage import Storage, StorageOptions, open_storage
+from tests.storage.rows import Memory, put, recovered, remove, row, stored, write
 
 QUICK = StorageOptions(busy_timeout_s=0.1, group_commit_s=0, retry_s=(0.01, 0.05))
 
