@@ -3,7 +3,7 @@ packet.
 
 Control (signalling, ICE, DTLS, the second's tick) writes the presets that the packet path of entry.py
 reads: whose packets are taken, by which key, and where each source's media goes. What secures a WebRTC leg
-is in secured.py, RTCP's way in carry.py. RFC 3550, 3711, 4961 (symmetric RTP), 5761, 9143 §9.2.
+is in secured.py, RTCP's way in control.py and carry.py. RFC 3550, 3711, 4961 (symmetric RTP), 5761, 9143 §9.2.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ from __future__ import annotations
 import socket
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from appliance.media.backend import (
-    MID_URI,
     Address,
     EndpointKind,
     EndpointStats,
@@ -27,22 +26,26 @@ from appliance.media.backend import (
     StreamStats,
     TimelineStep,
 )
-from appliance.media.carry import SentReports, carry_untrusted
-from appliance.media.entry import UNKNOWN_PT, Source, make_deliver, make_receive
+from appliance.media.carry import SentReports
+from appliance.media.control import ControlChannel
+from appliance.media.entry import Source, make_deliver, make_receive
+from appliance.media.keys import TransportKeys, sdes_keys
+from appliance.media.learning import index_untrusted
 from appliance.media.mediaport import MediaPort, Ready
 from appliance.media.relaystream import LineJoin, Partner, Stream, describe, rates_of
 from appliance.media.rewrite import plan_rewrite
 from appliance.media.secured import SecuredLeg
+from appliance.media.silence import expect_media, show, watch_silence
 from appliance.rtc.errors import BadMedia
 from appliance.rtc.rtcp import RtcpPacket
-from appliance.rtc.rtp import iter_elements_untrusted, parse_rtp_untrusted
-from appliance.rtc.srtp import SrtpContext, SrtpKeys, profile_of_suite
+from appliance.rtc.srtp import SrtpKeys
 
 if TYPE_CHECKING:
     from appliance.media.relay import PythonRelay
 
 MAX_SOURCES = 64
-"""SSRCs one peer may use over the life of an endpoint's streams."""
+"""SSRCs one peer may use at a time."""
+RETIRE_S = 60.0
 TIMELINE = 64
 
 
@@ -59,7 +62,6 @@ class RelayEndpoint:
         self.relay = relay
         self._kind = kind
         self._on_event = on_event
-        self.secure = kind is not EndpointKind.RTP
         self.sources: dict[int, Source] = {}
         self.streams: dict[int, Stream] = {}
         self.joins: dict[int, Partner | LineJoin] = {}
@@ -71,20 +73,15 @@ class RelayEndpoint:
         self.remote = RemoteParameters()
         self.opened_at = relay.clock()
         self.closed = False
-        self.keys: SrtpKeys | None = None
-        self.unprotect: Any = None
-        self.protect: Any = None
-        self._receive_context: SrtpContext | None = None
-        self._send_context: SrtpContext | None = None
+        self.keys = TransportKeys(required=kind is not EndpointKind.RTP)
+        self.control = ControlChannel(self)
         self._connected_at = -1.0
-        self._control_remote: Address | None = None
-        self._control_heard = False
         self.foreign: Address | None = None
         """The last address that was refused."""
         self.port = MediaPort(relay.pool, relay, host, pair=not mux and kind is not EndpointKind.WEBRTC)
         self.secured = SecuredLeg(self) if kind is EndpointKind.WEBRTC else None
-        self._deliver = make_deliver(self, relay.buffer)
-        self.port.listen(self._open_ready, self._control_ready)
+        self._deliver = make_deliver(self, self.keys, relay.buffer)
+        self.port.listen(self._open_ready, self.control.ready)
 
     # The seam: backend.Endpoint.
 
@@ -105,15 +102,16 @@ class RelayEndpoint:
         if self.closed:
             return
         if self._kind is EndpointKind.SDES:
-            self._take_sdes(remote)
+            keys = sdes_keys(remote)
+            if keys is not None:
+                self.take_keys(keys)
         before, self.remote = self.remote, remote
         if self.secured is not None:
             self.secured.set_remote(remote, self.relay.clock())
         elif remote.rtp != before.rtp or (remote.rtp is not None and self.port.remote is None):
             self._settle(remote.rtp)
-        if remote.rtcp != before.rtcp or remote.rtp != before.rtp:
-            self._control_remote, self._control_heard = remote.rtcp, False
-        self._expect_media()
+        self.control.set_remote(remote, before)
+        expect_media(self, self.relay.clock())
         self.preset()
 
     def restart_ice(self) -> LocalParameters:
@@ -136,7 +134,7 @@ class RelayEndpoint:
                 self.streams[index] = Stream(spec, rates_of(spec))
             else:
                 known.apply(spec)
-        self._expect_media()
+        expect_media(self, self.relay.clock())
         self.preset()
 
     def close(self) -> None:
@@ -144,18 +142,20 @@ class RelayEndpoint:
             return
         for index in list(self.joins):
             self.relay.leave(self, index)
+        if self.secured is not None:
+            self.secured.close()
         self.closed = True
         self.port.close()
         self.relay.forget(self)
 
     def stats(self) -> EndpointStats:
-        secured = self.secured
+        secured, keys = self.secured, self.keys.current
         return EndpointStats(
             kind=self._kind,
             remote=self.port.remote,
             ice=secured.ice_state if secured else "none",
             dtls=secured.dtls_state if secured else "none",
-            srtp_suite=self.keys.profile.suite if self.keys else None,
+            srtp_suite=keys.profile.suite if keys else None,
             streams=tuple(self._stream_stats(stream) for stream in self.streams.values()),
             drops=dict(self.drops),
             timeline=tuple(self.timeline),
@@ -211,10 +211,10 @@ class RelayEndpoint:
         """Send this source (another endpoint's, or our own in an echo) to our peer, if there is a way now."""
         if self.port.connected is None:
             source.hindrance = "no_destination"
-        elif self.secure and self.protect is None:
+        elif not self.keys.may_send:
             source.hindrance = "srtp_no_key"
         else:
-            source.protect = self.protect
+            source.protect = self.keys.protect
             source.send = self.port.connected.send
 
     def claim(self, ssrc: int, index: int) -> bool:
@@ -231,17 +231,15 @@ class RelayEndpoint:
 
     @property
     def can_send(self) -> bool:
-        return self.port.connected is not None and (not self.secure or self.protect is not None)
+        return self.port.connected is not None and self.keys.may_send
 
     def send_rtp(self, packet: bytes, stream: Stream) -> None:
         """Media of our own making, a test line's. Uses the relay's buffer."""
         buffer, connected = self.relay.buffer, self.port.connected
         if connected is None:
             return
-        size = buffer.put(packet)
         try:
-            if self._send_context is not None:
-                size = self._send_context.protect(buffer, size)
+            size = self.keys.protect_rtp(buffer, buffer.put(packet))
             connected.send(buffer.view[:size])
         except BadMedia as error:
             self.drop(error.cause)
@@ -343,59 +341,11 @@ class RelayEndpoint:
 
     # RTCP.
 
-    def _control_ready(self, now: float) -> None:
-        assert self.port.control is not None
-        view = self.relay.buffer.view
-        try:
-            size, source = self.port.control.recvfrom_into(view, 4096)
-        except BlockingIOError:
-            return
-        except OSError:
-            self.drop("unreachable")
-            return
-        address: Address = (source[0], source[1])
-        known = (self.remote.rtp, self.remote.rtcp, self.port.remote)
-        allowed = {each[0] for each in known if each is not None}
-        allowed.update(self.remote.latch_hosts)
-        if address[0] not in allowed or (self._control_heard and address != self._control_remote):
-            self.refuse(address)
-        elif self.on_rtcp_untrusted(size, now):
-            self._control_remote, self._control_heard = address, True
-
-    def on_rtcp_untrusted(self, size: int, now: float) -> bool:
-        """One RTCP datagram in the buffer, from an allowed source. True if it was authentic and
-        well-formed."""
-        buffer = self.relay.buffer
-        try:
-            if self.secure:
-                if self._receive_context is None:
-                    raise BadMedia("srtp_no_key")
-                size = self._receive_context.unprotect_rtcp(buffer, size)
-            carry_untrusted(self, bytes(buffer.view[:size]), now)
-        except BadMedia as error:
-            self.drop(error.cause)
-            return False
-        return True
+    def on_rtcp_untrusted(self, size: int, now: float) -> None:
+        self.control.receive_untrusted(size, now)
 
     def send_rtcp(self, data: bytes) -> None:
-        """Protect where needed and send to our peer. Uses the relay's buffer."""
-        buffer = self.relay.buffer
-        try:
-            size = buffer.put(data)
-            if self.secure:
-                if self._send_context is None:
-                    raise BadMedia("srtp_no_key")
-                size = self._send_context.protect_rtcp(buffer, size)
-        except BadMedia as error:
-            self.drop(error.cause)
-            return
-        packet = bytes(buffer.view[:size])
-        if self.port.control is not None and self.remote.rtcp is not None:
-            sent = self._control_remote is not None and self.port.send_control_to(packet, self._control_remote)
-        else:
-            sent = self.port.remote is not None and self.port.send_to(packet, self.port.remote)
-        if not sent:
-            self.drop("rtcp_unsent")
+        self.control.send(data)
 
     def feedback_taken(self, stream: Stream) -> frozenset[str]:
         return stream.spec.feedback
@@ -420,46 +370,33 @@ class RelayEndpoint:
 
     # Sources.
 
-    def may_learn(self) -> bool:
+    def may_learn(self, now: float) -> bool:
+        if len(self.sources) >= MAX_SOURCES:
+            self._retire(now)
         return len(self.sources) < MAX_SOURCES
 
+    def _retire(self, now: float) -> None:
+        """Long calls see many SSRCs come and go; what has been mute for long keeps only its sums."""
+        for source in [each for each in self.sources.values() if now - each.reception.last_heard > RETIRE_S]:
+            del self.sources[source.ssrc]
+            stream, join = self.streams.get(source.index), self.joins.get(source.index)
+            if stream is not None:
+                stream.retire(source)
+            if isinstance(join, Partner):
+                join.endpoint.outbound.pop(source.ssrc, None)
+
     def learn_untrusted(self, size: int, now: float) -> Source | None:
-        """RFC 9143 §9.2: by a=ssrc, by MID, by payload type."""
-        try:
-            packet = parse_rtp_untrusted(self.relay.buffer.view[:size])
-            index = self._index_of(
-                packet.ssrc, packet.payload_type, self._mid_of(packet.extension_profile, packet.extension)
-            )
-        except BadMedia as error:
-            self.drop(error.cause)
-            return None
+        index = index_untrusted(self, size)
         if index is None:
-            self.drop("unknown_pt" if self.streams else "not_joined")
             return None
         stream = self.streams[index]
-        source = Source(packet.ssrc, index, stream.rates)
-        self.sources[packet.ssrc] = source
+        ssrc = int.from_bytes(self.relay.buffer.view[8:12], "big")
+        source = self.sources[ssrc] = Source(ssrc, index, stream.rates)
         self._preset(source)
         if not stream.heard:
             stream.heard = True
             self.tell(EventKind.MEDIA_STARTED, f"{describe(stream.spec)} is heard from {self.peer}", index)
         return source
-
-    def _mid_of(self, profile: int | None, extension: bytes) -> str | None:
-        for number, value in iter_elements_untrusted(profile, extension):
-            if any(stream.spec.extensions.get(number) == MID_URI for stream in self.streams.values()):
-                return value.decode("ascii", "replace")
-        return None
-
-    def _index_of(self, ssrc: int, payload_type: int, mid: str | None) -> int | None:
-        for index, stream in self.streams.items():
-            if ssrc in stream.spec.ssrcs:
-                return index
-        if mid is not None:
-            for index, stream in self.streams.items():
-                if stream.spec.mid == mid:
-                    return index
-        return next((i for i, s in self.streams.items() if s.rates[payload_type] != UNKNOWN_PT), None)
 
     def on_unknown_payload_type(self, source: Source, payload_type: int, now: float) -> bool:
         self.drop("unknown_pt")
@@ -467,32 +404,9 @@ class RelayEndpoint:
 
     # Keys.
 
-    def _take_sdes(self, remote: RemoteParameters) -> None:
-        send, receive = remote.sdes_send, remote.sdes_receive
-        if send is None or receive is None:
-            return
-        if send.suite != receive.suite:
-            raise BadMedia("srtp_suite", f"SDES suites differ: {send.suite} and {receive.suite}")
-        profile = profile_of_suite(receive.suite, receive.key_salt)
-        profile_of_suite(send.suite, send.key_salt)
-        self.take_keys(SrtpKeys(profile, send.key_salt, receive.key_salt))
-
     def take_keys(self, keys: SrtpKeys | None) -> None:
-        """New SRTP contexts, unless these keys are in use already (a context must keep its packet index)."""
-        if keys == self.keys:
-            return
-        before, self.keys = self.keys, keys
-        if keys is None:
-            self._receive_context = self._send_context = None
-        else:
-            receive, send = keys.contexts()
-            if before is None or before.receive != keys.receive or before.profile != keys.profile:
-                self._receive_context = receive
-            if before is None or before.send != keys.send or before.profile != keys.profile:
-                self._send_context = send
-        self.unprotect = self._receive_context.handle if self._receive_context else None
-        self.protect = self._send_context.handle if self._send_context else None
-        self.preset()
+        if self.keys.take(keys):
+            self.preset()
 
     # Time and events.
 
@@ -508,58 +422,14 @@ class RelayEndpoint:
         self.timeline.append(TimelineStep(now, sentence))
         self._on_event(MediaEvent(kind, now, sentence, index))
 
-    def _expect_media(self) -> None:
-        now = self.relay.clock()
-        for stream in self.streams.values():
-            reachable = self.remote.rtp is not None or self.remote.ice_ufrag is not None
-            expected = stream.spec.receive and reachable
-            if not expected:
-                stream.listening_since = None
-            elif stream.listening_since is None:
-                stream.listening_since, stream.silent = now, False
-
     def tick(self, now: float) -> None:
         """About once a second."""
+        if self.closed:
+            return
         if self.secured is not None:
             self.secured.tick(now)
         for index, line in self.lines.items():
             stream = self.streams.get(index)
             if stream is not None:
                 line.tick(self, stream, now)
-        for index, stream in list(self.streams.items()):
-            self._watch_silence(index, stream, now)
-
-    def _watch_silence(self, index: int, stream: Stream, now: float) -> None:
-        if stream.listening_since is None:
-            return
-        heard = stream.last_heard(self.sources_of(index))
-        quiet = now - max(stream.listening_since, heard or 0.0)
-        if not stream.silent and quiet >= self.relay.options.silence_s:
-            stream.silent = True
-            self.tell(EventKind.SILENT, self._silence(stream, heard, now), index)
-        elif stream.silent and quiet < self.relay.options.silence_s:
-            stream.silent = False
-            self.tell(EventKind.HEARD_AGAIN, f"{describe(stream.spec)} is heard again from {self.peer}", index)
-
-    def _silence(self, stream: Stream, heard: float | None, now: float) -> str:
-        """Which side is mute, since when, and as far as we can tell why."""
-        assert stream.listening_since is not None
-        what = describe(stream.spec)
-        if heard is not None:
-            said = f"no {what} from {self.peer} for {now - max(heard, stream.listening_since):.0f} s"
-        else:
-            said = f"no {what} was ever heard from {self.peer}, for {now - stream.listening_since:.0f} s now"
-        why = self.secured.why_mute(now) if self.secured is not None else None
-        if why is None and self.drops:
-            cause, count = self.drops.most_common(1)[0]
-            why = f"{count} packets were dropped as {cause}"
-            if self.foreign is not None and cause == "unknown_source":
-                why += f", the last of them from {show(self.foreign)}"
-        return said if why is None else f"{said}: {why}"
-
-
-def show(address: Address | None) -> str:
-    if address is None:
-        return "an unknown address"
-    host, port = address
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        watch_silence(self, now)

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from attrs import define, field
 
+from appliance.media.keys import TransportKeys
 from appliance.rtc.errors import BadMedia
 from appliance.rtc.quality import MAX_DROPOUT, Reception
 from appliance.rtc.rtp import FIXED_HEADER
@@ -56,27 +57,24 @@ class Receiver(Protocol):
     """What the packet path needs of its endpoint."""
 
     sources: dict[int, Source]
-    secure: bool
-    unprotect: Any
-    """SRTP handle, None while there are no keys."""
 
     def drop(self, cause: str) -> None: ...
     def learn_untrusted(self, size: int, now: float) -> Source | None:
         """The source for an SSRC heard for the first time, after authentication; None (and counted) to drop
         it."""
 
-    def may_learn(self) -> bool: ...
-    def on_rtcp_untrusted(self, size: int, now: float) -> bool: ...
+    def may_learn(self, now: float) -> bool: ...
+    def on_rtcp_untrusted(self, size: int, now: float) -> None: ...
     def on_unknown_payload_type(self, source: Source, payload_type: int, now: float) -> bool: ...
 
 
-def make_deliver(endpoint: Receiver, buffer: PacketBuffer) -> Deliver:
+def make_deliver(endpoint: Receiver, keys: TransportKeys, buffer: PacketBuffer) -> Deliver:
     """The function that takes one RTP or RTCP packet lying in the buffer, from a source already checked."""
     view, cdata, length = buffer.view, buffer.cdata, buffer.length
     unpack = FIXED_HEADER.unpack_from
     unprotect_rtp, protect_rtp = srtp_unprotect, srtp_protect
     sources = endpoint.sources
-    secure = endpoint.secure
+    secure = keys.required
     drop = endpoint.drop
 
     def deliver(size: int, now: float) -> None:
@@ -94,11 +92,11 @@ def make_deliver(endpoint: Receiver, buffer: PacketBuffer) -> Deliver:
             drop("malformed")
             return
         source = sources.get(ssrc)
-        if source is None and not endpoint.may_learn():
+        if source is None and not endpoint.may_learn(now):
             drop("too_many_ssrcs")
             return
         if secure:
-            handle = endpoint.unprotect
+            handle = keys.unprotect
             if handle is None:
                 drop("srtp_no_key")
                 return

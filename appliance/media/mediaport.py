@@ -50,7 +50,10 @@ class MediaPort:
         """Settle on the peer's address; False where the kernel finds it unreachable (then nothing is
         connected)."""
         self.disconnect()
-        peer = socket.socket(family_of(self.host), socket.SOCK_DGRAM)
+        try:
+            peer = socket.socket(family_of(self.host), socket.SOCK_DGRAM)
+        except OSError:
+            return False
         try:
             peer.setblocking(False)
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)

@@ -123,7 +123,11 @@ class PortPool:
 
     def _bind(self, pool: _Host, host: str, port: int) -> socket.socket | None:
         """None where another program holds the port. Raises OSError for a host that is not ours."""
-        bound = socket.socket(family_of(host), socket.SOCK_DGRAM)
+        try:
+            bound = socket.socket(family_of(host), socket.SOCK_DGRAM)
+        except OSError as error:
+            self._rest(pool, port)
+            raise PortsExhausted(f"no socket for media on {host}: {error.strerror}") from error
         bound.setblocking(False)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         try:

@@ -56,6 +56,14 @@ class Stream:
     listening_since: float | None = None
     """Since when the peer could be expected to send; None while it need not."""
     silent: bool = False
+    retired_packets: int = 0
+    retired_bytes: int = 0
+    retired_lost: int = 0
+
+    def retire(self, source: Source) -> None:
+        self.retired_packets += source.reception.packets
+        self.retired_bytes += source.reception.bytes
+        self.retired_lost += source.reception.lost
 
     def apply(self, spec: StreamSpec) -> None:
         """Take a renegotiated m-line; the list object of `rates` stays, sources hold it."""
@@ -78,11 +86,11 @@ class Stream:
         return StreamStats(
             index=self.spec.index,
             kind=self.spec.kind,
-            packets_received=sum(source.reception.packets for source in sources),
-            bytes_received=sum(source.reception.bytes for source in sources),
+            packets_received=self.retired_packets + sum(source.reception.packets for source in sources),
+            bytes_received=self.retired_bytes + sum(source.reception.bytes for source in sources),
             packets_sent=self.sent.packets,
             bytes_sent=self.sent.bytes,
-            lost=sum(source.reception.lost for source in sources),
+            lost=self.retired_lost + sum(source.reception.lost for source in sources),
             payload_type=current.payload_type if current and current.payload_type >= 0 else None,
             received=self._received(current),
             sent=self._sent(partner),

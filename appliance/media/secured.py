@@ -30,6 +30,8 @@ class SecuredLeg:
         self._failure: str | None = None
         self._agreed: tuple[object, ...] = ()
         """Role and fingerprints of the association that stands or is under way."""
+        self._source: Address | None = None
+        """Where the peer's DTLS comes from, which may be before a pair is nominated."""
         self._held: deque[tuple[bytes, Address]] = deque(maxlen=HELD)
 
     def set_remote(self, remote: RemoteParameters, now: float) -> None:
@@ -88,7 +90,8 @@ class SecuredLeg:
             self._endpoint.step("first DTLS from the peer")
         self.dtls_state = "handshaking" if dtls.state is DtlsState.HANDSHAKING else self.dtls_state
         dtls.receive_untrusted(data, now)
-        self._after(source)
+        self._source = source
+        self._after()
 
     def _begin(self, now: float) -> None:
         """Start the association when role, fingerprint and (to send first) an address are known."""
@@ -119,7 +122,7 @@ class SecuredLeg:
             self._endpoint.step(f"DTLS ClientHello sent to {address[0]}:{address[1]}")
             self.dtls_state = "handshaking"
             self._dtls.start(now)
-            self._after(address)
+            self._after()
         while self._held and self._dtls is not None:
             data, source = self._held.popleft()
             self._feed(data, source, now)
@@ -130,12 +133,13 @@ class SecuredLeg:
             self._endpoint.relay.unpace(self._poll)
             return
         self._dtls.poll(now)
-        self._after(self._endpoint.port.remote)
+        self._after()
 
-    def _after(self, source: Address | None) -> None:
+    def _after(self) -> None:
+        """Send what the handshake has to say, and notice its end."""
         dtls, endpoint = self._dtls, self._endpoint
         assert dtls is not None
-        to = source or endpoint.port.remote
+        to = endpoint.port.remote or self._source
         for datagram in dtls.take_datagrams():
             if to is not None:
                 endpoint.port.send_to(datagram, to)
@@ -151,6 +155,15 @@ class SecuredLeg:
             endpoint.take_keys(None)
             endpoint.tell(EventKind.DTLS_FAILED, dtls.failure or "DTLS failed")
 
+    def close(self) -> None:
+        """Say goodbye, as far as there is somebody to say it to."""
+        self._endpoint.relay.unpace(self._poll)
+        if self._dtls is not None:
+            self._dtls.close()
+            for datagram in self._dtls.take_datagrams():
+                if self._endpoint.port.remote is not None:
+                    self._endpoint.port.send_to(datagram, self._endpoint.port.remote)
+
     def tick(self, now: float) -> None:
         if self.ice_state != "connected" or self._endpoint.remote.ice_lite:
             return
@@ -164,7 +177,7 @@ class SecuredLeg:
         self.ice.selected = None
         self._endpoint.tell(EventKind.ICE_LOST, f"no ICE check and no media from the peer for {limit:.0f} s")
 
-    def why_mute(self, now: float) -> str | None:
+    def why_mute(self) -> str | None:
         """The step that is missing, or None where everything stands."""
         ice = self.ice
         local = self._endpoint.port

@@ -255,3 +255,52 @@ async def test_too_many_sources_are_refused():
             await trio.lowlevel.checkpoint()
         await until_dropped(a, "too_many_ssrcs", 6)
         assert len(a.sources) == 64
+
+
+async def test_sources_that_went_silent_make_room_and_stay_counted():
+    now = 1000.0
+    async with open_relay(clock=lambda: now) as relay, open_phone() as alice:
+        a = relay.open_endpoint(EndpointKind.RTP, LOCAL, mux=True, on_event=Events())
+        a.set_remote(alice.remote())
+        a.set_streams([audio()])
+        for ssrc in range(64):
+            await alice.send_raw(a, build_rtp(0, 1, 1, ssrc, b"x"))
+        await until_dropped(a, "not_joined", 64)
+        now += 100
+        await alice.send_raw(a, build_rtp(0, 1, 1, 99, b"x"))
+        await until_dropped(a, "not_joined", 65)
+        assert a.stats().streams[0].packets_received == 65
+        assert list(a.sources) == [99]
+
+
+async def test_two_lite_agents_take_the_addresses_of_the_sdp():
+    async with open_relay() as relay, open_phone() as alice, open_phone() as bob:
+        outer = []
+        for phone in (alice, bob):
+            endpoint = relay.open_endpoint(EndpointKind.RTP, LOCAL, mux=True, on_event=Events())
+            endpoint.set_remote(phone.remote())
+            endpoint.set_streams([audio()])
+            outer.append(endpoint)
+        events = Events()
+        inner = [relay.open_endpoint(EndpointKind.WEBRTC, LOCAL, mux=True, on_event=events) for _ in range(2)]
+        roles = (DtlsRole.SERVER, DtlsRole.CLIENT)
+        for endpoint, other, role, phone_side in zip(inner, reversed(inner), roles, outer, strict=True):
+            local = other.local
+            endpoint.set_remote(
+                RemoteParameters(
+                    rtp=(local.host, local.rtp_port),
+                    ice_ufrag=local.ice_ufrag,
+                    ice_lite=True,
+                    fingerprints=(local.fingerprint,),
+                    dtls_role=role,
+                )
+            )
+            endpoint.set_streams([audio()])
+            relay.join(endpoint, 0, phone_side, 0)
+        with trio.fail_after(5):
+            while events.kinds().count("dtls-connected") < 2:  # noqa: ASYNC110 - events come by a plain call
+                await trio.sleep(0.005)
+        await alice.send(outer[0], alice.packet(b"\1" * 160))
+        assert (await bob.receive()).payload == b"\1" * 160
+        await bob.send(outer[1], bob.packet(b"\2" * 160))
+        assert (await alice.receive()).payload == b"\2" * 160

@@ -112,8 +112,15 @@ class WebPeer:
             while not ready():  # noqa: ASYNC110 - the other side is a thread of asyncio
                 await trio.sleep(0.01)
 
+    async def _close(self) -> None:
+        await self.pc.close()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
     async def close(self) -> None:
-        await self.run(self.pc.close())
+        await self.run(self._close())
         self._loop.call_soon_threadsafe(self._loop.stop)
         await trio.to_thread.run_sync(self._thread.join)
         self._loop.close()
