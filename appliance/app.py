@@ -52,6 +52,7 @@ class Appliance:
         """All services have bound: tell whoever waits for it, and count the time from here."""
         self.ready_at = trio.current_time()
         self.metrics.up_seconds.read = self._up_s
+        self.metrics.gauges_below_zero.read = self.metrics.below_zero
         self.metrics.log_lines_lost.read = lambda: log.lost + log.left_out
         # What was made until here lives as long as the process: the collector need not look at it again.
         gc.collect()

@@ -213,6 +213,18 @@ class Metrics:
     log_lines_lost: Counter = counter(
         "jackfield_log_lines_lost_total", "Log lines dropped: a slow reader, or a flood of one event."
     )
+    gauges_below_zero: Counter = counter(
+        "jackfield_gauges_below_zero_total", "Times a gauge would have gone below zero: a fault of ours."
+    )
+
+    def below_zero(self) -> int:
+        """How often any gauge would have gone below zero."""
+        found = 0
+        for attribute in catalogue():
+            metric = getattr(self, attribute)
+            children = metric.children().values() if isinstance(metric, Labelled) else (metric,)
+            found += sum(child.below_zero for child in children if isinstance(child, Gauge))
+        return found
 
 
 def catalogue() -> Mapping[str, Description]:

@@ -135,7 +135,7 @@ def _propose(leg: Leg, before: Sequence[LegLine], index: int, source: LegLine, o
     if source.kind is None:
         return line.refused(source.reason)
     if kind is TransportKind.SDES and not leg.profile.sdes_allowed:
-        return line.refused(f"m={source.media_kind}: a=crypto without secure signalling (RFC 4568 §7)")
+        return line.refused(f"m={source.media_kind}: a=crypto without secure signalling (RFC 4568, 7)")
     codecs = offered(source.codecs, crossing=source.webrtc != webrtc, to_plain=not webrtc)
     if not any(codec.carries_media for codec in codecs):
         return line.refused(f"m={source.media_kind} names no codec that can cross")
@@ -278,7 +278,7 @@ def _filled_up(exchange: Exchange, answer: Session) -> Session:
     if len(answer.media) > len(offered_media):
         raise BadMedia(
             "sdp-answer-lines",
-            f"the answer has {len(answer.media)} m= lines to an offer of {len(offered_media)} (RFC 3264 §6)",
+            f"the answer has {len(answer.media)} m= lines to an offer of {len(offered_media)} (RFC 3264, 6)",
         )
     for ours, theirs in zip(offered_media, answer.media, strict=False):
         if ours.kind != theirs.kind:

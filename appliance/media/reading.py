@@ -47,7 +47,7 @@ def read_offer(leg: Leg, session: Session) -> list[LegLine]:
     if len(session.media) < len(leg.lines):
         raise BadMedia(
             "sdp-lines-removed",
-            f"the offer has {len(session.media)} m= lines where the session has {len(leg.lines)} (RFC 3264 §8)",
+            f"the offer has {len(session.media)} m= lines where the session has {len(leg.lines)} (RFC 3264, 8)",
         )
     groups = bundle_groups(session, [media.attribute("mid") for media in session.media])
     lines = [read_line(leg, session, media, media.attribute("mid"), groups) for media in session.media]
@@ -83,7 +83,7 @@ def read_line(leg: Leg, session: Session, media: Media, mid: str | None, groups:
             raise
         return line.refused(str(bad))
     if peer.kind is TransportKind.SDES and not leg.profile.sdes_allowed:
-        return line.refused(f"m={media.kind}: a=crypto without secure signalling (RFC 4568 §7)")
+        return line.refused(f"m={media.kind}: a=crypto without secure signalling (RFC 4568, 7)")
     if peer.kind is TransportKind.SDES:
         usable = tuple(crypto for crypto in peer.cryptos if crypto.suite in leg.options.sdes_suites)
         if not usable:

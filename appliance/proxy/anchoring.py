@@ -7,6 +7,7 @@ where one of them is a browser, or where one hides behind NAT. Converting SDP an
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable
 
 import attrs
 
@@ -48,17 +49,17 @@ class Anchoring:
             return Profile.RTP
         return Profile.WEBRTC if flow.transport in ("WS", "WSS") else Profile.RTP
 
-    def wanted(self, caller: Anchor, mine: Profile, destination: Destination, *, nat: bool) -> bool:
-        """Whether a branch is anchored; `caller` is the caller's own wish, `nat` that one end hides behind NAT."""
+    def wanted(self, caller: Anchor, mine: Profile, destination: Destination, *, nat: Callable[[], bool]) -> bool:
+        """Whether a branch is anchored; `caller` is the caller's wish, `nat` whether it hides behind NAT."""
         theirs = destination.profile if destination.profile is not Profile.AUTO else mine
-        wishes = {caller, destination.anchor, self.settings.media.anchor}
+        wishes = (caller, destination.anchor, self.settings.media.anchor)
         if Anchor.ALWAYS in wishes:
             return True
         if mine is not theirs:
             return True  # without us they could not talk at all
         if Anchor.NEVER in wishes:
             return False
-        return nat or mine is Profile.WEBRTC
+        return mine is Profile.WEBRTC or destination.hidden or nat()
 
     def leg(self, profile: Profile, flow: Flow) -> leg_profile.Profile:
         """The media profile of the leg that is signalled over `flow`."""

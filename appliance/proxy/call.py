@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from enum import Enum
+from itertools import takewhile
 
 import attrs
 
 from appliance.media.figures import CallMedia
 from appliance.proxy.media_path import MediaPath
 from appliance.sip.flow import Flow
+from appliance.sip.headers import parse_name_addr_untrusted
+from appliance.sip.message import Message
 
 
 class CallState(Enum):
@@ -24,19 +27,48 @@ class CallState(Enum):
     ENDED = "ended"
 
 
-@attrs.define
+@attrs.define(eq=False)
 class Side:
-    """One end of the dialog, as far as a request of our own to it needs to know (RFC 3261 §12.2.1.1)."""
+    """One end of the dialog, as far as a request of our own to it needs to know (RFC 3261 §12.2.1.1).
 
-    address: str
-    """The From or To value, with its tag, as a header of a request towards it says it."""
-    contact: str = ""
-    routes: tuple[str, ...] = ()
-    """Route values between us and it, nearest first."""
+    `message` is what it said of itself when the dialog was made: its INVITE, or its 2xx. Nothing is read out of it
+    before somebody asks.
+    """
+
+    message: Message
+    key: str
+    """Which header of `message` names this end: "from" or "to"."""
     flow: Flow | None = None
+    by_contact: bool = False
+    tag: str = ""
+    """To be added to the address, for an end of our own."""
     cseq: int = 0
     """The highest CSeq number that came from this end."""
-    by_contact: bool = False
+
+    @property
+    def address(self) -> str:
+        """The From or To value, with its tag, as a request towards it says it."""
+        value = self.message.require(self.key)
+        return f"{value};tag={self.tag}" if self.tag else value
+
+    @property
+    def address_tag(self) -> str | None:
+        return self.tag or (self.message.from_tag if self.key == "from" else self.message.to_tag)
+
+    @property
+    def contact(self) -> str:
+        """The URI of its Contact, '' for none."""
+        contacts = self.message.values("contact")
+        return str(parse_name_addr_untrusted(contacts[0], "Contact").uri) if contacts else ""
+
+    @property
+    def routes(self) -> tuple[str, ...]:
+        """Route values between us and it, nearest first: what others than we recorded."""
+        recorded = self.message.values("record-route")
+        if self.key == "from":
+            return tuple(recorded)
+        # The entries above ours are nearer to the callee (RFC 3261 §12.1.2).
+        return tuple(reversed(list(takewhile(lambda value: "<sip:jf-" not in value, recorded))))
 
 
 def _nothing(sentence: str) -> None:

@@ -8,14 +8,12 @@ from appliance.config.settings import Settings
 from appliance.media.backend import PortsExhausted
 from appliance.proxy.anchoring import Anchoring
 from appliance.proxy.call import Call, Calls, CallState, Side
-from appliance.proxy.dialog_path import bare_uri
 from appliance.proxy.forwarding import hidden
 from appliance.proxy.overload import overloaded
 from appliance.proxy.record_route import RecordRoutes
 from appliance.proxy.response_context import Branch, ResponseContext
 from appliance.router.dialplan import Caller, CallerKind, Decision
 from appliance.sip.flow import Flow
-from appliance.sip.headers import parse_name_addr_untrusted
 from appliance.sip.message import Request, Response
 from appliance.sip.server_transaction import ServerTransaction
 
@@ -44,14 +42,7 @@ class CallFollower:
         if self.calls.full:
             raise overloaded(self.settings, f"{self.calls.limit} calls are in progress")
         request = transaction.request
-        contacts = request.values("contact")
-        side = Side(
-            request.require("from"),
-            bare_uri(contacts[0]) if contacts else "",
-            tuple(request.values("record-route")),
-            transaction.flow,
-            request.cseq.number,
-        )
+        side = Side(request, "from", transaction.flow, cseq=request.cseq.number)
         call = self.calls.open(
             call_id=request.call_id,
             caller=_named(caller, request),
@@ -93,8 +84,9 @@ class CallFollower:
         upstream = context.transaction.flow
         destination = branch.destination
         profile = self.anchoring.offered(context.request, upstream)
-        nat = destination.hidden or hidden(context.request, upstream)
-        if self.anchoring.wanted(context.caller_anchor, profile, destination, nat=nat):
+        if self.anchoring.wanted(
+            context.caller_anchor, profile, destination, nat=lambda: hidden(context.request, upstream)
+        ):
             self.anchoring.place(call, profile, upstream, branch.leg, destination, flow)
 
     def arrived(self, context: ResponseContext, branch: Branch, response: Response, now: float) -> None:
@@ -124,20 +116,7 @@ class CallFollower:
         call.callee = branch.destination.label
         call.trunk = branch.destination.trunk
         call.leg = branch.leg
-        contacts = response.values("contact")
-        # The entries above ours are nearer to the callee (RFC 3261 §12.1.2).
-        beyond = []
-        for value in response.values("record-route"):
-            if self._record_routes.claims(parse_name_addr_untrusted(value, "Record-Route").uri):
-                break
-            beyond.append(value)
-        call.callee_side = Side(
-            response.require("to"),
-            bare_uri(contacts[0]) if contacts else "",
-            tuple(beyond),
-            branch.flow,
-            by_contact=branch.destination.by_contact,
-        )
+        call.callee_side = Side(response, "to", branch.flow, branch.destination.by_contact)
         self.calls.answered += 1
         if call.media is not None:
             if branch.exchange is None:

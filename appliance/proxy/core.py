@@ -118,7 +118,7 @@ class SipCore:
         self.timer_c_s = settings.sip.timer_c_s
         self.udp_threshold_bytes = settings.sip.udp_threshold_bytes
         self.anchoring = Anchoring(settings, self._bridge)
-        self.path.ownership = Ownership(settings, own_hosts, own_ports)
+        self.path.own(Ownership(settings, own_hosts, own_ports))
         self.follower.configure(settings, self.anchoring)
         self.initial.configure(settings, self.path.ownership, authenticator)
         self.lines.configure(settings)

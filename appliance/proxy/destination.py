@@ -31,7 +31,7 @@ class Hop:
         return host + (f":{self.port}" if self.port else "") + (f";{self.transport}" if self.transport else "")
 
 
-@attrs.frozen(kw_only=True)
+@attrs.define(kw_only=True, eq=False)
 class Destination:
     """`uri` becomes the Request-URI; `routes` go on top of its Route headers (Path, RFC 3327).
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import attrs
 
 from appliance.proxy.call import Calls
@@ -14,10 +16,14 @@ from appliance.sip.errors import Rejected
 from appliance.sip.flow import Flow
 from appliance.sip.headers import parse_name_addr_untrusted
 from appliance.sip.message import Request
-from appliance.sip.uri import Uri
+from appliance.sip.uri import parse_uri_untrusted
+
+_MOST_SEEN = 1024
+_PLAIN_ENTRY = re.compile(r"Route: <sip:(jf-[A-Za-z0-9_-]+)@([^<>@,]+)>")
+"""One entry of ours on a line of its own, as most clients send it back."""
 
 
-@attrs.frozen
+@attrs.define
 class Entry:
     """What one of our Record-Route entries says: the call, the leg that it faces, the flow to it ('': by Contact)."""
 
@@ -37,6 +43,12 @@ class DialogPath:
         self._wires = wires
         self._location = location
         self._calls = calls
+        self._seen: dict[str, bool] = {}
+
+    def own(self, ownership: Ownership) -> None:
+        """These hosts and ports are ours from now on."""
+        self.ownership = ownership
+        self._seen.clear()
 
     def entry_of(self, request: Request, flow: Flow) -> Entry | None:
         """Take our entries off the Route; None for a request that none of ours leads on. Raises `Rejected` 403."""
@@ -53,21 +65,37 @@ class DialogPath:
             request.remove("route")
             for value in before:
                 request.append("route", value)
-        found: Uri | None = None
+        token = ""
         while "route" in request.keys:
-            value = request.values("route")[0]
-            uri = parse_name_addr_untrusted(value, "Route").uri
-            if not self.ownership.owns(uri):
-                break
+            line = request.lines[request.keys.index("route")]
+            entry = _PLAIN_ENTRY.fullmatch(line)
+            if entry is not None:
+                found, where = entry.groups()
+                if not self._is_ours(where):
+                    break
+            else:
+                uri = parse_name_addr_untrusted(request.values("route")[0], "Route").uri
+                if not self.ownership.owns(uri):
+                    break
+                found = (uri.user or "") if self._record_routes.claims(uri) else ""
             request.pop_first("route")
-            if self._record_routes.claims(uri):
-                found = uri
-        if found is None:
+            token = found or token
+        if not token:
             return None
-        opened = self._record_routes.open(found, request.call_id)
+        opened = self._record_routes.open(token, request.call_id)
         if opened is None:
             raise Rejected(403, "Forbidden", "a Route entry of ours with a foreign signature")
         return Entry(*opened)
+
+    def _is_ours(self, where: str) -> bool:
+        """Whether 'host:port;transport=…' after the @ is this box; the few that are met are remembered."""
+        known = self._seen.get(where)
+        if known is None:
+            known = self.ownership.owns(parse_uri_untrusted(f"sip:{where}"))
+            if len(self._seen) >= _MOST_SEEN:
+                self._seen.clear()
+            self._seen[where] = known
+        return known
 
     def _routeless(self, request: Request, flow: Flow) -> Entry | None:
         """A request of a client that ignores Record-Route: its call's other end, as long as we remember the call.
@@ -82,7 +110,7 @@ class DialogPath:
             ("a", call.caller_side, call.callee_side),
         ):
             known = side.flow is not None and peer.flow is not None and peer.flow.remote == flow.remote
-            if known and side.contact and parse_name_addr_untrusted(peer.address).tag == request.from_tag:
+            if known and side.contact and peer.address_tag == request.from_tag:
                 request.uri = side.contact
                 for route in reversed(side.routes):
                     request.prepend("route", route)
@@ -92,18 +120,17 @@ class DialogPath:
     def destination(self, request: Request, entry: Entry) -> Destination:
         """Where a request inside a dialog goes: over the flow of our entry, else to the Route or the target."""
         flow = self._wires.flow(entry.flow_id) if entry.flow_id else None
+        if flow is not None:
+            return Destination(uri=request.uri, label="the other end of the dialog", flow=flow)
         routes = request.values("route") if "route" in request.keys else []
         target = parse_name_addr_untrusted(routes[0], "Route").uri if routes else request.request_uri
-        hop = None
-        if flow is None:
-            binding = None if routes else self._location.by_contact(target)
-            if binding is not None:
-                flow = self._wires.flow(binding.flow_id)  # the phone came back over another connection
-            if flow is None:
-                if target.host.endswith(".invalid"):
-                    raise Rejected(430, "Flow Failed", "the phone's connection is gone and it has not come back")
-                hop = Hop.of(target)
-        return Destination(uri=request.uri, label=f"the other end of the dialog at {target.host}", flow=flow, hop=hop)
+        binding = None if routes else self._location.by_contact(target)
+        if binding is not None:
+            flow = self._wires.flow(binding.flow_id)  # the phone came back over another connection
+        if flow is None and target.host.endswith(".invalid"):
+            raise Rejected(430, "Flow Failed", "the phone's connection is gone and it has not come back")
+        hop = Hop.of(target) if flow is None else None
+        return Destination(uri=request.uri, label="the other end of the dialog", flow=flow, hop=hop)
 
 
 def bare_uri(value: str) -> str:

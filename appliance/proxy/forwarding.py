@@ -21,15 +21,21 @@ def note_source(request: Request, flow: Flow) -> None:
     """
     via = request.via
     host, port = flow.remote
-    changed = False
-    if via.param("rport") == "":
-        via.set_param("rport", str(port))
-        changed = True
-    if changed or via.host.strip("[]") != host:
+    params = via.params
+    # Most ask plainly for rport, first, last or in between: that is written without taking the parameters apart.
+    if params.endswith(";rport"):
+        via.params = f"{params}={port};received={host}"
+    elif ";rport;" in params:
+        via.params = params.replace(";rport;", f";rport={port};received={host};", 1)
+    else:
+        changed = False
+        if via.param("rport") == "":
+            via.set_param("rport", str(port))
+            changed = True
+        if not changed and via.host.strip("[]") == host:
+            return
         via.set_param("received", host)
-        changed = True
-    if changed:
-        request.replace_top_via(via)
+    request.replace_top_via(via)
 
 
 def contact_is_source(request: Request, flow: Flow) -> bool:
@@ -62,6 +68,8 @@ def loop_mark(request: Request) -> str:
 
 def refuse_loops(request: Request, mark: str) -> None:
     """Raises `Rejected` 482 where the request was here before and nothing about it has changed since."""
+    if request.keys.count("via") == 1 and _BRANCH not in request.via.params:
+        return  # nearly always: nobody between the sender and us, and it is not us
     needle = f".{mark}"
     for key, line in zip(request.keys, request.lines, strict=True):
         if key == "via" and needle in line and _BRANCH in line:

@@ -103,7 +103,7 @@ class Lines:
         call.status = 200
         call.callee = f"line {name}"
         core.calls.answered += 1
-        call.callee_side = Side(f"{request.require('to')};tag={tag}", line_call.contact)
+        call.callee_side = Side(request, "to", tag=tag)
         call.hang_up = lambda sentence: self._hang_up(line_call, sentence)
         self._calls[call.call_id, tag] = line_call
         line_call.longest = core.schedule(

@@ -36,11 +36,14 @@ class RecordRoutes:
         """Whether a Route looks like one of ours; whether it is, `open` says."""
         return uri.user is not None and uri.user.startswith(_PREFIX)
 
-    def open(self, uri: Uri, call_id: str) -> tuple[str, str, str] | None:
-        """Serial of the call, leg, flow id ('' for by-contact); None where the signature is not ours."""
-        if uri.user is None or len(uri.user) > 512:
+    def open(self, token: str, call_id: str) -> tuple[str, str, str] | None:
+        """Serial of the call, leg, flow id ('' for by-contact) of the user part of an entry.
+
+        None where the signature is not ours.
+        """
+        if len(token) > 512:
             return None
-        text = uri.user[len(_PREFIX) :]
+        text = token[len(_PREFIX) :]
         try:
             raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
         except ValueError:

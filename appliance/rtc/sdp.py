@@ -6,7 +6,8 @@ side's description into the other's.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence
+from functools import cached_property
 
 from attrs import evolve, frozen
 
@@ -44,22 +45,25 @@ class Section:
 
     fields: tuple[Field, ...] = ()
 
-    def attributes(self, name: str) -> Iterator[str]:
-        """The values of all a=NAME lines; "" for a flag."""
-        prefix = name + ":"
+    @cached_property
+    def _by_name(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
         for item in self.fields:
-            if item.type != "a":
-                continue
-            if item.value.startswith(prefix):
-                yield item.value[len(prefix) :].strip()
-            elif item.value.strip() == name:
-                yield ""
+            if item.type == "a":
+                name, _, value = item.value.partition(":")
+                found.setdefault(name.strip(), []).append(value.strip())
+        return found
+
+    def attributes(self, name: str) -> Sequence[str]:
+        """The values of all a=NAME lines; "" for a flag."""
+        return self._by_name.get(name, ())
 
     def attribute(self, name: str) -> str | None:
-        return next(self.attributes(name), None)
+        values = self._by_name.get(name)
+        return values[0] if values else None
 
     def has(self, name: str) -> bool:
-        return self.attribute(name) is not None
+        return name in self._by_name
 
     def first(self, kind: str) -> str | None:
         """The value of the first line of this type letter."""
@@ -67,8 +71,7 @@ class Section:
 
     @property
     def direction(self) -> str | None:
-        values = (item.value.strip() for item in self.fields if item.type == "a")
-        return next((value for value in values if value in DIRECTIONS), None)
+        return next((name for name in self._by_name if name in DIRECTIONS), None)
 
 
 @frozen(kw_only=True)

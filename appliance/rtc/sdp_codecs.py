@@ -72,9 +72,7 @@ class Codec:
 
 def codecs_of(media: Media) -> tuple[Codec, ...]:
     """In the order of the m= line; a dynamic type without a readable rtpmap is left out."""
-    maps: dict[int, tuple[str, int, int]] = {
-        payload_type: (name, clock, 1) for payload_type, (name, clock) in STATIC.items()
-    }
+    maps: dict[int, tuple[str, int, int]] = {}
     for value in media.attributes("rtpmap"):
         found = _RTPMAP.match(value)
         if found and int(found[3]):
@@ -85,9 +83,14 @@ def codecs_of(media: Media) -> tuple[Codec, ...]:
         fmtp.setdefault(payload_type, parameters.strip())
     codecs = []
     for number in dict.fromkeys(media.formats):
-        if number.isdecimal() and int(number) in maps:
-            name, clock, channels = maps[int(number)]
-            codecs.append(Codec(int(number), name, clock, channels, fmtp.get(number)))
+        wanted = int(number) if number.isdecimal() else -1
+        if wanted in maps:
+            name, clock, channels = maps[wanted]
+        elif wanted in STATIC:
+            (name, clock), channels = STATIC[wanted], 1
+        else:
+            continue
+        codecs.append(Codec(wanted, name, clock, channels, fmtp.get(number)))
     return tuple(codecs)
 
 

@@ -63,12 +63,12 @@ def branch_of(via: Via) -> str:
     params = via.params
     if params.startswith("branch="):
         end = params.find(";")
-        return params[7:] if end < 0 else params[7:end]
+        return (params[7:] if end < 0 else params[7:end]).strip()
     start = params.find(";branch=")
     if start < 0:
         return via.branch
     end = params.find(";", start + 8)
-    return params[start + 8 :] if end < 0 else params[start + 8 : end]
+    return (params[start + 8 :] if end < 0 else params[start + 8 : end]).strip()
 
 
 class TransactionLayer:
@@ -167,6 +167,7 @@ class TransactionLayer:
     # From the transactions
 
     def forget_client(self, client: ClientTransaction) -> None:
+        """It has terminated."""
         self.clients.pop(client.key, None)
         if client.flow.reliable:
             on_flow = self._by_flow.get(client.flow)
@@ -174,9 +175,6 @@ class TransactionLayer:
                 on_flow.pop(client, None)
                 if not on_flow:
                     del self._by_flow[client.flow]
-
-    def forget_server(self, server: ServerTransaction) -> None:
-        self.servers.pop(server.key, None)
 
     # Inside
 

@@ -25,6 +25,8 @@ from appliance.sip.headers import (
 )
 from appliance.sip.uri import Uri, parse_uri_untrusted
 
+MAX_ELEMENTS = 256
+
 #: How a header that we write ourselves is spelt, by its key.
 _SPELLING = {
     "call-id": "Call-ID",
@@ -113,10 +115,13 @@ class Message:
         return [value_of(line) for k, line in zip(self.keys, self.lines, strict=True) if k == key]
 
     def values(self, key: str) -> list[str]:
-        """All elements of a comma separated header over all its lines, in order."""
+        """All elements of a comma separated header over all its lines, in order; `BadMessage` for absurdly many."""
         if key not in self.keys:
             return []
-        return [element for value in self.get_all(key) for element in split_commas(value)]
+        elements = [element for value in self.get_all(key) for element in split_commas(value)]
+        if len(elements) > MAX_ELEMENTS:
+            raise BadMessage(f"Too many values in {spelling(key)}")
+        return elements
 
     def tokens(self, key: str) -> frozenset[str]:
         """`values` as lower case tokens: Supported, Require, Allow …"""

@@ -96,14 +96,17 @@ class ServerTransaction(Transaction):
             self._send(self._last, now)
 
     def _terminate(self) -> None:
-        if self.state is not TERMINATED:
-            if not self.final_sent:
-                self._layer.unanswered -= 1
-            self.state = TERMINATED
-            self._disarm()
-            self._layer.forget_server(self)
-            self.on_transport_error = None
-            self.context = None
+        state = self.state
+        if state is TERMINATED:
+            return
+        layer = self._layer
+        if state is TRYING or state is PROCEEDING:
+            layer.unanswered -= 1
+        self.state = TERMINATED
+        self._disarm()
+        layer.servers.pop(self.key, None)
+        self.on_transport_error = None
+        self.context = None
 
 
 class InviteServer(ServerTransaction):

@@ -36,6 +36,7 @@ _VISUAL_SEPARATORS = str.maketrans("", "", "-.()")
 #: Parameters that must stand in both URIs, or in neither, for them to be equal (RFC 3261 §19.1.4).
 _SIGNIFICANT = frozenset({"user", "ttl", "method", "maddr", "transport"})
 
+_MAX_PARAMS = 256
 _CACHED_LENGTH = 256
 """Longer texts are read each time, so that a cache has a bound in bytes, too."""
 
@@ -205,6 +206,8 @@ def _ipv6_reference(text: str) -> str:
 
 def parse_params_untrusted(text: str) -> Params:
     """';a=1;b' without its leading semicolon → (('a','1'),('b',None)). Quoted values keep their quotes."""
+    if text.count(";") > _MAX_PARAMS:
+        raise BadMessage("Too many parameters")
     found: list[tuple[str, str | None]] = []
     for part in split_semicolons(text):
         name, equals, value = part.partition("=")

@@ -1,0 +1,36 @@
+"""`python -m tests.fuzz TARGET SECONDS [CORPUS…]`: one target under atheris for a bounded time.
+
+Ends with status 0 when nothing was found, otherwise with the traceback and the input in hex.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from tempfile import gettempdir
+
+import atheris
+
+with atheris.instrument_imports(include=["appliance"]):
+    from tests.fuzz.targets import TARGETS
+
+
+def main() -> None:
+    name, seconds, *corpus = sys.argv[1:]
+    target = TARGETS[name]
+
+    def once(data: bytes) -> None:
+        try:
+            target(data)
+        except Exception:
+            traceback.print_exc()
+            print(f"input: {data.hex()}", flush=True)
+            raise
+
+    options = [f"-max_total_time={seconds}", "-max_len=2048", "-timeout=5", "-rss_limit_mb=1024", "-verbosity=0"]
+    options.append(f"-artifact_prefix={corpus[0] if corpus else gettempdir()}/")
+    atheris.Setup([sys.argv[0], *options, *corpus], once)
+    atheris.Fuzz()
+
+
+main()
