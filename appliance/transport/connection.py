@@ -25,6 +25,8 @@ from .options import ConnectionLimits
 from .tls import TlsLayer
 
 _CHUNK = 65_536
+_ORDINARY = frozenset({"reset", "idle"})
+"""Ends that happen to good peers every day."""
 
 
 class Hall(Protocol):
@@ -327,7 +329,8 @@ class Connection(Flow):
         self.closed = True
         if cause:
             self._counters.drop(cause)
-            log.info(
+            write = log.debug if cause in _ORDINARY else log.info
+            write(
                 "connection_ended",
                 flow=self.id,
                 remote=host_port(*self.remote),

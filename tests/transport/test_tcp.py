@@ -5,7 +5,7 @@ import pytest
 import trio
 
 from appliance.sip.flow import FlowClosed
-from appliance.transport.options import ConnectionLimits, ListenerOptions, Target
+from appliance.transport.options import ConnectionLimits, ListenerOptions, Target, TransportOptions
 from appliance.transport.transports import Transports
 from tests.transport.core import Core
 from tests.transport.messages import ok, options
@@ -250,8 +250,6 @@ async def test_a_listener_takes_new_options_for_new_connections(transports: Tran
 
 
 async def test_an_error_of_the_core_is_not_swallowed(core: Core) -> None:
-    from appliance.transport.options import TransportOptions
-
     def broken(data: bytes, flow: object) -> None:
         raise ZeroDivisionError
 

@@ -5,9 +5,13 @@ import socket
 import attrs
 import pytest
 import trio
+from aioice import stun
+from hypothesis import given
+from hypothesis import strategies as st
 
 from appliance.sip.flow import FlowClosed
-from appliance.transport.options import ListenerOptions, Target
+from appliance.transport.keepalive import answer_untrusted
+from appliance.transport.options import ListenerOptions, Target, TransportOptions
 from appliance.transport.transports import Transports
 from tests.transport.core import Core
 from tests.transport.messages import ok, options
@@ -55,8 +59,6 @@ async def test_a_peer_keeps_its_flow_object(transports: Transports, core: Core) 
 
 @pytest.mark.parametrize(("host", "family"), LOOPBACKS)
 async def test_a_flow_id_outlives_a_restart(core: Core, host: str, family: int) -> None:
-    from appliance.transport.options import TransportOptions
-
     async with trio.open_nursery() as nursery:
         first = Transports(core.on_message, core.on_closed, TransportOptions(), nursery)
         listener = await first.listen(udp())
@@ -163,6 +165,35 @@ async def test_crlf_keepalive_is_answered_and_not_handed_on(transports: Transpor
     assert figures.drops == {"short": 1, "not-sip": 2}
 
 
+@pytest.mark.parametrize(("host", "family"), LOOPBACKS)
+@pytest.mark.parametrize("fingerprint", [False, True])
+async def test_a_binding_request_is_answered_with_the_address_it_came_from(
+    transports: Transports, core: Core, host: str, family: int, fingerprint: bool
+) -> None:
+    listener = await transports.listen(udp())
+    request = stun.Message(stun.Method.BINDING, stun.Class.REQUEST)
+    if fingerprint:
+        request.add_fingerprint()
+    with await phone(family, host) as sock:
+        await sock.sendto(bytes(request), (host, listener.port))
+        with trio.fail_after(2):
+            answer = stun.parse_message(await sock.recv(2000))
+        assert answer.message_class == stun.Class.RESPONSE
+        assert answer.transaction_id == request.transaction_id
+        assert answer.attributes["XOR-MAPPED-ADDRESS"] == sock.getsockname()[:2]
+        assert ("FINGERPRINT" in answer.attributes) == fingerprint
+    assert core.messages == []
+
+
+@given(data=st.binary(max_size=100), stun_like=st.booleans())
+def test_no_datagram_makes_the_keepalive_answer_raise(data: bytes, stun_like: bool) -> None:
+    if stun_like:
+        data = b"\x00\x01" + len(data).to_bytes(2, "big") + b"\x21\x12\xa4\x42" + bytes(12) + data
+    for remote in (("192.0.2.1", 5060), ("2001:db8::1", 5060)):
+        answer = answer_untrusted(data, remote)
+        assert answer is None or len(answer) <= 60  # nothing to amplify an attack with
+
+
 async def test_an_unreachable_peer_does_not_end_the_listener(transports: Transports, core: Core) -> None:
     listener = await transports.listen(udp())
     gone = await phone(socket.AF_INET, "127.0.0.1")
@@ -184,8 +215,6 @@ async def test_a_datagram_that_cannot_be_sent_says_so(transports: Transports) ->
 
 
 async def test_flows_of_many_remotes_are_forgotten_in_bounds(core: Core) -> None:
-    from appliance.transport.options import TransportOptions
-
     async with trio.open_nursery() as nursery:
         transports = Transports(core.on_message, core.on_closed, TransportOptions(remembered_remotes=100), nursery)
         listener = await transports.listen(udp())
