@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import attrs
 
+from appliance.media.backend import PortsExhausted
 from appliance.media.bridge import MediaCall
 from appliance.media.profile import Profile
 from appliance.proxy.sdp_body import replace_sdp, sdp_of, unacceptable
@@ -79,7 +80,8 @@ class MediaPath:
             return
         try:
             if exchange.offered:
-                converted = self.media.answer(sdp, from_leg=exchange.to_leg, to_leg=exchange.from_leg)
+                final = response.status >= 200
+                converted = self.media.answer(sdp, from_leg=exchange.to_leg, to_leg=exchange.from_leg, final=final)
                 exchange.settled = exchange.settled or response.status >= 200
             elif method == "INVITE":
                 converted = self.media.offer(sdp, from_leg=exchange.to_leg, to_leg=exchange.from_leg)
@@ -92,6 +94,9 @@ class MediaPath:
                 "Bad SDP" if bad.status == 400 else "Not Acceptable Here",
                 f"SDP of {response.status} to {method}: {bad}",
             ) from None
+        except PortsExhausted as none:
+            cause = f"no media port for the offer in the {response.status} to {method}: {none}"
+            raise Rejected(503, "Service Unavailable", cause) from None
         replace_sdp(response, converted)
 
     def select(self, leg: str) -> None:
