@@ -50,15 +50,11 @@ MAGIC_COOKIE = "z9hG4bK"
 
 _TCHAR = r"[A-Za-z0-9.!%*_+`'~-]"
 _SPLIT_COMMAS = re.compile(r'"(?:[^"\\]++|\\.)*+"?|<[^>]*+>?|,', re.DOTALL)
+_TRANSPORT = re.compile(rf"{_TCHAR}++")
 _QUOTED = re.compile(r'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 _DISPLAY = re.compile(r"[A-Za-z0-9.!%*_+`'~ \t\x80-\U0010ffff-]*+")
 _CSEQ = re.compile(rf"([0-9]{{1,20}})[ \t]++({_TCHAR}++)")
 
-#: The usual Via; whatever else the grammar allows goes the long way.
-_FAST_VIA = re.compile(
-    r"SIP/2\.0/([A-Za-z0-9.-]++) ([A-Za-z0-9][A-Za-z0-9._-]*+)(?::([1-5]?[0-9]{1,4}))?"
-    rf"(?:;((?:{_TCHAR}++(?:={_TCHAR}++)?+;?)*+))?+"
-)
 #: The usual line of From or To, its name included: what matches is good without a closer look.
 _FAST_ADDRESS = re.compile(
     r"[A-Za-z-]++:[ \t]*+"
@@ -68,15 +64,21 @@ _FAST_ADDRESS = re.compile(
     rf"(?:;tag=({_TCHAR}++))?+"
 )
 
+_MAX_COMMAS = 1024
 _CACHED_LENGTH = 256
 """Longer texts are read each time, so that a cache has a bound in bytes, too."""
 
 
 def split_commas(text: str) -> list[str]:
-    """The elements of a comma separated list, not cut inside quotes or angle brackets; empty ones are left out."""
+    """The elements of a comma separated list, not cut inside quotes or angle brackets; empty ones are left out.
+
+    Raises `BadMessage` for absurdly many.
+    """
     if "," not in text:
         text = text.strip()
         return [text] if text else []
+    if text.count(",") > _MAX_COMMAS:
+        raise BadMessage("Too many values")
     if '"' not in text and "<" not in text:
         return [part for part in map(str.strip, text.split(",")) if part]
     parts: list[str] = []
@@ -102,9 +104,8 @@ class Via:
     def branch(self) -> str:
         """The branch, '' where there is none."""
         params = self.params
-        if params.startswith("branch=") and '"' not in params:
-            end = params.find(";")
-            return (params[7:end] if end > 0 else params[7:]).strip()
+        if params.startswith("branch="):
+            return params[7:].partition(";")[0].strip()
         return self.param("branch") or ""
 
     def param(self, name: str) -> str | None:
@@ -136,24 +137,30 @@ class Via:
 
 
 def parse_via_untrusted(text: str) -> Via:
-    """'SIP/2.0/UDP host:port;branch=…' with blanks wherever the grammar lets them be."""
-    fast = _FAST_VIA.fullmatch(text)
-    if fast is not None:
-        transport, host, port_text, params = fast.groups()
-        if len(host) < 256:
-            return Via(transport.upper(), host.lower(), int(port_text) if port_text else None, params or "")
-    protocol, _, rest = text.strip().partition(" ")
-    if not protocol.startswith("SIP/2.0/") or not rest or "/" in protocol[8:]:
-        protocol, rest = _loose_protocol(text)
-    hostport, _, params = rest.partition(";")
-    hostport = hostport.strip()
-    if " " in hostport or "\t" in hostport:
-        hostport = "".join(hostport.split())
+    """'SIP/2.0/UDP host:port;branch=…' with blanks wherever the grammar lets them be. Raises `BadMessage`.
+
+    What stands before the parameters is the same in all messages of a peer, and remembered.
+    """
+    start, _, params = text.partition(";")
+    transport, host, port = _cached_sent_by(start) if len(start) <= _CACHED_LENGTH else _sent_by(start)
+    return Via(transport, host, port, params.strip())
+
+
+def _sent_by(text: str) -> tuple[str, str, int | None]:
+    protocol, _, hostport = text.strip().partition(" ")
+    if not protocol.startswith("SIP/2.0/") or not hostport or "/" in protocol[8:]:
+        protocol, hostport = _loose_protocol(text)
+    transport = protocol[8:].upper()
+    if not _TRANSPORT.fullmatch(transport):
+        raise BadMessage("Bad Via transport")
     try:
-        host, port = split_host_port(hostport)
+        host, port = split_host_port("".join(hostport.split()))
     except BadMessage:
         raise BadMessage("Bad Via sent-by") from None
-    return Via(protocol[8:].upper(), host, port, params.strip())
+    return transport, host, port
+
+
+_cached_sent_by = lru_cache(maxsize=8192)(_sent_by)
 
 
 def _loose_protocol(text: str) -> tuple[str, str]:
