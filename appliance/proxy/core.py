@@ -20,7 +20,7 @@ from appliance.proxy.call_follower import CallFollower
 from appliance.proxy.credentials import Authenticator
 from appliance.proxy.destination import Destination, Hop
 from appliance.proxy.dialog_path import DialogPath, Entry
-from appliance.proxy.forwarding import loop_mark, note_source, push_via, refuse_loops, spend_hop
+from appliance.proxy.forwarding import loop_mark, push_via, refuse_loops, spend_hop
 from appliance.proxy.hang_up import bye
 from appliance.proxy.initial_requests import InitialRequests
 from appliance.proxy.lines import Lines
@@ -136,8 +136,10 @@ class SipCore:
         self.counters.messages_in += 1
         try:
             message = parse_message_untrusted(data)
-        except BadMessage:
+        except BadMessage as bad:
             self.counters.malformed += 1
+            if bad.request is not None:
+                self._answer_unchecked(bad.request, flow, bad)
             return
         if isinstance(message, Response):
             try:
@@ -149,7 +151,7 @@ class SipCore:
             return
         try:
             check_untrusted(message)
-            note_source(message, flow)
+            message.mark_source(*flow.remote)
         except BadMessage as bad:
             self.counters.malformed += 1
             self._answer_unchecked(message, flow, bad)

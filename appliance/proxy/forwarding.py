@@ -14,30 +14,6 @@ _BRANCH = "z9hG4bKjf"
 """Every branch of ours begins so; the loop mark follows the last dot."""
 
 
-def note_source(request: Request, flow: Flow) -> None:
-    """Write the source into the top Via: `received` where it differs from the sent-by, `rport` where it came empty.
-
-    RFC 3261 §18.2.1 and RFC 3581 §4.
-    """
-    via = request.via
-    host, port = flow.remote
-    params = via.params
-    # Most ask plainly for rport, first, last or in between: that is written without taking the parameters apart.
-    if params.endswith(";rport"):
-        via.params = f"{params}={port};received={host}"
-    elif ";rport;" in params:
-        via.params = params.replace(";rport;", f";rport={port};received={host};", 1)
-    else:
-        changed = False
-        if via.param("rport") == "":
-            via.set_param("rport", str(port))
-            changed = True
-        if not changed and via.host.strip("[]") == host:
-            return
-        via.set_param("received", host)
-    request.replace_top_via(via)
-
-
 def contact_is_source(request: Request, flow: Flow) -> bool:
     """Whether the sender can be reached at its Contact: a datagram from the very address that it names there."""
     return not flow.reliable and _contact(request) == flow.remote

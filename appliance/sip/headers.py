@@ -132,8 +132,9 @@ class Via:
         return self.host if self.port is None else f"{self.host}:{self.port}"
 
     def __str__(self) -> str:
+        port = "" if self.port is None else f":{self.port}"
         params = f";{self.params}" if self.params else ""
-        return f"SIP/2.0/{self.transport} {self.sent_by}{params}"
+        return f"SIP/2.0/{self.transport} {self.host}{port}{params}"
 
 
 def parse_via_untrusted(text: str) -> Via:
@@ -263,10 +264,8 @@ _cached_tag = lru_cache(maxsize=8192)(_tag)
 
 def value_of(line: str) -> str:
     """What stands behind the colon of a header line, unfolded (RFC 3261 §7.3.1) and stripped."""
-    value = line.partition(":")[2]
-    if "\n" in value:
-        value = " ".join([part.strip() for part in value.split("\r\n")])
-    return value.strip()
+    value = line.partition(":")[2].strip()
+    return " ".join([part.strip() for part in value.split("\r\n")]) if "\n" in value else value
 
 
 def tag_of(text: str) -> str | None:

@@ -98,17 +98,13 @@ class Message:
 
     def get(self, key: str) -> str | None:
         """The value of the first such header, unfolded and stripped, or None."""
-        try:
-            return value_of(self.lines[self.keys.index(key)])
-        except ValueError:
-            return None
+        keys = self.keys
+        return value_of(self.lines[keys.index(key)]) if key in keys else None
 
     def line(self, key: str) -> str | None:
         """The first such header's whole line as it came, folds included, or None."""
-        try:
-            return self.lines[self.keys.index(key)]
-        except ValueError:
-            return None
+        keys = self.keys
+        return self.lines[keys.index(key)] if key in keys else None
 
     def get_all(self, key: str) -> list[str]:
         """The values of all such headers, one for each line, in order."""
@@ -257,10 +253,37 @@ class Message:
     def replace_top_via(self, via: Via) -> None:
         """Write `via` in the place of the topmost one."""
         index = self.keys.index("via")
-        value = value_of(self.lines[index])
-        rest = split_commas(value)[1:] if "," in value else []
-        self.lines[index] = header_line("via", ", ".join([str(via), *rest]))
+        line = self.lines[index]
+        if "," in line:
+            rest = split_commas(value_of(line))[1:]
+            self.lines[index] = header_line("via", ", ".join([str(via), *rest]))
+        else:
+            self.lines[index] = header_line("via", str(via))
         self._via = via
+
+    def mark_source(self, host: str, port: int) -> None:
+        """Write where the message came from into the top Via (RFC 3261 §18.2.1, RFC 3581 §4).
+
+        `received` where `host` (an IPv6 address without brackets) differs from the sent-by or `rport` was asked for,
+        `rport` where it came empty.
+        """
+        via = self.via
+        params = via.params
+        if "received" not in params and '"' not in params:
+            source = f";rport={port};received={host}"
+            if params.endswith(";rport"):
+                via.params = params[:-6] + source
+                return self.replace_top_via(via)
+            if ";rport;" in params:
+                via.params = params.replace(";rport;", f"{source};", 1)
+                return self.replace_top_via(via)
+        asked = via.param("rport") == ""
+        if asked:
+            via.set_param("rport", str(port))
+        if asked or via.host.strip("[]") != host:
+            via.set_param("received", host)
+            self.replace_top_via(via)
+        return None
 
     def set_body(self, body: bytes, content_type: str | None = None) -> None:
         """Replace the body; Content-Length follows when the message is written."""

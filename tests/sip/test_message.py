@@ -82,6 +82,35 @@ def test_via_parameters_in_quotes_do_not_pass_for_others() -> None:
     assert str(via) == 'SIP/2.0/UDP h;x=";branch=evil;";branch=new'
 
 
+@pytest.mark.parametrize(
+    ("params", "marked"),
+    [
+        ("branch=1;rport", "branch=1;rport=9;received=192.0.2.9"),
+        ("rport;branch=1", "branch=1;rport=9;received=192.0.2.9"),
+        ("branch=1;rport;x", "branch=1;rport=9;received=192.0.2.9;x"),
+        ("branch=1;RPORT ;x", "branch=1;x;rport=9;received=192.0.2.9"),
+        ("branch=1;rport=7", "branch=1;rport=7;received=192.0.2.9"),
+        ("received=192.0.2.66;rport", "rport=9;received=192.0.2.9"),
+        ('x=";rport"', 'x=";rport";received=192.0.2.9'),
+        ("rportx", "rportx;received=192.0.2.9"),
+        ("a;rportx;rport;b", "a;rportx;rport=9;received=192.0.2.9;b"),
+    ],
+)
+def test_source_is_written_into_the_top_via(params: str, marked: str) -> None:
+    message = request()
+    message.set("via", f"SIP/2.0/UDP a.example.com;{params}")
+    message.mark_source("192.0.2.9", 9)
+    assert message.get("via") == f"SIP/2.0/UDP a.example.com;{marked}"
+    assert parse_via_untrusted(message.get("via") or "") == message.via
+
+
+def test_source_equal_to_the_sent_by_is_not_written() -> None:
+    message = request()
+    message.set("via", "SIP/2.0/UDP [2001:db8::1]:5070;branch=1")
+    message.mark_source("2001:db8::1", 5070)
+    assert message.get("via") == "SIP/2.0/UDP [2001:db8::1]:5070;branch=1"
+
+
 def test_line_break_in_a_value_of_ours_is_our_bug() -> None:
     message = request()
     for edit in (message.set, message.prepend, message.append):
