@@ -9,19 +9,20 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Collection
+from functools import partial
 
 import attrs
 
 from appliance.config.settings import Settings
 from appliance.media.bridge import Bridge
 from appliance.proxy.anchoring import Anchoring
-from appliance.proxy.call import Call, Calls, Side
+from appliance.proxy.call import Call, Calls
 from appliance.proxy.call_follower import CallFollower
 from appliance.proxy.credentials import Authenticator
 from appliance.proxy.destination import Destination, Hop
 from appliance.proxy.dialog_path import DialogPath, Entry
-from appliance.proxy.forwarding import loop_mark, push_via, refuse_loops, spend_hop
-from appliance.proxy.hang_up import bye
+from appliance.proxy.forwarding import loop_mark, new_via, refuse_loops, spend_hop
+from appliance.proxy.hang_up import bye, next_hop
 from appliance.proxy.initial_requests import InitialRequests
 from appliance.proxy.lines import Lines
 from appliance.proxy.location import Location
@@ -33,10 +34,9 @@ from appliance.proxy.response_context import Branch, ResponseContext
 from appliance.proxy.sender import Names, Sender, Wires
 from appliance.proxy.target_set import Groups
 from appliance.sip.build import response_to
-from appliance.sip.client_transaction import NOBODY, ClientTransaction
+from appliance.sip.client_transaction import NOBODY
 from appliance.sip.errors import BadMessage, Rejected
 from appliance.sip.flow import Flow, FlowClosed
-from appliance.sip.headers import parse_name_addr_untrusted
 from appliance.sip.layer import TransactionLayer
 from appliance.sip.message import Request, Response
 from appliance.sip.parser import check_untrusted, parse_message_untrusted
@@ -91,6 +91,7 @@ class SipCore:
         self.connect = self.sender.connect
         self.unique = self.sender.unique
         self.schedule = timers.schedule
+        self.open_client = self.layer.open_client
         record_routes = RecordRoutes(key)
         self.follower = CallFollower(self.calls, record_routes, wall, self.hang_up)
         self.prepare = self.follower.prepare
@@ -300,9 +301,6 @@ class SipCore:
         assert destination.hop is not None
         self.sender.resolve(destination.hop, lambda targets: branch.resolved(list(targets), self.clock()))
 
-    def open_client(self, request: Request, flow: Flow, branch: Branch, now: float) -> ClientTransaction:
-        return self.layer.open_client(request, flow, branch, now)
-
     def redirected(self, context: ResponseContext, branch: Branch, response: Response) -> Groups:
         return []
 
@@ -326,22 +324,20 @@ class SipCore:
         caller, callee = call.caller_side, call.callee_side
         self.calls.end(call, sentence, self.wall())
         if callee is not None:
-            self.send_bye(bye(call, callee, caller, sentence), callee)
-            self.send_bye(bye(call, caller, callee, sentence), caller)
+            for to, peer in ((callee, caller), (caller, callee)):
+                hop = next_hop(to)
+                flow = None if to.by_contact or to.flow is None or to.flow.closed else to.flow
+                if hop is not None:
+                    self.send_own(partial(bye, call, to, peer, sentence), flow, hop)
 
-    def send_bye(self, request: Request | None, side: Side) -> None:
-        """A request of our own to one side of a dialog; nobody waits for its answer."""
-        if request is None:
-            return
-        routes = request.values("route")
-        target = parse_name_addr_untrusted(routes[0], "Route").uri if routes else request.request_uri
-        flow = side.flow if side.flow is not None and not side.flow.closed and not side.by_contact else None
+    def send_own(self, make: Callable[[str], Request], flow: Flow | None, hop: Hop) -> None:
+        """Send the request that `make` makes of our Via, over `flow` or to `hop`; nobody waits for its answer."""
 
         def send(flow: Flow) -> None:
-            push_via(request, flow, self.unique(), "0")
-            self.layer.open_client(request, flow, NOBODY, self.clock())
+            via, branch = new_via(flow, self.unique())
+            self.layer.open_client(make(via), flow, NOBODY, self.clock(), branch=branch)
 
-        self.sender.reach(flow, Hop.of(target), send)
+        self.sender.reach(flow, hop, send)
 
     def sweep(self) -> None:
         """Once a second: registrations that have run out, calls that nobody has heard of for too long."""

@@ -72,6 +72,14 @@ def breadth(request: Request, default: int) -> int:
     return min(int(value[:6]), default)
 
 
-def push_via(request: Request, flow: Flow, unique: str, mark: str) -> None:
-    """Our Via on top, with a branch that is new for each try."""
-    request.prepend("via", f"SIP/2.0/{flow.transport} {flow.sent_by};rport;branch={_BRANCH}{unique}.{mark}")
+def new_via(flow: Flow, unique: str, mark: str = "0") -> tuple[str, str]:
+    """(value of our Via for a message over `flow`, its branch, new for each try)."""
+    branch = f"{_BRANCH}{unique}.{mark}"
+    return f"SIP/2.0/{flow.transport} {flow.sent_by};rport;branch={branch}", branch
+
+
+def push_via(request: Request, flow: Flow, unique: str, mark: str = "0") -> str:
+    """Put our Via on top; returns its branch."""
+    via, branch = new_via(flow, unique, mark)
+    request.prepend("via", via)
+    return branch

@@ -6,23 +6,39 @@ For calls whose media fell silent, that an operator hangs up, or that outlast ev
 from __future__ import annotations
 
 from appliance.proxy.call import Call, Side
+from appliance.proxy.destination import Hop
+from appliance.sip.headers import parse_name_addr_untrusted
 from appliance.sip.message import Request
+from appliance.sip.uri import parse_uri_untrusted
 
 
-def bye(call: Call, to: Side, peer: Side, reason: str) -> Request | None:
-    """The BYE for `to`, or None where its contact never became known.
+def reason_header(sentence: str) -> tuple[str, str]:
+    """The Reason (RFC 3326) that tells the other end why."""
+    text = sentence.replace("\\", "/").replace('"', "'")
+    return "reason", f'SIP;cause=200;text="{text}"'
+
+
+def bye(call: Call, to: Side, peer: Side, sentence: str, via: str) -> Request:
+    """The BYE for `to`, as `peer` would have sent it.
 
     The CSeq number follows the highest that the peer used, as far as it came through here.
     """
-    if not to.contact:
-        return None
     headers = [
+        ("via", via),
         ("max-forwards", "70"),
         ("from", peer.address),
         ("to", to.address),
         ("call-id", call.call_id),
         ("cseq", f"{peer.cseq + 1} BYE"),
         *(("route", route) for route in to.routes),
-        ("reason", f'SIP;cause=200;text="{reason.replace(chr(34), chr(39))}"'),
+        reason_header(sentence),
     ]
     return Request.make("BYE", to.contact, headers)
+
+
+def next_hop(side: Side) -> Hop | None:
+    """Where a request towards `side` goes first; None where its Contact never became known."""
+    if not side.contact:
+        return None
+    routes = side.routes
+    return Hop.of(parse_name_addr_untrusted(routes[0]).uri if routes else parse_uri_untrusted(side.contact))

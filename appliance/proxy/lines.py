@@ -13,16 +13,21 @@ import attrs
 from appliance.media.backend import Line, PortsExhausted
 from appliance.media.bridge import Bridge, MediaCall
 from appliance.proxy.call import Call, CallState, Side
-from appliance.proxy.hang_up import bye
+from appliance.proxy.destination import Hop
+from appliance.proxy.hang_up import reason_header
 from appliance.proxy.media_path import MediaPath
 from appliance.proxy.overload import overloaded
 from appliance.proxy.sdp_body import sdp_of, unacceptable
 from appliance.router.dialplan import Caller, Decision
 from appliance.rtc.errors import BadMedia
 from appliance.sip.build import response_to
+from appliance.sip.dialog import Dialog, DialogId, RepeatedOk, dialog_id_of
 from appliance.sip.errors import Rejected
-from appliance.sip.message import Request, Response
+from appliance.sip.flow import Flow
+from appliance.sip.headers import parse_name_addr_untrusted
+from appliance.sip.message import Request
 from appliance.sip.timers import Timer
+from appliance.sip.uri import parse_uri_untrusted
 
 if TYPE_CHECKING:
     from appliance.config.settings import Settings
@@ -40,24 +45,22 @@ class LineCall:
     call: Call
     media: MediaCall
     line: Line
-    tag: str
+    dialog: Dialog
+    flow: Flow
     contact: str
     offered: bool = False
     """Our 200 carried the offer: the ACK answers it."""
-    unacknowledged: Response | None = None
-    transaction: ServerTransaction | None = None
-    pause_s: float = 0.0
-    repeat: Timer | None = None
+    ok: RepeatedOk | None = None
     longest: Timer | None = None
 
 
 class Lines:
-    """All calls to test lines, by Call-ID and our tag."""
+    """All calls to test lines, by dialog."""
 
     def __init__(self, core: SipCore, bridge: Bridge) -> None:
         self._core = core
         self._bridge = bridge
-        self._calls: dict[tuple[str, str], LineCall] = {}
+        self._calls: dict[DialogId, LineCall] = {}
 
     def configure(self, settings: Settings) -> None:
         self._settings = settings
@@ -65,18 +68,11 @@ class Lines:
     def receive(
         self, transaction: ServerTransaction, name: str, caller: Caller, decision: Decision, now: float
     ) -> None:
-        """A request outside a dialog for the line `name`. Raises `Rejected`."""
+        """A request outside a dialog for the line `name`. Raises `Rejected` and `BadMessage`."""
         request = transaction.request
         if request.method == "OPTIONS":
-            transaction.respond(
-                response_to(
-                    request,
-                    200,
-                    to_tag=self._core.unique(),
-                    headers=[("allow", _ALLOW), ("accept", "application/sdp")],
-                ),
-                now,
-            )
+            headers = [("allow", _ALLOW), ("accept", "application/sdp")]
+            transaction.respond(response_to(request, 200, to_tag=self._core.unique(), headers=headers), now)
             return
         if request.method != "INVITE":
             raise Rejected(405, "Method Not Allowed", f"line {name} takes calls only", (("Allow", _ALLOW),))
@@ -85,31 +81,31 @@ class Lines:
             raise Rejected(420, "Bad Extension", "Require", (("Unsupported", ", ".join(required)),))
         core = self._core
         settings = self._settings.lines[name]
+        flow = transaction.flow
+        dialog = Dialog.as_uas_untrusted(request, core.unique(), secure=flow.secure)
         call = core.follower.open(transaction, caller, decision, now)
         media = self._bridge.open_call(call.call_id, call.silent)
         call.media = MediaPath(media)
-        tag = core.unique()
-        flow = transaction.flow
         transport = "" if flow.transport == "UDP" else f";transport={flow.transport.lower()}"
-        line_call = LineCall(call, media, _KINDS[settings.kind], tag, f"<sip:{name}@{flow.sent_by}{transport}>")
+        contact = f"<sip:{name}@{flow.sent_by}{transport}>"
+        line_call = LineCall(call, media, _KINDS[settings.kind], dialog, flow, contact)
         try:
             call.media.add_leg("a", core.anchoring.leg(core.anchoring.offered(request, flow), flow))
             self._answer(line_call, transaction, now)
         except Rejected as rejected:
             core.calls.end(call, rejected.cause, core.wall(), rejected.status)
             raise
+        dialog.confirm()
         call.state = CallState.ANSWERED
         call.answered_at = core.wall()
         call.status = 200
         call.callee = f"line {name}"
         core.calls.answered += 1
-        call.callee_side = Side(request, "to", tag=tag)
+        call.callee_side = Side(request, "to", tag=dialog.local_tag)
         call.hang_up = lambda sentence: self._hang_up(line_call, sentence)
-        self._calls[call.call_id, tag] = line_call
-        line_call.longest = core.schedule(
-            now + settings.longest_s,
-            lambda _: self._hang_up(line_call, f"line {name} ends after {settings.longest_s:g} s"),
-        )
+        self._calls[dialog.id] = line_call
+        over = f"line {name} ends after {settings.longest_s:g} s"
+        line_call.longest = core.schedule(now + settings.longest_s, lambda _: self._hang_up(line_call, over))
 
     def _answer(self, line_call: LineCall, transaction: ServerTransaction, now: float) -> None:
         request = transaction.request
@@ -120,49 +116,40 @@ class Lines:
             else:
                 body = line_call.media.answer_line(sdp, leg="a", line=line_call.line)
         except BadMedia as bad:
-            raise unacceptable(bad, f"{request.method}") from None
+            raise unacceptable(bad, request.method) from None
         except PortsExhausted as none:
             raise overloaded(self._settings, str(none) or "no media port is free") from None
         line_call.offered = sdp is None
         response = response_to(
             request,
             200,
-            to_tag=line_call.tag,
+            to_tag=line_call.dialog.local_tag,
             headers=[("contact", line_call.contact), ("allow", _ALLOW)],
             body=body,
             content_type="application/sdp",
         )
-        if request.method == "INVITE":
-            self._settle(line_call)
-            line_call.unacknowledged = response
-            line_call.transaction = transaction
-            line_call.pause_s = self._settings.sip.t1_s
-            line_call.repeat = self._core.schedule(now + line_call.pause_s, lambda at: self._repeat(line_call, at))
-        transaction.respond(response, now)
-
-    def _repeat(self, line_call: LineCall, now: float) -> None:
-        """§13.3.1.4: the 200 again and again until the ACK, then a BYE for whoever never sends one."""
-        response, transaction = line_call.unacknowledged, line_call.transaction
-        if response is None or transaction is None:
+        if request.method != "INVITE":
+            transaction.respond(response, now)
             return
-        if line_call.pause_s > 32 * self._settings.sip.t1_s:
-            self._settle(line_call)
-            self._hang_up(line_call, "the caller never acknowledged our answer")
-            return
-        transaction.respond(response.copy(), now)
-        line_call.pause_s *= 2
-        wait = min(line_call.pause_s, self._settings.sip.t2_s)
-        line_call.repeat = self._core.schedule(now + wait, lambda at: self._repeat(line_call, at))
+        self._settle(line_call)
+        line_call.ok = RepeatedOk(
+            transaction,
+            response,
+            self._core.timers,
+            lambda _: self._hang_up(line_call, "the caller never acknowledged our answer"),
+            now,
+            t1=self._settings.sip.t1_s,
+            t2=self._settings.sip.t2_s,
+        )
 
     def _settle(self, line_call: LineCall) -> None:
-        line_call.unacknowledged = line_call.transaction = None
-        if line_call.repeat is not None:
-            line_call.repeat.cancel()
-            line_call.repeat = None
+        if line_call.ok is not None:
+            line_call.ok.acknowledged()
+            line_call.ok = None
 
     def acknowledge(self, request: Request, now: float) -> None:
         """An ACK that no Route leads on; it may be for a line."""
-        line_call = self._calls.get((request.call_id, request.to_tag or ""))
+        line_call = self._calls.get(dialog_id_of(request))
         if line_call is None:
             return
         self._settle(line_call)
@@ -176,13 +163,15 @@ class Lines:
                 self._hang_up(line_call, f"SDP of ACK: {bad}")
 
     def receive_in_dialog(self, transaction: ServerTransaction, now: float) -> bool:
-        """A request inside a line's dialog; False where it belongs to none. Raises `Rejected`."""
+        """A request inside a line's dialog; False where it belongs to none. Raises `Rejected` and `BadMessage`."""
         request = transaction.request
-        line_call = self._calls.get((request.call_id, request.to_tag or ""))
+        line_call = self._calls.get(dialog_id_of(request))
         if line_call is None:
             return False
+        line_call.dialog.receive_request_untrusted(request)
+        line_call.dialog.refresh_target_untrusted(request)
+        line_call.flow = transaction.flow
         line_call.call.heard_at = now
-        line_call.call.caller_side.cseq = max(line_call.call.caller_side.cseq, request.cseq.number)
         match request.method:
             case "INVITE":
                 self._answer(line_call, transaction, now)
@@ -198,17 +187,20 @@ class Lines:
         return True
 
     def _forget(self, line_call: LineCall, sentence: str) -> None:
-        core = self._core
         self._settle(line_call)
         if line_call.longest is not None:
             line_call.longest.cancel()
-        self._calls.pop((line_call.call.call_id, line_call.tag), None)
-        core.calls.end(line_call.call, sentence, core.wall())
+        self._calls.pop(line_call.dialog.id, None)
+        line_call.dialog.end()
+        self._core.calls.end(line_call.call, sentence, self._core.wall())
 
     def _hang_up(self, line_call: LineCall, sentence: str) -> None:
-        call = line_call.call
-        if (call.call_id, line_call.tag) not in self._calls:
+        dialog = line_call.dialog
+        if dialog.id not in self._calls:
             return
+        flow = None if line_call.flow.closed else line_call.flow
+        target = parse_name_addr_untrusted(dialog.route_set[0]).uri if dialog.route_set else None
+        hop = Hop.of(target or parse_uri_untrusted(dialog.remote_target))
         self._forget(line_call, sentence)
-        if call.callee_side is not None:
-            self._core.send_bye(bye(call, call.caller_side, call.callee_side, sentence), call.caller_side)
+        headers = [reason_header(sentence)]
+        self._core.send_own(lambda via: dialog.make_request("BYE", via=via, headers=headers), flow, hop)

@@ -23,13 +23,19 @@ from appliance.transport.options import Target
 
 if TYPE_CHECKING:
     from appliance.proxy.call import Call
-    from appliance.sip.client_transaction import Cause, ClientTransaction
+    from appliance.sip.client_transaction import Cause, ClientTransaction, ClientUser
     from appliance.sip.server_transaction import ServerTransaction
 
 _LATE = "Reason", 'SIP;cause=200;text="Call completed elsewhere"'
 
 #: Within the 4xx class these tell the caller more than others do (RFC 3261 §16.7, step 6).
 _TELLING = frozenset({401, 407, 415, 420, 484})
+
+
+class OpenClient(Protocol):
+    def __call__(
+        self, request: Request, flow: Flow, listener: ClientUser, now: float, *, branch: str | None = None
+    ) -> ClientTransaction: ...
 
 
 class Forwarder(Protocol):
@@ -46,7 +52,8 @@ class Forwarder(Protocol):
     def unique(self) -> str:
         """A part of a Via branch that nobody can guess and nothing repeats."""
 
-    def open_client(self, request: Request, flow: Flow, branch: Branch, now: float) -> ClientTransaction: ...
+    @property
+    def open_client(self) -> OpenClient: ...
 
     def schedule(self, when: float, callback: Callable[[float], None]) -> Timer: ...
 
@@ -136,7 +143,7 @@ class Branch:
             larger = self._over_tcp(flow)
             if larger is not None:
                 flow = self.flow = larger
-        push_via(request, flow, core.unique(), context.mark)
+        via_branch = push_via(request, flow, core.unique(), context.mark)
         if request.method == "INVITE":
             wait = destination.attempt_timeout_s or core.timer_c_s
             self._due = now + wait
@@ -146,7 +153,7 @@ class Branch:
             self._due = now + destination.attempt_timeout_s
             if self.timer is None:
                 self.timer = core.schedule(self._due, self._timed_out)
-        self.client = core.open_client(request, flow, self, now)
+        self.client = core.open_client(request, flow, self, now, branch=via_branch)
 
     def _too_large(self, request: Request) -> bool:
         if self.destination.hop is None or self.destination.hop.transport is not None:
