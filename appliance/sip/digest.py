@@ -37,7 +37,7 @@ _WINDOW = 64
 
 #: One auth-param and the comma after it. No two neighbouring repetitions share a character.
 _AUTH_PARAM = re.compile(
-    r"[ \t,]*([A-Za-z0-9.!%*_+`'~-]+)[ \t]*=[ \t]*(?:\"((?:[^\"\\]|\\.)*)\"|([^ \t,\"]*))[ \t]*(?:,|$)", re.DOTALL
+    r"[ \t,]*([A-Za-z0-9.!%*_+`'~-]+)[ \t]*=[ \t]*(?:\"((?:[^\"\\]++|\\.)*+)\"|([^ \t,\"]*))[ \t]*(?:,|$)", re.DOTALL
 )
 _HEX_COUNT = re.compile(r"[0-9A-Fa-f]{8}")
 _NONCE = re.compile(r"[0-9a-f]{40}")
