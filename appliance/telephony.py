@@ -31,7 +31,7 @@ from .sip.flow import Flow
 from .sip.timers import TimerHeap
 from .storage.storage import Storage, StorageOptions, open_storage
 from .supervisor import Role, Service, Supervisor
-from .transport.options import ConnectionLimits, ListenerOptions, Target, TlsServerOptions, TransportOptions
+from .transport.options import ConnectionLimits, ListenerOptions, TlsServerOptions, TransportOptions
 from .transport.resolver import Resolver, ResolverOptions
 from .transport.transports import Transports
 
@@ -100,30 +100,6 @@ def own_hosts(settings: Settings) -> tuple[str, ...]:
         hosts += listener.advertise or ()
     hosts += local_addresses()
     return tuple(f"[{host}]" if ":" in host else host for host in hosts)
-
-
-class Names:
-    """The resolver as the core sees it: an answer now, or a call back later."""
-
-    def __init__(self, resolver: Resolver, nursery: trio.Nursery) -> None:
-        self._resolver = resolver
-        self._nursery = nursery
-
-    def resolve_now(self, host: str, port: int | None, transport: str | None, secure: bool) -> list[Target] | None:
-        return self._resolver.resolve_now(host, port, transport, secure)
-
-    def resolve_later(
-        self,
-        host: str,
-        port: int | None,
-        transport: str | None,
-        secure: bool,
-        done: Callable[[list[Target]], None],
-    ) -> None:
-        async def ask() -> None:
-            done(await self._resolver.resolve(host, port, transport, secure))
-
-        self._nursery.start_soon(ask)
 
 
 @attrs.define(eq=False)
@@ -237,7 +213,7 @@ async def open_telephony(
                     key=identity.token_secret,
                     timers=TimerHeap(),
                     wires=transports,
-                    names=Names(Resolver(ResolverOptions(), nursery), nursery),
+                    names=Resolver(ResolverOptions(), nursery),
                     location=location,
                     registrar=registrar,
                     authenticator=authenticator_of(settings, identity),
@@ -277,7 +253,9 @@ def _watch(storage: Storage, supervisor: Supervisor) -> Callable[..., Awaitable[
 
 def _storage_options(settings: Settings) -> StorageOptions:
     return StorageOptions(
-        synchronous=settings.storage.synchronous.value.upper(), busy_timeout_s=settings.storage.busy_timeout_s
+        synchronous=settings.storage.synchronous.value.upper(),
+        busy_timeout_s=settings.storage.busy_timeout_s,
+        group_commit_s=settings.registrar.group_commit_ms / 1000,
     )
 
 

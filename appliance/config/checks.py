@@ -229,6 +229,3 @@ def _trunks(settings: Settings, places: Places) -> Iterator[Mistake]:
                 place = places.of("trunk", trunk.name, "trusted")
                 mistake = f"{network} belongs to [trunk {other}] already"
                 yield Mistake(place, title, "trusted", mistake, "Give each trunk networks of its own")
-        if trunk.password is not None and not trunk.username:
-            place = places.of("trunk", trunk.name, "password")
-            yield Mistake(place, title, "password", "stands without username", "Give the username as well")

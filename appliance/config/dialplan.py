@@ -11,7 +11,6 @@ import attrs
 
 from .kinds import (
     Network,
-    decibels,
     listed,
     network,
     one_of,
@@ -94,17 +93,6 @@ class TrunkSettings:
         "",
         "Addresses whose requests belong to this trunk and need no digest.",
     )
-    username: str = setting(
-        text("a user name", pattern=r'[^"\\]*'),
-        "",
-        "Name with which we answer the trunk's digest challenges.",
-    )
-    password: Secret | None = setting(
-        optional(secret(), "none", "we answer no challenge"),
-        "none",
-        "Password for the trunk's digest challenges.",
-        secret=True,
-    )
     anchor: Anchor = setting(
         one_of(Anchor), "auto", "Whether the trunk's media goes through us; auto: as [media] says."
     )
@@ -153,6 +141,4 @@ class LineSettings:
 
     name: str
     kind: LineKind = setting(one_of(LineKind), REQUIRED, "echo sends everything back, tone sends a steady test tone.")
-    frequency_hz: int = setting(whole(100, 3400, "Hz"), "1004 Hz", "Frequency of the tone.")
-    level_dbm0: float = setting(decibels(-60, 0), "0 dBm0", "Level of the tone; 0 dBm0 is one milliwatt.")
     longest_s: float = setting(seconds(1, 86400), "10 min", "The line hangs up after this long.")

@@ -69,11 +69,6 @@ class Anchor(StrEnum):
     NEVER = "never"
 
 
-class Feedback(StrEnum):
-    PASS = "pass"  # noqa: S105 (a policy, not a password)
-    STRIP = "strip"
-
-
 class Synchronous(StrEnum):
     FULL = "full"
     NORMAL = "normal"
@@ -303,26 +298,7 @@ class MediaSettings:
     silence_timeout_s: float = setting(
         seconds(5, 86400),
         "60 s",
-        "A session that heard nothing from either side for this long, and is not on hold, ends its call.",
-    )
-    hold_timeout_s: float = setting(
-        seconds(30, 7 * 86400), "1 h", "The same for a call on hold, which may rightly be silent."
-    )
-    ice_timeout_s: float = setting(
-        seconds(1, 120),
-        "20 s",
-        "A browser that made no valid ICE check for this long after its answer has failed.",
-    )
-    dtls_timeout_s: float = setting(seconds(1, 120), "15 s", "A DTLS handshake must be done this long after ICE is.")
-    dtmf_info: bool = setting(flag(), "yes", "Let INFO requests with DTMF pass.")
-    nack: Feedback = setting(one_of(Feedback), "pass", "Generic NACK of video between the ends.")
-    pli: Feedback = setting(one_of(Feedback), "pass", "Picture loss indication between the ends.")
-    remb: Feedback = setting(one_of(Feedback), "pass", "REMB bandwidth estimates between the ends.")
-    transport_cc: Feedback = setting(
-        one_of(Feedback),
-        "strip",
-        "transport-cc feedback. It counts packets of one transport, so it only holds end to end where both "
-        "ends bundle alike.",
+        "A call on which nothing is heard from either side for this long, and which is not on hold, is hung up.",
     )
 
 

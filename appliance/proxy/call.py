@@ -130,6 +130,8 @@ class Calls:
         self._made = 0
         self.limit = limit
         self.active: dict[str, Call] = {}
+        self.anchored: set[str] = set()
+        """The serials of those whose media goes through us."""
         self._by_call_id: dict[str, Call] = {}
         self.ended: deque[Call] = deque(maxlen=remembered)
         self.total = 0
@@ -184,6 +186,7 @@ class Calls:
             call.media.close()
             call.media = None
         del self.active[call.serial]
+        self.anchored.discard(call.serial)
         if self._by_call_id.get(call.call_id) is call:
             del self._by_call_id[call.call_id]
         self.ended.appendleft(call)

@@ -87,7 +87,16 @@ class CallFollower:
         if self.anchoring.wanted(
             context.caller_anchor, profile, destination, nat=lambda: hidden(context.request, upstream)
         ):
+            if call.media is None:
+                self.admit_media(call)
             self.anchoring.place(call, profile, upstream, branch.leg, destination, flow)
+
+    def admit_media(self, call: Call) -> None:
+        """Count a call whose media goes through us. Raises `Rejected` 503 beyond the limit."""
+        most = self.settings.media.max_sessions
+        if len(self.calls.anchored) >= most:
+            raise overloaded(self.settings, f"{most} calls with media are in progress")
+        self.calls.anchored.add(call.serial)
 
     def arrived(self, context: ResponseContext, branch: Branch, response: Response, now: float) -> None:
         call = context.call
@@ -101,13 +110,13 @@ class CallFollower:
                 call.state = CallState.RINGING
                 call.ringing_at = self._wall()
                 call.callee = branch.destination.label
-            elif 200 <= status < 300 and call.state is not CallState.ANSWERED:
-                self._answered(call, branch, response)
             elif status >= 300 and call.media is not None and branch.leg:
                 call.media.drop(branch.leg)
                 return
         if call.media is not None and branch.exchange is not None:
             call.media.response(response, branch.exchange, method)
+        if method == "INVITE" and context.record and 200 <= status < 300 and call.state is not CallState.ANSWERED:
+            self._answered(call, branch, response)
 
     def _answered(self, call: Call, branch: Branch, response: Response) -> None:
         call.state = CallState.ANSWERED

@@ -85,7 +85,8 @@ class SipCore:
         self.wall = wall
         self.counters = Counters()
         self.calls = Calls(os.urandom(4).hex() + "-", limit=settings.sip.max_calls)
-        options = TransactionOptions(t1=settings.sip.t1_s, t2=settings.sip.t2_s, t4=settings.sip.t4_s)
+        sip = settings.sip
+        options = TransactionOptions(t1=sip.t1_s, t2=sip.t2_s, t4=sip.t4_s, limit=sip.max_transactions)
         self.layer = TransactionLayer(timers, self, options)
         self.sender = Sender(wires, names)
         self.connect = self.sender.connect

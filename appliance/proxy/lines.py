@@ -84,6 +84,11 @@ class Lines:
         flow = transaction.flow
         dialog = Dialog.as_uas_untrusted(request, core.unique(), secure=flow.secure)
         call = core.follower.open(transaction, caller, decision, now)
+        try:
+            core.follower.admit_media(call)
+        except Rejected as rejected:
+            core.calls.end(call, rejected.cause, core.wall(), rejected.status)
+            raise
         media = self._bridge.open_call(call.call_id, call.silent)
         call.media = MediaPath(media)
         transport = "" if flow.transport == "UDP" else f";transport={flow.transport.lower()}"

@@ -38,6 +38,7 @@ class RegistrationOverview:
     """One binding of a phone."""
 
     user: str
+    display_name: str
     contact: str
     transport: str
     source: str
@@ -89,18 +90,22 @@ def _call(call: Call) -> CallOverview:
 def registrations(core: SipCore) -> list[RegistrationOverview]:
     """Every living binding, by user."""
     wall = core.wall()
-    found = [
-        RegistrationOverview(
-            user=binding.aor.removeprefix("sip:").rpartition("@")[0],
-            contact=binding.contact,
-            transport=binding.transport,
-            source=f"{binding.received[1]}:{binding.received[2]}",
-            user_agent=binding.user_agent,
-            expires_in_s=max(0.0, binding.expires_at - wall),
-            q=binding.q,
+    users = core.settings.users
+    found = []
+    for binding in core.location.snapshot(wall):
+        user = binding.aor.removeprefix("sip:").rpartition("@")[0]
+        found.append(
+            RegistrationOverview(
+                user=user,
+                display_name=users[user].display_name if user in users else "",
+                contact=binding.contact,
+                transport=binding.transport,
+                source=f"{binding.received[1]}:{binding.received[2]}",
+                user_agent=binding.user_agent,
+                expires_in_s=max(0.0, binding.expires_at - wall),
+                q=binding.q,
+            )
         )
-        for binding in core.location.snapshot(wall)
-    ]
     return sorted(found, key=lambda one: (one.user, one.source))
 
 

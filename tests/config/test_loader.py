@@ -147,7 +147,6 @@ def test_all_mistakes_are_told_at_once_with_their_lines(tmp_path: Path) -> None:
         ("[trunk a]\ntrusted = 192.0.2.1/24\n", "trusted", "did you mean 192.0.2.0/24", "network"),
         ("[trunk a]\ngateways = sip:192.0.2.1:x\n", "gateways", "not a gateway", "host[:port]"),
         ("[trunk a]\ngateways = 192.0.2.1;transport=sctp\n", "gateways", "not a transport", "udp|tcp"),
-        ("[trunk a]\npassword = x\n", "password", "without username", "username"),
         ("[trunk a]\ntrusted = ::1\n[trunk b]\ntrusted = ::1\n", "trusted", "belongs to [trunk a]", "of its own"),
         ("[trunk a]\n[route 1]\nmatch = any\ntarget = trunk:a\n", "target", "has no gateways", "gateways"),
         ("[line echo]\nkind = echo\n[route 1]\nmatch = any\ntarget = line:eco\n", "target", "no [line eco]", "echo"),

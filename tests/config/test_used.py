@@ -9,20 +9,6 @@ from appliance.config.setting import declarations
 PACKAGE = Path(__file__).parents[2] / "appliance"
 
 NOT_YET = {
-    ("sip", "max-transactions"),
-    ("registrar", "group-commit"),
-    ("media", "max-sessions"),
-    ("media", "hold-timeout"),
-    ("media", "ice-timeout"),
-    ("media", "dtls-timeout"),
-    ("media", "dtmf-info"),
-    ("media", "nack"),
-    ("media", "pli"),
-    ("media", "remb"),
-    ("media", "transport-cc"),
-    ("user", "display-name"),
-    ("line", "frequency"),
-    ("line", "level"),
     ("web", "sip-path"),
     ("web", "session-lifetime"),
     ("web", "sign-in-attempts"),
