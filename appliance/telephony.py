@@ -17,6 +17,7 @@ from .config import Settings
 from .config.sections import ListenerSettings
 from .identity import Identity
 from .interfaces import local_addresses, own_domains
+from .logs import log
 from .media.bridge import Bridge
 from .media.ports import PortOptions
 from .media.relay import PythonRelay, RelayOptions, open_relay
@@ -29,10 +30,12 @@ from .proxy.registrar import Registrar, RegistrarOptions
 from .proxy.service import run_core
 from .sip.flow import Flow
 from .sip.timers import TimerHeap
+from .sip.uri import parse_uri_untrusted
 from .storage.storage import Storage, StorageOptions, open_storage
 from .supervisor import Role, Service, Supervisor
 from .transport.options import ConnectionLimits, ListenerOptions, TlsServerOptions, TransportOptions
 from .transport.resolver import Resolver, ResolverOptions
+from .transport.tls import server_context
 from .transport.transports import Transports
 
 
@@ -124,15 +127,38 @@ class Telephony:
         def verify(settings: Settings) -> Callable[[], None]:
             made = authenticator_of(settings, identity())
             options = registrar_options(settings)
+            listeners = [listener_options(settings, identity(), one) for one in settings.listeners.values()]
+            for listener in listeners:
+                if listener.tls is not None:
+                    try:
+                        server_context(listener.tls)
+                    except OSError as error:
+                        raise ValueError(
+                            f"[listener {listener.name}]: its certificate cannot be used: {error}"
+                        ) from error
 
             def apply() -> None:
+                for listener in listeners:
+                    self._reconfigure(listener)
                 self.registrar.options = options
                 ports = {listener.port for listener in settings.listeners.values()} | {settings.web.https_port}
                 self.core.configure(settings, own_hosts(settings), ports, made)
+                for binding in self.location.snapshot(time.time()):
+                    if parse_uri_untrusted(binding.aor).username not in settings.users:
+                        self.registrar.remove(binding)
 
             return apply
 
         return verify
+
+    def _reconfigure(self, options: ListenerOptions) -> None:
+        running = self.transports.listener(options.name)
+        if running is None or options.sockets != running.options.sockets:
+            return  # new sockets need a restart, and the answer to the reload says so
+        try:
+            self.transports.reconfigure(options)
+        except (OSError, ValueError) as error:
+            log.error("listener.unchanged", error, listener=options.name)
 
     def show(self, metrics: Metrics) -> None:
         """Hang the figures of this side into the catalogue: each is read when somebody asks."""

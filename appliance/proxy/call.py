@@ -13,6 +13,7 @@ from itertools import takewhile
 
 import attrs
 
+from appliance.logs import LEVELS, log
 from appliance.media.figures import CallMedia
 from appliance.proxy.media_path import MediaPath
 from appliance.sip.flow import Flow
@@ -190,3 +191,15 @@ class Calls:
         if self._by_call_id.get(call.call_id) is call:
             del self._by_call_id[call.call_id]
         self.ended.appendleft(call)
+        if log.threshold <= LEVELS["info"]:
+            talked = 0 if call.answered_at is None else round(wall - call.answered_at, 1)
+            log.info(
+                "call.ended",
+                call_id=call.call_id,
+                caller=call.caller,
+                called=call.called,
+                callee=call.callee,
+                status=call.status,
+                talked_s=talked,
+                ending=ending,
+            )

@@ -14,6 +14,7 @@ from functools import partial
 import attrs
 
 from appliance.config.settings import Settings
+from appliance.logs import log
 from appliance.media.bridge import Bridge
 from appliance.proxy.anchoring import Anchoring
 from appliance.proxy.call import Call, Calls
@@ -252,6 +253,15 @@ class SipCore:
 
     def reject(self, transaction: ServerTransaction, rejected: Rejected, now: float) -> None:
         self.counters.rejected += 1
+        if rejected.status not in (401, 407):
+            log.info(
+                "request.refused",
+                method=transaction.method,
+                call_id=transaction.request.call_id,
+                flow=transaction.flow.id,
+                status=rejected.status,
+                cause=rejected.cause,
+            )
         transaction.respond(
             response_to(
                 transaction.request,

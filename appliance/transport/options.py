@@ -78,6 +78,11 @@ class ListenerOptions:
     """SO_RCVBUF of UDP sockets; 0: the kernel's own."""
 
     @property
+    def sockets(self) -> tuple[str, int, tuple[str, ...]]:
+        """What cannot change while it listens."""
+        return self.transport, self.port, self.bind
+
+    @property
     def secure(self) -> bool:
         return self.transport in ("TLS", "WSS")
 

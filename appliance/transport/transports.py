@@ -154,7 +154,7 @@ class Transports:
         """
         listener = self._listeners[options.name]
         old = listener.options
-        if (options.transport, options.port, options.bind) != (old.transport, old.port, old.bind):
+        if options.sockets != old.sockets:
             raise ValueError(f"listener {options.name} would need other sockets")
         if options.secure:
             if options.tls is None:
