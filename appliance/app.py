@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import AsyncIterator, Callable
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -28,6 +29,11 @@ from .metrics import Metrics
 from .readiness import Readiness
 from .supervisor import Service, Supervisor, open_supervisor
 from .telephony import Telephony, open_telephony
+from .transport.listener import bind_all
+from .transport.options import ListenerOptions
+from .transport.websocket import origin_allowed
+from .web.inside import Health, Inside, ServiceState
+from .web.service import WebSide
 
 Prepare = Callable[[Settings], Callable[[], None]]
 """A room's part of a reload: verify the new settings and change nothing; what is returned then applies them
@@ -47,6 +53,7 @@ class Appliance:
     status_parts: dict[str, Callable[[], Json]] = attrs.field(factory=dict)
     ready_at: float | None = None
     telephony: Telephony | None = None
+    web: WebSide | None = None
 
     def is_ready(self) -> None:
         """All services have bound: tell whoever waits for it, and count the time from here."""
@@ -90,8 +97,6 @@ class Appliance:
 
     def status(self) -> Answer:
         """How it goes, for people and machines; no secrets."""
-        degraded = self.supervisor.degraded
-        state = "draining" if self.supervisor.draining else "degraded" if degraded else "ready"
         services: list[Json] = [
             {
                 "name": one.name,
@@ -108,13 +113,28 @@ class Appliance:
             "name": self.settings.appliance.name,
             "version": __version__,
             "process": os.getpid(),
-            "state": state if self.ready_at is not None else "starting",
-            "degraded": list(degraded),
+            "state": self._state(),
+            "degraded": list(self.supervisor.degraded),
             "up_s": round(self._up_s(), 1),
             "calls": self.supervisor.in_progress(),
             "services": services,
         }
         return answer | {name: part() for name, part in self.status_parts.items()}
+
+    def health(self) -> Health:
+        """How it goes, as the web side shows it."""
+        services = (
+            ServiceState(one.name, one.state.value, one.where, one.fault, one.restarts)
+            for one in self.supervisor.health.values()
+        )
+        return Health(self._state(), self._up_s(), tuple(services), dict(self.supervisor.faults))
+
+    def _state(self) -> str:
+        if self.ready_at is None:
+            return "starting"
+        if self.supervisor.draining:
+            return "draining"
+        return "degraded" if self.supervisor.degraded else "ready"
 
     def _up_s(self) -> float:
         return 0.0 if self.ready_at is None else trio.current_time() - self.ready_at
@@ -147,8 +167,31 @@ async def open_appliance(
         async with open_telephony(settings, identity, supervisor, metrics) as telephony:
             appliance.telephony = telephony
             appliance.reloaders["telephony"] = telephony.prepare(lambda: appliance.identity)
+            appliance.web = WebSide(_inside(appliance, telephony))
+            appliance.reloaders["web"] = appliance.web.prepare
+            await supervisor.start(Service("web", appliance.web.run))
             appliance.is_ready()
             yield appliance
+
+
+def _inside(appliance: Appliance, telephony: Telephony) -> Inside:
+    """What the web side sees of the rest."""
+
+    def bind(name: str, hosts: Sequence[str], port: int) -> list[socket.socket]:
+        return bind_all(ListenerOptions(name=name, transport="TCP", port=port, bind=tuple(hosts)))
+
+    return Inside(
+        version=__version__,
+        settings=lambda: appliance.settings,
+        identity=lambda: appliance.identity,
+        metrics=appliance.metrics,
+        health=appliance.health,
+        core=telephony.core,
+        listeners=telephony.transports.snapshot,
+        serve_sip=telephony.transports.serve_websocket,
+        origin_allowed=origin_allowed,
+        bind=bind,
+    )
 
 
 def run_appliance(

@@ -353,7 +353,11 @@ class WebSettings:
     sign_in_attempts: int = setting(
         whole(1, 1000), "10", "Wrong passwords from one address in a minute before it must wait."
     )
-    max_body_bytes: int = setting(size(1024, 64 * 1024 * 1024), "1 MiB", "Longest body of a request.")
+    max_body_bytes: int = setting(size(1024, 64 * 1024 * 1024), "1 MiB", "Longest body of a request.", restart=True)
+    max_connections: int = setting(
+        whole(1, 1_000_000), "10000", "Connections at a time, WebSockets included; further ones are closed at once."
+    )
+    max_connections_per_source: int = setting(whole(1, 1_000_000), "1000", "Connections at a time from one address.")
     metrics_from: tuple[str, ...] = setting(
         listed(text("localhost, * or an address", pattern=r"localhost|\*|[0-9A-Fa-f:.]+")),
         "localhost",

@@ -9,11 +9,8 @@ from appliance.config.setting import declarations
 PACKAGE = Path(__file__).parents[2] / "appliance"
 
 NOT_YET = {
-    ("web", "sip-path"),
     ("web", "session-lifetime"),
     ("web", "sign-in-attempts"),
-    ("web", "max-body"),
-    ("web", "metrics-from"),
 }
 
 

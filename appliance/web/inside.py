@@ -1,0 +1,105 @@
+"""What the web side is given of the rest of the box, and all that it may see of it."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import attrs
+
+from appliance.config import Settings
+from appliance.metrics import Metrics
+from appliance.proxy.core import SipCore
+
+Receive = Callable[[], Awaitable[str | bytes]]
+Send = Callable[[str | bytes], Awaitable[None]]
+
+
+class Identity(Protocol):
+    """The keys and accounts that the web side uses; administrators are argon2 hashes by name."""
+
+    @property
+    def certificate(self) -> Path: ...
+    @property
+    def private_key(self) -> Path: ...
+    @property
+    def token_secret(self) -> bytes: ...
+    @property
+    def administrators(self) -> Mapping[str, str]: ...
+
+
+class ServeSip(Protocol):
+    """Runs one WebSocket as a flow until it is closed."""
+
+    async def __call__(
+        self,
+        receive: Receive,
+        send: Send,
+        *,
+        listener: str,
+        remote: tuple[str, int],
+        local: tuple[str, int],
+        secure: bool,
+    ) -> None: ...
+
+
+class ListenerFigures(Protocol):
+    """What is shown of a listener."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def transport(self) -> str: ...
+    @property
+    def addresses(self) -> Sequence[tuple[str, int]]: ...
+    @property
+    def accepting(self) -> bool: ...
+    @property
+    def connections(self) -> int: ...
+    @property
+    def messages_in(self) -> int: ...
+    @property
+    def messages_out(self) -> int: ...
+    @property
+    def drops(self) -> Mapping[str, int]: ...
+
+
+@attrs.frozen
+class ServiceState:
+    """One service: `state` is ready, starting, degraded or stopped; `where` its addresses, `fault` what is wrong."""
+
+    name: str
+    state: str
+    where: str
+    fault: str
+    restarts: int
+
+
+@attrs.frozen
+class Health:
+    """The box as a whole. `state` is starting, ready, degraded or draining; `faults` are sentences by room's name."""
+
+    state: str
+    up_s: float
+    services: tuple[ServiceState, ...]
+    faults: Mapping[str, str]
+
+
+@attrs.frozen(kw_only=True)
+class Inside:
+    """Everything handed in. `settings` and `identity` give those of now: a reload replaces them."""
+
+    version: str
+    settings: Callable[[], Settings]
+    identity: Callable[[], Identity]
+    metrics: Metrics
+    health: Callable[[], Health]
+    core: SipCore
+    listeners: Callable[[], Sequence[ListenerFigures]]
+    serve_sip: ServeSip
+    origin_allowed: Callable[[str | None, str, Sequence[str]], bool]
+    """Origin, Host header and the allowed origins, by the rules of the listeners."""
+    bind: Callable[[str, Sequence[str], int], list[socket.socket]]
+    """Listening sockets for a name, addresses and a port; raises `OSError`."""
