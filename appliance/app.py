@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import os
 import socket
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -64,6 +65,8 @@ class Appliance:
         # What was made until here lives as long as the process: the collector need not look at it again.
         gc.collect()
         gc.freeze()
+        # The database's thread must not wait 5 ms for its turn while calls keep ours busy.
+        sys.setswitchinterval(0.001)
         self.supervisor.readiness.ready("running")
         log.info("appliance.ready", version=__version__, degraded="; ".join(self.supervisor.degraded) or None)
 

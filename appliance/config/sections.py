@@ -173,7 +173,10 @@ class ListenerSettings:
     )
     max_connections_per_source: int = setting(whole(1, 1_000_000), "1000", "Connections at a time from one address.")
     idle_timeout_s: float = setting(
-        seconds(1, 86400), "20 min", "A connection on which nothing came for this long is closed."
+        seconds(1, 86400),
+        "130 min",
+        "A connection on which nothing came for this long is closed. Keep it above max-expires, or phones without "
+        "keep-alives are lost between two registrations.",
     )
     read_deadline_s: float = setting(
         seconds(0.1, 600),
@@ -263,7 +266,7 @@ class RegistrarSettings:
     max_expires_s: float = setting(seconds(1, 604800), "2 h", "A longer registration is shortened to this.")
     max_contacts: int = setting(whole(1, 1000), "10", "Contacts that one user may have at a time.")
     group_commit_ms: float = setting(
-        milliseconds(0, 20), "10 ms", "Registrations that come within this time are stored together."
+        milliseconds(0, 20), "5 ms", "Registrations that come within this time are stored together."
     )
     outbound: bool = setting(flag(), "yes", "Several flows for each phone (RFC 5626).")
     gruu: bool = setting(flag(), "yes", "Addresses of one phone among several (RFC 5627).")
