@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 failed, 2 mistakes in the configuration or on the command 
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 import sys
@@ -45,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{nothing}. Start it with: jackfield run --state-dir {asked.state_dir}", file=sys.stderr)
         return NOTHING_RUNS
     except (StateDamaged, AlreadyRuns, CoreFailed) as error:
-        print(f"jackfield: {error}", file=sys.stderr)
+        print(f"jackfield: {error}{_remedy(str(error))}", file=sys.stderr)
         return FAILED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the flush at exit complains again
@@ -184,6 +185,18 @@ def metric_manual() -> str:
         unit = f" Unit: {one.unit}." if one.unit else ""
         lines.append(f"`{one.name}` ({one.kind}): {one.help}{unit}{labels}\n")
     return "\n".join(lines)
+
+
+def _remedy(error: str) -> str:
+    """What to do about a fault that comes from the machine."""
+    for number, remedy in (
+        (errno.EADDRINUSE, "Another program listens there: end it, or give another port in the configuration."),
+        (errno.EADDRNOTAVAIL, "This machine has no such address: look at bind in the configuration."),
+        (errno.EACCES, "Ports below 1024 need a privilege: give a higher port, or CAP_NET_BIND_SERVICE."),
+    ):
+        if os.strerror(number) in error:
+            return f". {remedy}"
+    return ""
 
 
 def _texts(answer: Answer, name: str) -> list[str]:

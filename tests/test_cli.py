@@ -188,6 +188,7 @@ def test_a_taken_port_ends_the_start_and_loses_no_password(tmp_path: Path, capsy
     last = done.stderr.splitlines()[-1]
     assert f"127.0.0.1:{port}" in last
     assert "Address already in use" in last
+    assert "give another port" in last
     assert "Traceback" not in done.stderr
 
 
