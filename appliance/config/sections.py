@@ -249,9 +249,9 @@ class SipSettings:
     )
     digest_algorithms: tuple[DigestAlgorithm, ...] = setting(
         listed(one_of(DigestAlgorithm), least=1),
-        "MD5, SHA-256",
-        "Digest algorithms offered, in this order (RFC 8760: the preferred one first). Many phones, browser "
-        "phones on JsSIP among them, read the first challenge only and know MD5 only.",
+        "MD5",
+        "Digest algorithms offered, in this order (RFC 8760: the preferred one first). Many phones fail where "
+        "SHA-256 is offered beside MD5: one reads the first challenge only, one the last, one wants no other.",
     )
 
 
