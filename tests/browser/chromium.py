@@ -11,6 +11,7 @@ import hashlib
 import http.server
 import subprocess
 import threading
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -184,6 +185,25 @@ class BrowserPhone:
             raise PeerError(f"{late}; heard {heard[0]}, {self.figures()}, log {self.log}") from None
         assert heard[0] is not None
         return heard[0]["hz"]
+
+    def expect_digit_after(
+        self, press: Callable[[], None], low_hz: float, high_hz: float, within_hz: float = 12
+    ) -> None:
+        """Wait until both tones of a digit (Q.23) are the strongest heard, once `press` has been called."""
+        press()
+
+        def right() -> bool:
+            heard = self.heard()
+            if heard is None:
+                return False
+            pair = sorted((heard["hz"], heard["secondHz"]))
+            return abs(pair[0] - low_hz) <= within_hz and abs(pair[1] - high_hz) <= within_hz
+
+        wait_until(right, f"{low_hz} and {high_hz} Hz at {self.user}", 10)
+
+    def expect_digits(self, digits: str, timeout_s: float = 10.0) -> None:
+        """Wait until just these digits came in INFO requests."""
+        wait_until(lambda: self.digits == digits, f"digits {digits} at {self.user}", timeout_s)
 
     def expect_silence(self, timeout_s: float = 15.0) -> None:
         """Wait until no tone is heard any more."""

@@ -4,6 +4,15 @@
 import JsSIP from "jssip";
 
 const FFT_SIZE = 16384;
+const PATIENCE_MS = 10000;
+
+// A promise that fails when nothing happened for too long, so that no test waits for ever.
+function soon(what, begin) {
+  return new Promise((resolve, reject) => {
+    setTimeout(() => reject(new Error(`${what}: nothing happened`)), PATIENCE_MS);
+    begin(resolve, reject);
+  });
+}
 
 class Phone {
   constructor({ url, uri, password, toneHz }) {
@@ -30,7 +39,7 @@ class Phone {
   }
 
   register() {
-    return new Promise((resolve, reject) => {
+    return soon("registration", (resolve, reject) => {
       this.agent.on("registered", () => resolve("registered"));
       this.agent.on("registrationFailed", ({ cause, response }) =>
         reject(new Error(`registration failed: ${cause} ${response ? response.status_code : ""}`)));
@@ -43,7 +52,7 @@ class Phone {
   }
 
   unregister() {
-    return new Promise((resolve) => {
+    return soon("unregistration", (resolve) => {
       this.agent.once("unregistered", () => resolve("unregistered"));
       this.agent.unregister();
     });
@@ -122,20 +131,20 @@ class Phone {
   }
 
   hold() {
-    return new Promise((resolve, reject) => {
+    return soon("hold", (resolve, reject) => {
       if (!this.session.hold({}, () => resolve("held"))) reject(new Error("hold is not possible now"));
     });
   }
 
   resume() {
-    return new Promise((resolve, reject) => {
+    return soon("resume", (resolve, reject) => {
       if (!this.session.unhold({}, () => resolve("resumed"))) reject(new Error("resume is not possible now"));
     });
   }
 
   // A re-INVITE that restarts ICE, as after a change of network.
   renegotiate() {
-    return new Promise((resolve, reject) => {
+    return soon("renegotiation", (resolve, reject) => {
       const asked = this.session.renegotiate({ rtcOfferConstraints: { iceRestart: true } }, () => resolve("done"));
       if (!asked) reject(new Error("renegotiation is not possible now"));
     });
