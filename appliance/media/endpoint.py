@@ -8,7 +8,6 @@ is in secured.py, RTCP's way in control.py and carry.py. RFC 3550, 3711, 4961 (s
 
 from __future__ import annotations
 
-import socket
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -28,10 +27,10 @@ from appliance.media.backend import (
 )
 from appliance.media.carry import SentReports
 from appliance.media.control import ControlChannel
-from appliance.media.entry import Source, make_deliver, make_receive
+from appliance.media.entry import Path, Source
 from appliance.media.keys import TransportKeys, sdes_keys
 from appliance.media.learning import index_untrusted
-from appliance.media.mediaport import MediaPort, Ready
+from appliance.media.mediaport import MediaPort
 from appliance.media.relaystream import LineJoin, Partner, Stream, describe, rates_of
 from appliance.media.rewrite import plan_rewrite
 from appliance.media.secured import SecuredLeg
@@ -80,7 +79,7 @@ class RelayEndpoint:
         """The last address that was refused."""
         self.port = MediaPort(relay.pool, relay, host, pair=not mux and kind is not EndpointKind.WEBRTC)
         self.secured = SecuredLeg(self) if kind is EndpointKind.WEBRTC else None
-        self._deliver = make_deliver(self, self.keys, relay.buffer)
+        self.path = Path(relay.receive, relay.deliver, self.sources, self, self.keys.required)
         self.port.listen(self._open_ready, self.control.ready)
 
     # The seam: backend.Endpoint.
@@ -184,7 +183,7 @@ class RelayEndpoint:
             self._preset(source)
 
     def _preset(self, source: Source) -> None:
-        source.send = source.protect = source.rewrite = None
+        source.send = source.protect = source.keeper = source.rewrite = None
         stream = self.streams.get(source.index)
         join = self.joins.get(source.index)
         if stream is None or join is None:
@@ -214,7 +213,7 @@ class RelayEndpoint:
         elif not self.keys.may_send:
             source.hindrance = "srtp_no_key"
         else:
-            source.protect = self.keys.protect
+            source.protect, source.keeper = self.keys.protect, self.keys.sender
             source.send = self.port.connected.send
 
     def claim(self, ssrc: int, index: int) -> bool:
@@ -264,7 +263,7 @@ class RelayEndpoint:
         """Send to, and trust, this address from now on."""
         if remote is None or remote[1] == 0:
             self.port.disconnect()
-        elif not self.port.connect(remote, self._make_ready):
+        elif not self.port.connect(remote, self.path):
             self.step(f"cannot send to {show(remote)}: no route")
         self._connected_at = self.relay.clock()
 
@@ -273,11 +272,7 @@ class RelayEndpoint:
             self._settle(remote)
             self.preset()
 
-    def _make_ready(self, connected: socket.socket) -> Ready:
-        return make_receive(connected.recv_into, self._deliver, self._other, self.drop, self.relay.buffer)
-
-    def _other(self, size: int, now: float) -> None:
-        """Neither RTP nor RTCP, from the settled address."""
+    def on_other_untrusted(self, size: int, now: float) -> None:
         if self.secured is not None and self.port.remote is not None:
             self.secured.take_untrusted(bytes(self.relay.buffer.view[:size]), self.port.remote, now)
         else:
@@ -300,16 +295,16 @@ class RelayEndpoint:
                 self.drop("malformed")
         elif self.secured is not None:
             if self.secured.ice.validated(address):
-                self._deliver(size, now)
+                self.path.deliver(self.path, size, now)
             else:
                 self.refuse(address)
         elif address == self.port.remote:
-            self._deliver(size, now)
+            self.path.deliver(self.path, size, now)
         elif not self._may_latch(address, now):
             self.refuse(address)
         else:
             accepted = self._accepted()
-            self._deliver(size, now)
+            self.path.deliver(self.path, size, now)
             if self._accepted() > accepted and not self.closed:
                 self.step(f"media comes from {show(address)}, the SDP said {show(self.remote.rtp)}")
                 self.settle(address)
@@ -406,6 +401,7 @@ class RelayEndpoint:
 
     def take_keys(self, keys: SrtpKeys | None) -> None:
         if self.keys.take(keys):
+            self.path.unprotect = self.keys.unprotect
             self.preset()
 
     # Time and events.

@@ -12,16 +12,13 @@ from typing import Any, Protocol
 
 from attrs import define, field
 
-from appliance.media.keys import TransportKeys
 from appliance.rtc.errors import BadMedia
-from appliance.rtc.quality import MAX_DROPOUT, Reception
+from appliance.rtc.quality import Reception
 from appliance.rtc.rtp import FIXED_HEADER
-from appliance.rtc.srtp import CAUSES, PacketBuffer, srtp_protect, srtp_unprotect
+from appliance.rtc.srtp import CAPACITY, CAUSES, PacketBuffer, srtp_protect, srtp_unprotect
 
 UNKNOWN_PT = -1.0
 NO_JITTER = 0.0
-Deliver = Callable[[int, float], None]
-"""(bytes in the buffer, now)."""
 
 
 @define(eq=False)
@@ -49,70 +46,102 @@ class Source:
     send: Callable[[Any], int] | None = None
     protect: Any = None
     rewrite: Callable[[PacketBuffer, int], int] | None = None
+    keeper: object = None
+    """Owns what `protect` points to."""
     out: Sent = field(factory=Sent)
     hindrance: str = "not_joined"
 
 
 class Receiver(Protocol):
-    """What the packet path needs of its endpoint."""
-
-    sources: dict[int, Source]
+    """What the packet path needs of its endpoint, for what is out of the ordinary."""
 
     def drop(self, cause: str) -> None: ...
     def learn_untrusted(self, size: int, now: float) -> Source | None:
-        """The source for an SSRC heard for the first time, after authentication; None (and counted) to drop
-        it."""
+        """The source for an SSRC heard for the first time, after authentication; None (and counted) to drop it."""
 
     def may_learn(self, now: float) -> bool: ...
     def on_rtcp_untrusted(self, size: int, now: float) -> None: ...
+    def on_other_untrusted(self, size: int, now: float) -> None:
+        """Neither RTP nor RTCP, from the settled address."""
+
     def on_unknown_payload_type(self, source: Source, payload_type: int, now: float) -> bool: ...
 
 
-def make_deliver(endpoint: Receiver, keys: TransportKeys, buffer: PacketBuffer) -> Deliver:
-    """The function that takes one RTP or RTCP packet lying in the buffer, from a source already checked."""
+@define(eq=False)
+class Path:
+    """Where packets come in: one endpoint's media, and its connected socket while there is one.
+
+    The functions are shared by all paths of a relay, so that a packet touches as little memory as may be.
+    `unprotect` is the SRTP handle, None while there are no keys; `receive_into` that of the connected socket.
+    """
+
+    handle: Callable[[Any, float], None]
+    deliver: Callable[["Path", int, float], None]
+    sources: dict[int, Source]
+    endpoint: Receiver
+    secure: bool
+    unprotect: Any = None
+    receive_into: Any = None
+
+
+def make_path_functions(
+    buffer: PacketBuffer,
+) -> tuple[Callable[[Path, float], None], Callable[[Path, int, float], None]]:
+    """`receive` takes one datagram from a path's connected socket; `deliver` takes one that lies in the buffer,
+    from a source already checked."""
     view, cdata, length = buffer.view, buffer.cdata, buffer.length
     unpack = FIXED_HEADER.unpack_from
     unprotect_rtp, protect_rtp = srtp_unprotect, srtp_protect
-    sources = endpoint.sources
-    secure = keys.required
-    drop = endpoint.drop
 
-    def deliver(size: int, now: float) -> None:
+    def receive(path: Path, now: float) -> None:
+        # One datagram a call: the epoll is level-triggered and tells again when there is more, which costs less
+        # than the EAGAIN that a drained socket would answer with.
+        try:
+            size = path.receive_into(view, CAPACITY)
+        except BlockingIOError:
+            return
+        except OSError:
+            # An ICMP error for something that we sent earlier.
+            path.endpoint.drop("unreachable")
+            return
+        deliver(path, size, now)
+
+    def deliver(path: Path, size: int, now: float) -> None:
         if size < 12:
-            if size >= 8 and 192 <= view[1] <= 223:
-                endpoint.on_rtcp_untrusted(size, now)
+            if size >= 8 and 128 <= view[0] <= 191 and 192 <= view[1] <= 223:
+                path.endpoint.on_rtcp_untrusted(size, now)
             else:
-                drop("malformed")
+                path.endpoint.on_other_untrusted(size, now)
             return
         first, second, sequence, timestamp, ssrc = unpack(view)
-        if 191 < second < 224:
-            endpoint.on_rtcp_untrusted(size, now)
-            return
         if first & 0xC0 != 0x80:
-            drop("malformed")
+            path.endpoint.on_other_untrusted(size, now)
             return
-        source = sources.get(ssrc)
-        if source is None and not endpoint.may_learn(now):
-            drop("too_many_ssrcs")
+        if 191 < second < 224:
+            path.endpoint.on_rtcp_untrusted(size, now)
             return
-        if secure:
-            handle = keys.unprotect
+        source = path.sources.get(ssrc)
+        if source is None and not path.endpoint.may_learn(now):
+            path.endpoint.drop("too_many_ssrcs")
+            return
+        if path.secure:
+            handle = path.unprotect
             if handle is None:
-                drop("srtp_no_key")
+                path.endpoint.drop("srtp_no_key")
                 return
             length[0] = size
             status = unprotect_rtp(handle, cdata, length)
             if status:
-                drop(CAUSES.get(status, "srtp_other"))
+                path.endpoint.drop(CAUSES.get(status, "srtp_other"))
                 return
             size = length[0]
         if source is None:
-            source = endpoint.learn_untrusted(size, now)
+            source = path.endpoint.learn_untrusted(size, now)
             if source is None:
                 return
         payload_type = second & 127
         rate = source.rates[payload_type]
-        if rate < 0.0 and not endpoint.on_unknown_payload_type(source, payload_type, now):
+        if rate < 0.0 and not path.endpoint.on_unknown_payload_type(source, payload_type, now):
             return
         reception = source.reception
         reception.packets += 1
@@ -134,65 +163,30 @@ def make_deliver(endpoint: Receiver, keys: TransportKeys, buffer: PacketBuffer) 
             source.payload_type = payload_type
         send = source.send
         if send is None:
-            drop(source.hindrance)
+            path.endpoint.drop(source.hindrance)
             return
         if source.rewrite is not None:
             try:
                 size = source.rewrite(buffer, size)
             except BadMedia as error:
-                drop(error.cause)
+                path.endpoint.drop(error.cause)
                 return
         if source.protect is not None:
             length[0] = size
             status = protect_rtp(source.protect, cdata, length)
             if status:
-                drop("srtp_protect")
+                path.endpoint.drop("srtp_protect")
                 return
             size = length[0]
         try:
             send(view[:size])
         except BlockingIOError:
-            drop("buffer_full")
+            path.endpoint.drop("buffer_full")
         except OSError:
-            drop("unreachable")
+            path.endpoint.drop("unreachable")
         else:
             out = source.out
             out.packets += 1
             out.bytes += size
 
-    return deliver
-
-
-def make_receive(
-    receive_into: Callable[..., int],
-    deliver: Deliver,
-    other: Deliver,
-    drop: Callable[[str], None],
-    buffer: PacketBuffer,
-) -> Callable[[float], None]:
-    """The readiness handler of a connected socket: one datagram, RTP and RTCP to `deliver`, the rest to
-    `other`.
-
-    One datagram a call: the epoll is level-triggered and tells again when there is more, which costs less
-    than the EAGAIN that a drained socket would answer with.
-    """
-    view = buffer.view
-
-    def receive(now: float) -> None:
-        try:
-            size = receive_into(view, 4096)
-        except BlockingIOError:
-            return
-        except OSError:
-            # An ICMP error for something that we sent earlier.
-            drop("unreachable")
-            return
-        if size and 128 <= view[0] <= 191:
-            deliver(size, now)
-        else:
-            other(size, now)
-
-    return receive
-
-
-__all__ = ["MAX_DROPOUT", "Deliver", "Receiver", "Sent", "Source", "make_deliver", "make_receive"]
+    return receive, deliver

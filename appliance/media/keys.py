@@ -12,7 +12,7 @@ from appliance.rtc.srtp import PacketBuffer, SrtpContext, SrtpKeys, profile_of_s
 
 
 class TransportKeys:
-    __slots__ = ("_receive", "_send", "current", "protect", "required", "unprotect")
+    __slots__ = ("_receive", "current", "protect", "required", "sender", "unprotect")
 
     def __init__(self, *, required: bool) -> None:
         self.required = required
@@ -21,7 +21,7 @@ class TransportKeys:
         self.unprotect: Any = None
         self.protect: Any = None
         self._receive: SrtpContext | None = None
-        self._send: SrtpContext | None = None
+        self.sender: SrtpContext | None = None
 
     @property
     def may_send(self) -> bool:
@@ -35,15 +35,15 @@ class TransportKeys:
             return False
         self.current = keys
         if keys is None:
-            self._receive = self._send = None
+            self._receive = self.sender = None
         else:
             receive, send = keys.contexts()
             if before is None or (before.profile, before.receive) != (keys.profile, keys.receive):
                 self._receive = receive
             if before is None or (before.profile, before.send) != (keys.profile, keys.send):
-                self._send = send
+                self.sender = send
         self.unprotect = self._receive.handle if self._receive else None
-        self.protect = self._send.handle if self._send else None
+        self.protect = self.sender.handle if self.sender else None
         return True
 
     def unprotect_rtcp(self, buffer: PacketBuffer, size: int) -> int:
@@ -58,17 +58,17 @@ class TransportKeys:
         """Raises BadMedia."""
         if not self.required:
             return size
-        if self._send is None:
+        if self.sender is None:
             raise BadMedia("srtp_no_key")
-        return self._send.protect_rtcp(buffer, size)
+        return self.sender.protect_rtcp(buffer, size)
 
     def protect_rtp(self, buffer: PacketBuffer, size: int) -> int:
         """Raises BadMedia."""
         if not self.required:
             return size
-        if self._send is None:
+        if self.sender is None:
             raise BadMedia("srtp_no_key")
-        return self._send.protect(buffer, size)
+        return self.sender.protect(buffer, size)
 
 
 def sdes_keys(remote: RemoteParameters) -> SrtpKeys | None:

@@ -8,19 +8,40 @@ RTCP unless multiplexed.
 
 import socket
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
+
+from attrs import define
 
 from appliance.media.backend import Address
+from appliance.media.entry import Path
 from appliance.media.ports import RECEIVE_BUFFER, PortPool, family_of
 
 Ready = Callable[[float], None]
 """Called with the time when a socket can be read."""
 
 
+class Watched(Protocol):
+    """What stands for a descriptor in the relay's epoll: `handle(watched, now)` is called when it can be read."""
+
+    handle: Callable[[Any, float], None]
+
+
+@define(eq=False)
+class Door:
+    """The way in of an unconnected socket."""
+
+    ready: Ready
+    handle: Callable[[Any, float], None]
+
+
+def _enter(door: Door, now: float) -> None:
+    door.ready(now)
+
+
 class Readiness(Protocol):
     """The relay's epoll."""
 
-    def watch(self, descriptor: int, ready: Ready) -> None: ...
+    def watch(self, descriptor: int, watched: Watched) -> None: ...
     def unwatch(self, descriptor: int) -> None: ...
 
 
@@ -42,11 +63,11 @@ class MediaPort:
         self._readiness = readiness
 
     def listen(self, ready: Ready, control_ready: Ready) -> None:
-        self._readiness.watch(self.open.fileno(), ready)
+        self._readiness.watch(self.open.fileno(), Door(ready, _enter))
         if self.control is not None:
-            self._readiness.watch(self.control.fileno(), control_ready)
+            self._readiness.watch(self.control.fileno(), Door(control_ready, _enter))
 
-    def connect(self, remote: Address, make_ready: Callable[[socket.socket], Ready]) -> bool:
+    def connect(self, remote: Address, path: Path) -> bool:
         """Settle on the peer's address; False where the kernel finds it unreachable (then nothing is
         connected)."""
         self.disconnect()
@@ -71,7 +92,8 @@ class MediaPort:
             peer.close()
             return False
         self.connected, self.remote = peer, remote
-        self._readiness.watch(peer.fileno(), make_ready(peer))
+        path.receive_into = peer.recv_into
+        self._readiness.watch(peer.fileno(), path)
         return True
 
     def disconnect(self) -> None:

@@ -22,8 +22,9 @@ from attrs import field, frozen
 
 from appliance.media.backend import Endpoint, EndpointKind, Line, MediaEvent
 from appliance.media.endpoint import RelayEndpoint
+from appliance.media.entry import make_path_functions
 from appliance.media.lines import EchoLine, ToneLine
-from appliance.media.mediaport import Ready
+from appliance.media.mediaport import Watched
 from appliance.media.ports import PortOptions, PortPool
 from appliance.media.relaystream import LineJoin, Partner
 from appliance.rtc.dtls import DtlsIdentity
@@ -65,12 +66,13 @@ class PythonRelay:
         self.identity = identity
         self.clock = clock
         self.buffer = PacketBuffer()
+        self.receive, self.deliver = make_path_functions(self.buffer)
         self.pool = PortPool(options.ports, clock)
         self.endpoints: set[RelayEndpoint] = set()
         self.drops: Counter[str] = Counter()
         """Of endpoints that are closed; `total_drops` has the sum."""
         self._epoll = select.epoll()
-        self._ready: dict[int, Ready] = {}
+        self._ready: dict[int, Watched] = {}
         self._paced: dict[Callable[[float], None], None] = {}
         self._pace_wanted = trio.Event()
 
@@ -126,8 +128,8 @@ class PythonRelay:
 
     # For endpoints.
 
-    def watch(self, descriptor: int, ready: Ready) -> None:
-        self._ready[descriptor] = ready
+    def watch(self, descriptor: int, watched: Watched) -> None:
+        self._ready[descriptor] = watched
         self._epoll.register(descriptor, select.EPOLLIN)
 
     def unwatch(self, descriptor: int) -> None:
@@ -172,7 +174,8 @@ class PythonRelay:
                 now = clock()
                 for number, _ in batch:
                     try:
-                        ready[number](now)
+                        watched = ready[number]
+                        watched.handle(watched, now)
                     except KeyError:
                         # Closed by an earlier packet of this batch.
                         if number in ready:

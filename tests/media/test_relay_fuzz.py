@@ -89,16 +89,16 @@ def test_no_datagram_causes_a_fault(packets):
             for data in packets:
                 size = relay.buffer.put(data)
                 if size and 128 <= data[0] <= 191:
-                    endpoint._deliver(size, 1.0)
+                    endpoint.path.deliver(endpoint.path, size, 1.0)
                 else:
-                    endpoint._other(size, 1.0)
+                    endpoint.on_other_untrusted(size, 1.0)
                 size = relay.buffer.put(data)
                 endpoint.control.receive_untrusted(size, 1.0)
             endpoint.tick(2.0)
             endpoint.stats()
             before = endpoint.stats().streams[0].packets_received
             if not endpoint.keys.required and len(endpoint.sources) < 64:
-                endpoint._deliver(relay.buffer.put(build_rtp(0, 1, 2, 0xABCD1234, b"good")), 3.0)
+                endpoint.path.deliver(endpoint.path, relay.buffer.put(build_rtp(0, 1, 2, 0xABCD1234, b"good")), 3.0)
                 assert endpoint.stats().streams[0].packets_received == before + 1
     finally:
         relay.close()
@@ -106,5 +106,5 @@ def test_no_datagram_causes_a_fault(packets):
 
 def test_a_datagram_of_the_full_buffer_is_handled(relay):
     endpoint = open_legs(relay)[0]
-    endpoint._deliver(relay.buffer.put(RTP + bytes(4096 - len(RTP))), 1.0)
+    endpoint.path.deliver(endpoint.path, relay.buffer.put(RTP + bytes(4096 - len(RTP))), 1.0)
     assert endpoint.stats().streams[0].packets_received == 1
