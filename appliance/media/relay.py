@@ -55,7 +55,7 @@ class RelayOptions:
     latch_any: bool = False
     latch_window_s: float = 5.0
     consent_s: float = 30.0
-    gather_s: float = 0.001
+    gather_s: float = 0.002
 
 
 class PythonRelay:
