@@ -66,6 +66,9 @@ class SecuredLeg:
             endpoint.port.send_to(result.reply, source)
         if result.sentence is not None and not result.selected:
             endpoint.step(result.sentence)
+        if result.validated and endpoint.port.remote is None:
+            # A browser may take its time to nominate; the first address that proved itself does until then.
+            endpoint.settle(source)
         if result.selected:
             self.ice_state = "connected"
             endpoint.settle(source)

@@ -147,7 +147,8 @@ def parse_rtcp_untrusted(data: bytes) -> tuple[RtcpPacket, ...]:
         count = first & 0x1F
         if first & 0x20:
             padding = raw[-1]
-            if at + size != end or padding == 0 or padding % 4 or padding > len(body):
+            # §6.4.1 wants whole words, but browsers pad transport-wide feedback by one to three bytes.
+            if at + size != end or padding == 0 or padding > len(body):
                 raise BadMedia("malformed", "RTCP padding does not fit")
             body = body[: len(body) - padding]
         wanted = MINIMUM.get(kind, 0)

@@ -63,6 +63,15 @@ def test_a_compound_is_taken_apart():
     assert chunks_untrusted(packets[1])[0][0] == 1
 
 
+def test_feedback_padded_by_less_than_a_word_is_read():
+    # As Chromium sends transport-wide feedback: 3 bytes of padding behind 9 of content.
+    data = bytes.fromhex("afcd00050000000100000009000100020000030001000003")
+    (packet,) = parse_rtcp_untrusted(data)
+    assert packet.feedback_name() == "transport-cc"
+    assert len(packet.body) == 17
+    assert map_ssrcs_untrusted(packet, lambda ssrc: ssrc) == data
+
+
 def test_padding_of_the_last_packet_is_taken_off():
     data = bytearray(build_packet(201, 0, b"\0\0\0\x01" + b"\0\0\0\x04"))
     data[0] |= 0x20
