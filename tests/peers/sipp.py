@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 
-from tests.peers.ports import free_port
+from tests.peers.ports import free_block, free_port
 from tests.peers.processes import PeerError, Program
 
 SCENARIOS = Path(__file__).parent.parent / "sipp" / "scenarios"
@@ -89,7 +89,7 @@ class Sipp:
             "-default_behaviors",
             "all",
         ]
-        argv += ["-base_cseq", "1", "-mp", str(free_port()), "-buff_size", "1048576"]
+        argv += ["-base_cseq", "1", "-mp", str(free_block(4)), "-buff_size", "1048576"]
         if user is not None:
             # its own default, built from the target's address, is no URI where that is IPv6
             argv += ["-au", user[0], "-ap", user[1], "-auth_uri", (keys or {}).get("domain", "localhost")]
