@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import attrs
 
 from appliance.config.dialplan import Profile
 from appliance.config.sections import Anchor
 from appliance.sip.flow import Flow
-from appliance.sip.uri import Uri
+from appliance.sip.uri import Uri, parse_uri_untrusted
 
 
 @attrs.frozen
@@ -29,6 +31,12 @@ class Hop:
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host + (f":{self.port}" if self.port else "") + (f";{self.transport}" if self.transport else "")
+
+
+@lru_cache(maxsize=4096)
+def hop_to(uri: str) -> Hop:
+    """The next hop that a URI names, remembered, since dialogs go the same ways again. Raises `BadMessage`."""
+    return Hop.of(parse_uri_untrusted(uri))
 
 
 @attrs.define(kw_only=True, eq=False)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from appliance.sip.errors import Rejected
 from appliance.sip.flow import Flow
+from appliance.sip.headers import number_of
 from appliance.sip.message import Request
 
 _BRANCH = "z9hG4bKjf"
@@ -35,11 +36,11 @@ def _contact(request: Request) -> tuple[str, int] | None:
 
 def loop_mark(request: Request) -> str:
     """A digest of all that decides the way of a request (RFC 5393 §4.2.1): seen again in a Via of ours, it loops."""
-    routes = request.get("route") if "route" in request.keys else None
-    cseq = request.cseq.number
-    return (
-        f"{hash((request.uri, routes, request.call_id, cseq, request.get('proxy-authorization'))) & 0xFFFFFFFFFFFF:x}"
-    )
+    keys = request.keys
+    routes = request.get("route") if "route" in keys else None
+    credentials = request.get("proxy-authorization") if "proxy-authorization" in keys else None
+    decisive = request.uri, routes, request.call_id, request.cseq.number, credentials
+    return f"{hash(decisive) & 0xFFFFFFFFFFFF:x}"
 
 
 def refuse_loops(request: Request, mark: str) -> None:
@@ -54,19 +55,20 @@ def refuse_loops(request: Request, mark: str) -> None:
 
 def spend_hop(request: Request, default: int) -> None:
     """Max-Forwards minus one, or set to `default`. Raises `Rejected` 483 where none is left (RFC 3261 §16.3, §16.6)."""
-    value = request.get("max-forwards")
-    if value is None:
+    keys = request.keys
+    if "max-forwards" not in keys:
         request.append("max-forwards", str(default))
         return
-    left = int(value)
-    if left <= 0:
+    index = keys.index("max-forwards")
+    left = number_of(request.lines[index])
+    if not left:  # it is a number: `check_untrusted` has seen to that
         raise Rejected(483, "Too Many Hops", "Max-Forwards was used up")
-    request.set("max-forwards", str(left - 1))
+    request.lines[index] = f"Max-Forwards: {left - 1}"
 
 
 def breadth(request: Request, default: int) -> int:
     """How many branches may be open at a time (Max-Breadth, RFC 5393 §5.3.3)."""
-    value = request.get("max-breadth")
+    value = request.get("max-breadth") if "max-breadth" in request.keys else None
     if value is None or not (value.isascii() and value.isdigit()):
         return default
     return min(int(value[:6]), default)
@@ -81,5 +83,5 @@ def new_via(flow: Flow, unique: str, mark: str = "0") -> tuple[str, str]:
 def push_via(request: Request, flow: Flow, unique: str, mark: str = "0") -> str:
     """Put our Via on top; returns its branch."""
     via, branch = new_via(flow, unique, mark)
-    request.prepend("via", via)
+    request.put_above("via", f"Via: {via}")
     return branch

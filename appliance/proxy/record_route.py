@@ -10,25 +10,30 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64decode
+from binascii import b2a_base64
 
 from appliance.sip.flow import Flow
 from appliance.sip.uri import Uri
 
 _MAC_BYTES = 9
 _PREFIX = "jf-"
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
 class RecordRoutes:
     """Makes and reads the entries. `key` is the box's token secret, at least 32 bytes, kept over restarts."""
 
     def __init__(self, key: bytes) -> None:
-        self._key = hashlib.blake2b(key, person=b"record-route").digest()
+        own = hashlib.blake2b(key, person=b"record-route").digest()
+        self._keyed = hashlib.blake2b(key=own, digest_size=_MAC_BYTES)
+        """Copied for each entry: it has taken the key in already."""
 
     def entry(self, facing: Flow, call_id: str, *, serial: str, leg: str, by_contact: bool) -> str:
         """The Record-Route value towards `facing`; `by_contact`: the Request-URI, not the flow, leads there."""
         payload = f"{serial},{leg},{'' if by_contact else facing.id}".encode()
-        token = urlsafe_b64encode(self._mac(payload, call_id) + payload).decode().rstrip("=")
+        signed = b2a_base64(self._mac(payload, call_id) + payload, newline=False)
+        token = signed.translate(_URL_SAFE, b"=").decode()
         transport = "" if facing.transport == "UDP" else f";transport={_uri_transport(facing)}"
         return f"<sip:{_PREFIX}{token}@{facing.sent_by}{transport};lr>"
 
@@ -55,8 +60,9 @@ class RecordRoutes:
         return serial, leg, flow_id
 
     def _mac(self, payload: bytes, call_id: str) -> bytes:
-        text = payload + b"\0" + call_id.encode("utf-8", "surrogateescape")
-        return hashlib.blake2b(text, key=self._key, digest_size=_MAC_BYTES).digest()
+        mac = self._keyed.copy()
+        mac.update(payload + b"\0" + call_id.encode("utf-8", "surrogateescape"))
+        return mac.digest()
 
 
 def _uri_transport(flow: Flow) -> str:

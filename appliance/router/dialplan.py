@@ -35,20 +35,32 @@ class Caller:
         return self.kind.value if not self.name else f"{self.kind.value} {self.name}"
 
 
-@attrs.frozen
+@attrs.define(eq=False)  # not frozen: one is made for every call, and frozen costs four times as much to make
 class Decision:
     """Where the request goes. `target` is None where no route matched; `number` is the called number rewritten.
 
     `forbidden` says that a route matched but does not admit this caller: 403 or a challenge, not 404.
-    `explanation` tells the decision in one line, for the call's page and the log.
     """
 
+    caller: Caller
+    called: str
     target: Target | None
     number: str
     route: str
-    explanation: str
     forbidden: bool = False
     reason: str = ""
+
+    @property
+    def explanation(self) -> str:
+        """The decision in one line, for the call's page and the log."""
+        if self.target is not None:
+            rewritten = f" as {self.number}" if self.number != self.called else ""
+            end = f"route {self.route} leads to {self.target}{rewritten}"
+        elif self.forbidden:
+            end = f"route {self.route} matches, but does not admit this caller"
+        else:
+            end = "no route matches"
+        return f"{self.caller} called {self.called}: {end}"
 
 
 class DialPlan:
@@ -72,7 +84,7 @@ class DialPlan:
                         self._aor.append(rank)
                     case MatchKind.ANY:
                         self._any.append(rank)
-        self._longest_prefix = max(map(len, self._prefixes), default=0)
+        self._prefix_lengths = sorted(set(map(len, self._prefixes)))
 
     def decide(self, number: str, caller: Caller) -> Decision:
         """The way of a request for `number` (the user part of its request URI, escapes undone)."""
@@ -84,27 +96,17 @@ class DialPlan:
                 refused = refused or route.name
                 continue
             rewritten = route.add + number[route.strip :]
-            return Decision(
-                route.target,
-                rewritten,
-                route.name,
-                f"{caller} called {number}: route {route.name} leads to {route.target}"
-                + (f" as {rewritten}" if rewritten != number else ""),
-                reason=route.reason,
-            )
-        if refused:
-            why = f"{caller} called {number}: route {refused} matches, but does not admit this caller"
-            return Decision(None, number, refused, why, forbidden=True)
-        return Decision(None, number, "", f"{caller} called {number}: no route matches")
+            return Decision(caller, number, route.target, rewritten, route.name, reason=route.reason)
+        return Decision(caller, number, None, number, refused, forbidden=bool(refused))
 
     def _candidates(self, number: str) -> list[int]:
-        ranks = set(self._any)
-        ranks.update(self._exact.get(number, ()))
+        ranks = self._any + self._exact.get(number, [])
         if number in self._users:
-            ranks.update(self._aor)
-        for length in range(1, min(len(number), self._longest_prefix) + 1):
-            ranks.update(self._prefixes.get(number[:length], ()))
-        return sorted(ranks)
+            ranks += self._aor
+        for length in self._prefix_lengths:
+            ranks += self._prefixes.get(number[:length], ())
+        ranks.sort()
+        return ranks
 
 
 def _admits(route: RouteSettings, caller: Caller) -> bool:

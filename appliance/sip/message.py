@@ -83,12 +83,14 @@ class Message:
     its last CRLF. Names given to the methods are canonical keys.
     """
 
-    __slots__ = ("_length", "_shape", "_via", "body", "keys", "lines")
+    __slots__ = ("_call_id", "_length", "_shape", "_via", "body", "keys", "lines")
 
     keys: list[str]
     lines: list[str]
     body: bytes
     _via: Via | None
+    _call_id: str | None
+    """Read already."""
     _shape: Shape | None
     """What the parser knows of these very keys, until a header is added or taken away."""
     _length: int
@@ -158,7 +160,10 @@ class Message:
 
     @property
     def call_id(self) -> str:
-        return value_of(self._line("call-id"))
+        found = self._call_id
+        if found is None:
+            found = self._call_id = value_of(self._line("call-id"))
+        return found
 
     @property
     def from_tag(self) -> str | None:
@@ -192,6 +197,16 @@ class Message:
             self._via = None
         elif key == "content-length":
             self._length = -1
+        elif key == "call-id":
+            self._call_id = None
+
+    def put_above(self, key: str, *lines: str) -> None:
+        """Add whole lines of our own making, without their CRLF, where `prepend` would."""
+        keys = self.keys
+        index = keys.index(key) if key in keys else 0
+        keys[index:index] = (key,) * len(lines)
+        self.lines[index:index] = lines
+        self._changed(key)
 
     def prepend(self, key: str, value: str) -> None:
         """Add a header above all of its kind: before the first of them, or at the very top."""
@@ -231,6 +246,15 @@ class Message:
             self.keys[:] = [k for k, _ in kept]
             self.lines[:] = [line for _, line in kept]
             self._changed(key)
+
+    def drop_top_via(self) -> None:
+        """Take our own Via off a response; `pop_first` for those that do not stand on a line of their own."""
+        index = self.keys.index("via")
+        if "," in self.lines[index]:
+            self.pop_first("via")
+            return
+        del self.keys[index], self.lines[index]
+        self._shape = self._via = None
 
     def pop_first(self, key: str) -> str | None:
         """Take away the first element of a list header (top Via, top Route) and return it; None where none is left."""
@@ -321,6 +345,7 @@ class Request(Message):
         self.lines = lines
         self.body = body
         self._via = None
+        self._call_id = None
         self._shape = None
         self._length = -1
 
@@ -338,6 +363,7 @@ class Request(Message):
         """A copy whose lines may be changed; the strings are shared."""
         twin = Request(self.method, self.uri, self.keys.copy(), self.lines.copy(), self.body)
         twin._length = self._length
+        twin._call_id = self._call_id
         return twin
 
     def to_bytes(self) -> bytes:
@@ -359,6 +385,7 @@ class Response(Message):
         self.lines = lines
         self.body = body
         self._via = None
+        self._call_id = None
         self._shape = None
         self._length = -1
 

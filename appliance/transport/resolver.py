@@ -82,6 +82,8 @@ class Resolver:
         self._hosts = Hosts(options.hosts)
         self._entries: dict[Question, _Entry] = {}
         self._in_flight: dict[Question, trio.Event] = {}
+        self._literals: dict[tuple[str, int | None, str | None, bool], list[Target]] = {}
+        """What addresses lead to, since most gateways and contacts are addresses; bounded."""
         self._dns = self._configured()
 
     def reload(self) -> None:
@@ -99,7 +101,12 @@ class Resolver:
         listener: str | None = None,
         tls: TlsClientOptions = VERIFIED,
     ) -> list[Target] | None:
-        """As `resolve`, without waiting: None where DNS must be asked first."""
+        """As `resolve`, without waiting: None where DNS must be asked first. The list is not the caller's to change."""
+        usual = listener is None and tls is VERIFIED
+        if usual:
+            known = self._literals.get((host, port, transport, secure))
+            if known is not None:
+                return known
         to = Destination(host=host, port=port, transport=transport, secure=secure, listener=listener, tls=tls)
         asking = self._select(to)
         answers: Answers | None = None
@@ -107,10 +114,15 @@ class Resolver:
             try:
                 questions = next(asking) if answers is None else asking.send(answers)
             except StopIteration as done:
-                return self._routable(done.value)
-            known = {question: self._known(question) for question in questions}
-            answers = {question: records for question, records in known.items() if records is not None}
-            if len(answers) < len(known):
+                targets = self._routable(done.value)
+                if usual and answers is None and len(host) <= 64:  # nothing had to be asked: an address
+                    if len(self._literals) >= self._options.most_entries:
+                        self._literals.clear()
+                    self._literals[host, port, transport, secure] = targets
+                return targets
+            found = {question: self._known(question) for question in questions}
+            answers = {question: records for question, records in found.items() if records is not None}
+            if len(answers) < len(found):
                 asking.close()
                 return None
 
