@@ -16,6 +16,7 @@ import attrs
 from appliance.logs import LEVELS, log
 from appliance.media.figures import CallMedia
 from appliance.proxy.media_path import MediaPath
+from appliance.sip.errors import BadMessage
 from appliance.sip.flow import Flow
 from appliance.sip.headers import parse_name_addr_untrusted
 from appliance.sip.message import Message
@@ -58,14 +59,22 @@ class Side:
 
     @property
     def contact(self) -> str:
-        """The URI of its Contact, '' for none."""
-        contacts = self.message.values("contact")
-        return str(parse_name_addr_untrusted(contacts[0], "Contact").uri) if contacts else ""
+        """The URI of its Contact, '' for none, or for one that cannot be read."""
+        try:
+            contacts = self.message.values("contact")
+            return str(parse_name_addr_untrusted(contacts[0], "Contact").uri) if contacts else ""
+        except BadMessage:
+            return ""
 
     @property
     def routes(self) -> tuple[str, ...]:
-        """Route values between us and it, nearest first: what others than we recorded."""
-        recorded = self.message.values("record-route")
+        """Route values between us and it, nearest first: what others than we recorded; none where unreadable."""
+        try:
+            recorded = self.message.values("record-route")
+            for value in recorded:
+                parse_name_addr_untrusted(value, "Record-Route")
+        except BadMessage:
+            return ()
         if self.key == "from":
             return tuple(recorded)
         # The entries above ours are nearer to the callee (RFC 3261 §12.1.2).

@@ -6,6 +6,7 @@ entries; initial ones wait in a bounded inbox until they are authenticated, rout
 
 from __future__ import annotations
 
+import hmac
 import os
 from collections import deque
 from collections.abc import Callable, Collection
@@ -85,6 +86,7 @@ class SipCore:
         self.clock = clock
         self.wall = wall
         self.counters = Counters()
+        self._tag_key = hmac.digest(key, b"To tags", "sha256")
         self.calls = Calls(os.urandom(4).hex() + "-", limit=settings.sip.max_calls)
         sip = settings.sip
         options = TransactionOptions(t1=sip.t1_s, t2=sip.t2_s, t4=sip.t4_s, limit=sip.max_transactions)
@@ -118,6 +120,7 @@ class SipCore:
     ) -> None:
         """Take new settings; calls, transactions and registrations go on."""
         self.settings = settings
+        self.authenticator = authenticator
         self.timer_c_s = settings.sip.timer_c_s
         self.udp_threshold_bytes = settings.sip.udp_threshold_bytes
         self.anchoring = Anchoring(settings, self._bridge)
@@ -165,8 +168,11 @@ class SipCore:
         """400 without a transaction (RFC 3261 §16.3): where there is a Via to send it by, and never to an ACK."""
         if request.method == "ACK" or not {"via", "from", "to", "call-id", "cseq"} <= set(request.keys):
             return
+        # §8.2.7: without a transaction, the tag must come out the same each time the request comes.
+        lines = [line for key, line in zip(request.keys, request.lines, strict=True) if key in ("via", "call-id")]
+        tag = hmac.digest(self._tag_key, "".join(lines).encode("utf-8", "surrogateescape"), "sha256")[:8].hex()
         try:
-            flow.send(response_to(request, bad.status, bad.reason, to_tag=self.unique()).to_bytes())
+            flow.send(response_to(request, bad.status, bad.reason, to_tag=tag).to_bytes())
         except FlowClosed:
             self.counters.flow_errors += 1
 
@@ -206,6 +212,7 @@ class SipCore:
                 self.lines.acknowledge(request, now)
                 return
             spend_hop(request, self.settings.sip.max_forwards)
+            self.authenticator.strip(request)
             destination = self.path.destination(request, entry)
             call = self._call_of(entry, request)
             if call is not None:
@@ -288,6 +295,7 @@ class SipCore:
                 return
             raise Rejected(481, "Call/Transaction Does Not Exist", "no such dialog of ours")
         spend_hop(request, self.settings.sip.max_forwards)
+        self.authenticator.strip(request)
         destination = self.path.destination(request, entry)
         call = self._call_of(entry, request)
         context = ResponseContext(

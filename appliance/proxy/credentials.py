@@ -91,18 +91,24 @@ class Authenticator:
         return Challenge(407 if proxy else 401, tuple((name, value) for value in values), cause)
 
     def strip(self, request: Request) -> None:
-        """Take the credentials for our realm out of a request that goes on: they are nobody else's business."""
-        header = "proxy-authorization"
-        if header not in request:
-            return
-        others = [value for value in request.get_all(header) if not self._is_ours(value)]
-        request.remove(header)
-        for value in others:
-            request.append(header, value)
+        """Take what answers our challenges out of a request that goes on: it is nobody else's business.
 
-    def _is_ours(self, value: str) -> bool:
+        Credentials for others, who may well have a realm of the same name, stay.
+        """
+        for header in ("proxy-authorization", "authorization"):
+            if header in request.keys:
+                values = request.get_all(header)
+                others = [value for value in values if not self._is_ours(value, header)]
+                if len(others) < len(values):
+                    request.remove(header)
+                    for value in others:
+                        request.append(header, value)
+
+    def _is_ours(self, value: str, header: str) -> bool:
         try:
             _, params = parse_auth_untrusted(value)
         except BadMessage:
             return False
-        return params.get("realm") == self.realm
+        if header == "proxy-authorization" and params.get("realm") == self.realm:
+            return True
+        return self._verifier.issued(params.get("nonce", ""))

@@ -14,7 +14,8 @@ from appliance.sip.uri import parse_uri_untrusted
 
 def reason_header(sentence: str) -> tuple[str, str]:
     """The Reason (RFC 3326) that tells the other end why."""
-    text = sentence.replace("\\", "/").replace('"', "'")
+    text = " ".join(sentence.split())[:200].replace("\\", "/").replace('"', "'")
+    text = "".join(letter if letter.isprintable() else "?" for letter in text)
     return "reason", f'SIP;cause=200;text="{text}"'
 
 

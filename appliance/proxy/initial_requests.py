@@ -19,7 +19,7 @@ from appliance.proxy.target_set import Groups, TargetSets
 from appliance.router.dialplan import Caller, CallerKind, Decision, DialPlan
 from appliance.router.trusted import TrustedSources
 from appliance.sip.build import response_to
-from appliance.sip.errors import Rejected
+from appliance.sip.errors import BadMessage, Rejected
 from appliance.sip.message import Request, Response
 from appliance.sip.server_transaction import ServerTransaction
 from appliance.sip.uri import Uri, parse_uri_untrusted
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from appliance.proxy.core import SipCore
 
 ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, REFER, MESSAGE, SUBSCRIBE, NOTIFY, PUBLISH"
+_SEPARATORS = str.maketrans("", "", "-.()")
+"""What a tel URI may be written with for the eye (RFC 3966 §5.1.1)."""
 _DIALOG_FORMING = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
 
 
@@ -80,12 +82,18 @@ class InitialRequests:
         if decision.target is None and decision.forbidden and caller.kind is CallerKind.ANYONE:
             caller = Caller(CallerKind.USER, self._authenticate(request, proxy=True))
             decision = self._plan.decide(number, caller)
+        if caller.kind is not CallerKind.TRUNK:
+            request.remove("p-asserted-identity")  # RFC 3325 §5: only a trusted peer may assert
+        self._authenticator.strip(request)
         self._route(transaction, mark, caller, decision, now)
 
     def _number(self, uri: Uri) -> str:
         """What the dial plan looks at: the user part, or for a GRUU the user whose phone it names (RFC 5627 §4.1)."""
         if uri.param("gr") is None:
-            return uri.username
+            number = uri.username
+            if not number.isprintable():
+                raise BadMessage("Bad Request-URI: control characters")
+            return number.translate(_SEPARATORS) if uri.scheme == "tel" else number
         phones = self._location.by_gruu(uri, self._core.wall())
         if not phones:
             raise Rejected(480, "Temporarily Unavailable", "the phone of this GRUU is not registered")
@@ -104,8 +112,6 @@ class InitialRequests:
         user = self._authenticate(request, proxy=True)
         if claims_user and origin.username != user:
             raise Rejected(403, "Forbidden", f"{user} gave their password, but From says {origin.username}")
-        self._authenticator.strip(request)
-        request.remove("p-asserted-identity")  # RFC 3325 §5: only a trusted peer may assert
         return Caller(CallerKind.USER, user)
 
     def _authenticate(self, request: Request, *, proxy: bool) -> str:

@@ -22,7 +22,7 @@ from appliance.router.dialplan import Caller, Decision
 from appliance.rtc.errors import BadMedia
 from appliance.sip.build import response_to
 from appliance.sip.dialog import Dialog, DialogId, RepeatedOk, dialog_id_of
-from appliance.sip.errors import Rejected
+from appliance.sip.errors import BadMessage, Rejected
 from appliance.sip.flow import Flow
 from appliance.sip.headers import parse_name_addr_untrusted
 from appliance.sip.message import Request
@@ -99,6 +99,9 @@ class Lines:
             self._answer(line_call, transaction, now)
         except Rejected as rejected:
             core.calls.end(call, rejected.cause, core.wall(), rejected.status)
+            raise
+        except BadMessage as bad:
+            core.calls.end(call, bad.reason, core.wall(), bad.status)
             raise
         dialog.confirm()
         call.state = CallState.ANSWERED

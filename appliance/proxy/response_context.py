@@ -15,7 +15,7 @@ from appliance.proxy.destination import Destination
 from appliance.proxy.forwarding import push_via
 from appliance.proxy.media_path import Exchange
 from appliance.sip.build import response_to
-from appliance.sip.errors import Rejected
+from appliance.sip.errors import BadMessage, Rejected
 from appliance.sip.flow import Flow
 from appliance.sip.message import Request, Response
 from appliance.sip.timers import Timer
@@ -139,6 +139,9 @@ class Branch:
         except Rejected as rejected:
             self._fail(rejected.status, rejected.reason, now)
             return
+        except BadMessage as bad:
+            self._fail(bad.status, bad.reason, now)
+            return
         if flow.transport == "UDP" and self._too_large(request):
             larger = self._over_tcp(flow)
             if larger is not None:
@@ -222,7 +225,8 @@ class Branch:
             self._fail(503, "Destination Unreachable", now)
 
     def _fail(self, status: int, reason: str, now: float) -> None:
-        self.context.final(self, response_to(self.context.transaction.request, status, reason), now)
+        context = self.context
+        context.final(self, response_to(context.request, status, reason, to_tag=context.core.unique()), now)
 
     def cancel(self, now: float, *, answered_elsewhere: bool = False) -> None:
         if not self.alive:
@@ -323,7 +327,7 @@ class ResponseContext:
             return
         try:
             self.core.arrived(self, branch, response, now)
-        except Rejected:
+        except (Rejected, BadMessage):
             return  # early media that cannot cross: the final response will say so
         self.transaction.respond(response, now)
 
@@ -339,7 +343,7 @@ class ResponseContext:
             return
         try:
             self.core.arrived(self, branch, response, now)
-        except Rejected:
+        except (Rejected, BadMessage):
             pass
         if status >= 600:
             self.groups.clear()
@@ -358,9 +362,9 @@ class ResponseContext:
         branch.settle()
         try:
             self.core.arrived(self, branch, response, now)
-        except Rejected as rejected:
+        except (Rejected, BadMessage) as refused:
             # The answer cannot be carried over; the dialog that it made is for its owner to end.
-            response = response_to(self.transaction.request, rejected.status, rejected.reason)
+            response = response_to(self.request, refused.status, refused.reason, to_tag=self.core.unique())
             self.groups.clear()
         if not branch.answered or self.request.method == "INVITE":
             branch.answered = True
@@ -384,9 +388,9 @@ class ResponseContext:
 
     def _send_best(self, now: float) -> None:
         if self.cancelled:
-            best = response_to(self.transaction.request, 487)
+            best = response_to(self.request, 487, to_tag=self.core.unique())
         else:
-            best = self.best or response_to(self.transaction.request, 480)
+            best = self.best or response_to(self.request, 480, to_tag=self.core.unique())
         if best.status in (401, 407) and len(self.challenges) > 1:
             # §16.7 step 7: every challenge of every branch goes back.
             best.remove("www-authenticate")

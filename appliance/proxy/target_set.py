@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from itertools import groupby
 from typing import Protocol
+from urllib.parse import quote
 
 import attrs
 
@@ -19,6 +20,9 @@ from appliance.proxy.location import Binding, Location
 from appliance.sip.errors import BadMessage, Rejected
 from appliance.sip.flow import Flow
 from appliance.sip.uri import Uri, parse_uri_untrusted
+
+#: What may stand in the user part of a URI as it is (RFC 3261 §25.1), and '#', which is dialled everywhere.
+_USER_SAFE = "-_.!~*'()&=+$,;?/#"
 
 Groups = list[list[Destination]]
 
@@ -103,7 +107,7 @@ class TargetSets:
 
     def _gateway(self, trunk: TrunkSettings, gateway: Gateway, number: str) -> Destination:
         return Destination(
-            uri=f"sip:{number}@{gateway}",
+            uri=f"sip:{quote(number, safe=_USER_SAFE, errors='surrogateescape')}@{gateway}",
             label=f"trunk {trunk.name}, gateway {gateway}",
             hop=Hop(gateway.host, gateway.port, gateway.transport.upper() if gateway.transport else None),
             by_contact=True,

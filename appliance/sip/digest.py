@@ -250,6 +250,10 @@ class DigestVerifier:
             return Verdict(None, True, fault)
         return Verdict(username, False, "")
 
+    def issued(self, nonce: str) -> bool:
+        """Whether a challenge of ours gave out this nonce, however long ago."""
+        return bool(_NONCE.fullmatch(nonce)) and hmac.compare_digest(self._mac(nonce[:20].encode()), nonce[20:])
+
     def _algorithm(self, name: str) -> str | None:
         name = name.upper()
         return name if name in self.algorithms else None
@@ -266,7 +270,7 @@ class DigestVerifier:
 
     def _spend(self, nonce: str, count: int, now: float) -> str:
         """Count one use of `nonce`; the fault where it is not ours, too old, or the count was seen before."""
-        if not _NONCE.fullmatch(nonce) or not hmac.compare_digest(self._mac(nonce[:20].encode()), nonce[20:]):
+        if not self.issued(nonce):
             return "nonce not ours"
         issued = int(nonce[:8], 16)
         age = (int(now) - issued) & 0xFFFFFFFF
