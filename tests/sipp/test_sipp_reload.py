@@ -83,6 +83,8 @@ def test_hangup_signal_reloads_too(own_box: Box, tmp_path: Path) -> None:
 
 
 def test_orderly_stop_lets_the_call_end_and_refuses_new_ones(own_box: Box, tmp_path: Path) -> None:
+    own_box.appliance.write({"appliance": {"drain-deadline": "20 s"}}, "90-patient.conf")
+    assert jackfield(own_box, "reload").returncode == 0
     with Sipp("answer", tmp_path, service="1001") as callee:
         own_box.register(tmp_path, "1001", f"sip:1001@127.0.0.1:{callee.port}")
         with call(own_box, tmp_path, "1001", "-d", "2000") as caller:
