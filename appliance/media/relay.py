@@ -12,7 +12,6 @@ from __future__ import annotations
 import logging
 import resource
 import select
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -245,10 +244,10 @@ async def open_relay(
     options: RelayOptions | None = None,
     *,
     identity: DtlsIdentity | None = None,
-    clock: Callable[[], float] = time.monotonic,
+    clock: Callable[[], float] = trio.current_time,
 ) -> AsyncIterator[PythonRelay]:
-    """A running relay; at exit every endpoint is closed. Without an identity it makes one for its
-    lifetime."""
+    """A running relay; at exit every endpoint is closed. Its times are trio's, as everybody's here. Without an
+    identity it makes one for its lifetime."""
     _raise_descriptor_limit()
     relay = PythonRelay(options or RelayOptions(), identity or DtlsIdentity.generate(), clock)
     try:

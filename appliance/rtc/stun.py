@@ -65,12 +65,14 @@ class StunMessage:
         """Comprehension-required attributes (below 0x8000) that nobody here understands."""
         return tuple(number for number, _ in self.attributes if number < 0x8000 and number not in UNDERSTOOD)
 
-    def verify_integrity(self, password: str) -> bool:
+    def verify_integrity(self, password: str | bytes) -> bool:
+        """`password` is a short-term one, or the key made of a long-term credential (RFC 8489 §9.2.2)."""
         at = self.integrity_at
         if at < 0:
             return False
         covered = self.raw[:2] + (at + 24 - 20).to_bytes(2, "big") + self.raw[4:at]
-        expected = hmac.digest(password.encode(), covered, "sha1")
+        key = password.encode() if isinstance(password, str) else password
+        expected = hmac.digest(key, covered, "sha1")
         return hmac.compare_digest(expected, self.raw[at + 4 : at + 24])
 
     def verify_fingerprint(self) -> bool:

@@ -1,3 +1,6 @@
+import hashlib
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -6,31 +9,14 @@ from appliance.rtc import stun
 from appliance.rtc.errors import BadMedia
 from appliance.rtc.stun import build_stun, error_code, parse_stun_untrusted, xor_mapped_address
 
-# RFC 5769 §2.1 to §2.3: the messages as printed there.
+# RFC 5769: the messages as printed there.
+CAPTURES = Path(__file__).parent.parent / "captures" / "rfc5769"
+REQUEST = (CAPTURES / "2.1-request.dat").read_bytes()
+RESPONSE_IPV4 = (CAPTURES / "2.2-response-ipv4.dat").read_bytes()
+RESPONSE_IPV6 = (CAPTURES / "2.3-response-ipv6.dat").read_bytes()
+LONG_TERM = (CAPTURES / "2.4-request-long-term.dat").read_bytes()
 PASSWORD = "VOkJxbRl1RmTxUk/WvJxBt"
 TRANSACTION = bytes.fromhex("b7e7a701bc34d686fa87dfae")
-REQUEST = bytes.fromhex(
-    "000100582112a442b7e7a701bc34d686fa87dfae"
-    "802200105354554e207465737420636c69656e74"
-    "002400046e0001ff80290008932ff9b151263b36"
-    "000600096576746a3a68367659202020"
-    "000800149aeaa70cbfd8cb56781ef2b5b2d3f249c1b571a2"
-    "80280004e57a3bcf"
-)
-RESPONSE_IPV4 = bytes.fromhex(
-    "0101003c2112a442b7e7a701bc34d686fa87dfae"
-    "8022000b7465737420766563746f7220"
-    "002000080001a147e112a643"
-    "000800142b91f599fd9e90c38c7489f92af9ba53f06be7d7"
-    "80280004c07d4c96"
-)
-RESPONSE_IPV6 = bytes.fromhex(
-    "010100482112a442b7e7a701bc34d686fa87dfae"
-    "8022000b7465737420766563746f7220"
-    "002000140002a1470113a9faa5d3f179bc25f4b5bed2b9d9"
-    "00080014a382954e4be67bf11784c97c8292c275bfe3ed41"
-    "80280004c8fb0b4c"
-)
 
 
 def test_rfc_5769_request():
@@ -61,6 +47,16 @@ def test_rfc_5769_responses(data, address):
     assert message.verify_integrity(PASSWORD)
     assert message.mapped_address() == address
     assert message.get(stun.XOR_MAPPED_ADDRESS) == xor_mapped_address(address, TRANSACTION)
+
+
+def test_rfc_5769_request_with_a_long_term_credential():
+    message = parse_stun_untrusted(LONG_TERM)
+    assert (message.get(stun.USERNAME) or b"").decode() == "\u30de\u30c8\u30ea\u30c3\u30af\u30b9"
+    assert message.get(0x0014) == b"example.org"
+    # The password is given there as it is after SASLprep.
+    key = hashlib.md5("\u30de\u30c8\u30ea\u30c3\u30af\u30b9:example.org:TheMatrIX".encode()).digest()
+    assert message.verify_integrity(key)
+    assert message.unknown_required() == ()
 
 
 def test_every_flipped_bit_of_the_request_is_noticed():
