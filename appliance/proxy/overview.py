@@ -5,6 +5,8 @@ Read by the status page, the command and the metrics; nothing here changes anyth
 
 from __future__ import annotations
 
+from itertools import islice
+
 import attrs
 
 from appliance.media.figures import CallMedia
@@ -57,14 +59,14 @@ class TrunkOverview:
     calls: int
 
 
-def calls(core: SipCore) -> list[CallOverview]:
-    """Calls in progress, the oldest first."""
-    return [_call(call) for call in core.calls]
+def calls(core: SipCore, most: int | None = None) -> list[CallOverview]:
+    """Calls in progress, the oldest first; `most` of them at most."""
+    return [_call(call) for call in islice(core.calls, most)]
 
 
-def ended_calls(core: SipCore) -> list[CallOverview]:
+def ended_calls(core: SipCore, most: int | None = None) -> list[CallOverview]:
     """The last calls that ended, the latest first; their media as it was at the end."""
-    return [_call(call) for call in core.calls.ended]
+    return [_call(call) for call in islice(core.calls.ended, most)]
 
 
 def _call(call: Call) -> CallOverview:
@@ -87,12 +89,12 @@ def _call(call: Call) -> CallOverview:
     )
 
 
-def registrations(core: SipCore) -> list[RegistrationOverview]:
-    """Every living binding, by user."""
+def registrations(core: SipCore, most: int | None = None) -> list[RegistrationOverview]:
+    """Living bindings, by user; where there are more than `most`, those that came first."""
     wall = core.wall()
     users = core.settings.users
     found = []
-    for binding in core.location.snapshot(wall):
+    for binding in islice((one for one in core.location if one.expires_at > wall), most):
         user = binding.aor.removeprefix("sip:").rpartition("@")[0]
         found.append(
             RegistrationOverview(

@@ -13,6 +13,7 @@ from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 
 from appliance.config import Settings
 
+from .feed import Feed
 from .inside import Inside
 from .server import Server, ServerLimits, tls_context
 from .sip_socket import serve_sip_socket
@@ -35,7 +36,8 @@ class WebSide:
         """Raises `OSError` where an address is taken or the certificate cannot be used."""
         inside = self._inside
         settings = inside.settings()
-        site = make_site(inside)
+        feed = Feed(inside)
+        site = make_site(inside, feed)
 
         async def app(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
             if scope["type"] == "websocket":
@@ -57,6 +59,7 @@ class WebSide:
         self.server = server
         async with trio.open_nursery() as nursery:
             await nursery.start(server.serve, sockets, plain)
+            nursery.start_soon(feed.keep_history)
             task_status.started(", ".join([*_urls("https", self.secure), *_urls("http", self.plain)]))
 
     def _bind_loopback(self, hosts: Sequence[str], port: int) -> list[socket.socket]:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, WebsocketScope
 
+from .hosts import of_this_machine
 from .inside import Inside
 
 SUBPROTOCOL: Final = "sip"
@@ -79,6 +80,7 @@ def _judge(inside: Inside, scope: WebsocketScope) -> int | None:
     if (
         len(origins) > 1
         or len(hosts) != 1
+        or (scope["scheme"] != "wss" and not of_this_machine(hosts[0]))
         or not inside.origin_allowed(origins[0] if origins else None, hosts[0], web.origins)
     ):
         return 403

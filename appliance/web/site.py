@@ -1,23 +1,49 @@
 """The pages and the two machine-readable addresses: what is asked, who may see it, what it looks like.
 
-What the box does is read through `Inside`; sign-in is in sessions.py, the figures of the status page in feed.py.
+What the box does is read through `Inside`; who is signed in is told by sessions.py, the figures of the status page by
+feed.py. Pages hold no script and no style of their own, and ask nothing of any other host.
 """
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+import time
+from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
-from quart import Response, request
+import trio
+from quart import Response, abort, redirect, render_template, request
 from quart_trio import QuartTrio
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as WerkzeugResponse
 
 from appliance.logs import log
 from appliance.metrics import render_prometheus
 
+from .assets import read_assets
+from .feed import Feed
+from .hosts import of_this_machine
 from .inside import Inside
+from .sessions import Attempts, Session, Sessions, TooBusy
 
 PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
+EVENT_STEP_S: Final = 1.0
+MOST_STREAMS: Final = 100
+_BODY_TIMEOUT_S: Final = 10
+_WRONG: Final = "Name or password is wrong."
+_GUARDS: Final = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+Answer = Response | WerkzeugResponse
 
 
 class _Quart(QuartTrio):
@@ -28,12 +54,47 @@ class _Quart(QuartTrio):
         log.error("web.fault", error, path=request.path)
 
 
-def make_site(inside: Inside) -> QuartTrio:
+def make_site(inside: Inside, feed: Feed) -> QuartTrio:
     """The Quart application."""
-    site = _Quart(__name__)
-    web = inside.settings().web
-    site.config["MAX_CONTENT_LENGTH"] = web.max_body_bytes
-    site.config["BODY_TIMEOUT"] = 10
+    site = _Quart("appliance.web", static_folder=None)
+    site.config["MAX_CONTENT_LENGTH"] = inside.settings().web.max_body_bytes
+    site.config["BODY_TIMEOUT"] = _BODY_TIMEOUT_S
+    site.config["RESPONSE_TIMEOUT"] = None
+    assets = read_assets()
+    site.jinja_env.globals["asset"] = assets.url
+    site.jinja_env.globals["box"] = lambda: inside.settings().appliance.name
+    sessions = Sessions(
+        secret=lambda: inside.identity().token_secret,
+        administrators=lambda: inside.identity().administrators,
+        lifetime_s=lambda: inside.settings().web.session_lifetime_s,
+        wall=time.time,
+    )
+    attempts = Attempts(lambda: inside.settings().web.sign_in_attempts)
+    streams = trio.CapacityLimiter(MOST_STREAMS)
+
+    def session() -> Session | None:
+        return sessions.find_untrusted(request.cookies.get(_cookie_name()))
+
+    @site.before_request
+    def judge() -> Answer | None:
+        """What no page of ours would ask."""
+        if not request.is_secure and not of_this_machine(request.host):
+            # Another name that leads here by DNS (rebinding), or a proxy that nobody set up for it.
+            return _plain("The plain HTTP side answers under the names of this machine only.\n", 421)
+        if request.method not in ("GET", "HEAD") and not _from_our_page():
+            return _plain("This form was not sent by a page of this box.\n", 403)
+        return None
+
+    @site.after_request
+    def guard(response: Answer) -> Answer:
+        for name, value in _GUARDS.items():
+            response.headers.setdefault(name, value)
+        response.headers.setdefault("Cache-Control", "no-store")
+        return response
+
+    @site.errorhandler(HTTPException)
+    async def refused(error: HTTPException) -> tuple[str, int]:
+        return await render_template("refused.html", status=error.code, name=error.name), error.code or 500
 
     @site.get("/healthz")
     async def healthz() -> tuple[dict[str, object], int]:
@@ -48,13 +109,131 @@ def make_site(inside: Inside) -> QuartTrio:
         return answer, 200 if serving else 503
 
     @site.get("/metrics")
-    async def metrics() -> Response:
-        if not _listed(request.remote_addr, inside.settings().web.metrics_from):
-            text = f"{request.remote_addr} is not listed in metrics-from of [web].\n"
-            return Response(text, 403, content_type="text/plain; charset=utf-8")
+    async def metrics() -> Answer:
+        if session() is None and not _listed(request.remote_addr, inside.settings().web.metrics_from):
+            return _plain(f"Sign in, or list {request.remote_addr} in metrics-from of [web].\n", 403)
         return Response(render_prometheus(inside.metrics), content_type=PROMETHEUS)
 
+    @site.get("/static/<version>/<name>")
+    async def static(version: str, name: str) -> Answer:
+        asset = assets.files.get(name)
+        if asset is None or version != assets.version:
+            abort(404)
+        headers = {"Cache-Control": "public, max-age=31536000, immutable"}
+        return Response(asset.content, content_type=asset.content_type, headers=headers)
+
+    @site.get("/favicon.ico")
+    async def favicon() -> Answer:
+        return redirect(assets.url("jackfield.svg"), 302)
+
+    @site.get("/")
+    async def status() -> Answer | str:
+        signed_in = session()
+        if signed_in is None:
+            return redirect("/sign-in", 303)
+        return await render_template("status.html", session=signed_in)
+
+    @site.get("/sign-in")
+    async def sign_in() -> Answer | str:
+        if session() is not None:
+            return redirect("/", 303)
+        return await render_template("sign_in.html", fault="", name="")
+
+    @site.post("/sign-in")
+    async def sign_in_now() -> Answer | tuple[str, int]:
+        source, now = request.remote_addr or "", trio.current_time()
+        wait_s = attempts.wait_s(source, now)
+        if wait_s > 0:
+            text = "Too many wrong passwords came from your address. Wait a minute, then try again."
+            return await refuse(text, "", 429, wait_s)
+        form = await request.form
+        name, password = form.get("name", "").strip(), form.get("password", "")
+        attempts.count(source, now)
+        try:
+            right = await sessions.right(name, password)
+        except TooBusy:
+            attempts.forgive(source)
+            return await refuse("Many are signing in just now. Try again in a few seconds.", name, 503, 5)
+        if not right:
+            log.warning("web.sign-in.refused", name=name[:64], source=source)
+            return await refuse(_WRONG, name, 403)
+        attempts.forgive(source)
+        log.info("web.signed-in", name=name, source=source)
+        answer = redirect("/", 303)
+        answer.set_cookie(
+            _cookie_name(),
+            sessions.open(name),
+            max_age=int(inside.settings().web.session_lifetime_s),
+            secure=request.is_secure,
+            httponly=True,
+            samesite="Lax",
+            path="/",
+        )
+        return answer
+
+    async def refuse(fault: str, name: str, status: int, retry_after_s: float = 0) -> Answer:
+        page = await render_template("sign_in.html", fault=fault, name=name[:64])
+        headers = {"Retry-After": str(int(retry_after_s) + 1)} if retry_after_s else {}
+        return Response(page, status, headers=headers)
+
+    @site.post("/sign-out")
+    async def sign_out() -> Answer:
+        signed_in = session()
+        form = await request.form
+        if signed_in is not None:
+            if form.get("token") != signed_in.form_token:
+                abort(403)
+            sessions.close(signed_in)
+            log.info("web.signed-out", name=signed_in.name, source=request.remote_addr)
+        answer = redirect("/sign-in", 303)
+        answer.delete_cookie(_cookie_name(), path="/", secure=request.is_secure, httponly=True, samesite="Lax")
+        return answer
+
+    @site.get("/status/now")
+    async def status_now() -> Answer:
+        if session() is None:
+            return _plain("Sign in first.\n", 401)
+        return Response(feed.now(), content_type="application/json")
+
+    @site.get("/status/events")
+    async def status_events() -> Answer:
+        if session() is None:
+            return _plain("Sign in first.\n", 401)
+        cookie = request.cookies.get(_cookie_name())
+        if streams.available_tokens < 1:
+            return _plain("Too many pages are open.\n", 503)
+
+        async def events() -> AsyncIterator[bytes]:
+            holder = object()
+            streams.acquire_on_behalf_of_nowait(holder)
+            try:
+                while sessions.find_untrusted(cookie) is not None:
+                    yield b"data: " + feed.now() + b"\n\n"
+                    await trio.sleep(EVENT_STEP_S)
+                yield b"event: signed-out\ndata: {}\n\n"
+            finally:
+                streams.release_on_behalf_of(holder)
+
+        return Response(events(), content_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+
     return site
+
+
+def _plain(text: str, status: int) -> Response:
+    return Response(text, status, content_type="text/plain; charset=utf-8")
+
+
+def _cookie_name() -> str:
+    """One name a side: ports do not tell cookies apart, and the plain one must not stand in for the other."""
+    return "__Host-jackfield" if request.is_secure else "jackfield"
+
+
+def _from_our_page() -> bool:
+    """Whether a form comes from a page of ours, as every browser says since long; tools say nothing of it."""
+    origin = request.headers.get("Origin")
+    if origin is not None:
+        return origin == f"{request.scheme}://{request.host}"
+    return request.headers.get("Sec-Fetch-Site", "none") in ("same-origin", "none")
 
 
 def _listed(remote: str | None, allowed: Sequence[str]) -> bool:

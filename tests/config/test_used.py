@@ -8,10 +8,7 @@ from appliance.config.setting import declarations
 
 PACKAGE = Path(__file__).parents[2] / "appliance"
 
-NOT_YET = {
-    ("web", "session-lifetime"),
-    ("web", "sign-in-attempts"),
-}
+NOT_YET: set[tuple[str, str]] = set()
 
 
 def attributes_read() -> set[str]:

@@ -1,0 +1,123 @@
+"""What the status page shows, as JSON: one object a second, made once however many pages look.
+
+Lists are cut at MOST_SHOWN with their whole length beside them, so that a busy box spends no more on its page than a
+quiet one. All texts are as they came from the net: whoever draws them must not take them for markup.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from typing import Final
+
+import attrs
+import trio
+
+from appliance.proxy import overview
+
+from .inside import Inside
+
+MOST_SHOWN: Final = 200
+ENDED_SHOWN: Final = 50
+LONGEST_TEXT: Final = 200
+HISTORY_STEP_S: Final = 5.0
+_HISTORY: Final = 120
+_FRESH_S: Final = 0.8
+
+
+class Feed:
+    """`now` is the state of the box, encoded; `keep_history` is the task behind its curve of calls."""
+
+    def __init__(self, inside: Inside) -> None:
+        self._inside = inside
+        self._made_at = -1.0
+        self._made = b""
+        self._history: deque[int] = deque(maxlen=_HISTORY)
+
+    def now(self) -> bytes:
+        if trio.current_time() - self._made_at >= _FRESH_S or not self._made:
+            self._made_at = trio.current_time()
+            self._made = json.dumps(self._read(), separators=(",", ":")).encode()
+        return self._made
+
+    async def keep_history(self) -> None:
+        while True:
+            self._history.append(len(self._inside.core.calls.active))
+            await trio.sleep(HISTORY_STEP_S)
+
+    def _read(self) -> dict[str, object]:
+        inside, core = self._inside, self._inside.core
+        health = inside.health()
+        calls, registrations = core.calls, overview.registrations(core, MOST_SHOWN)
+        return {
+            "now": time.time(),
+            "name": inside.settings().appliance.name,
+            "version": inside.version,
+            "state": health.state,
+            "up_s": health.up_s,
+            "services": [attrs.asdict(one) for one in health.services],
+            "faults": [{"name": name, "text": _cut(text)} for name, text in health.faults.items()],
+            "totals": {
+                "active": len(calls.active),
+                "routed": calls.total,
+                "answered": calls.answered,
+                "registrations": len(core.location),
+            },
+            "history": {"step_s": HISTORY_STEP_S, "calls": list(self._history)},
+            "calls": [_call(one) for one in overview.calls(core, MOST_SHOWN)],
+            "ended": [_call(one) for one in overview.ended_calls(core, ENDED_SHOWN)],
+            "registrations": [_short(one) for one in registrations],
+            "trunks": [_short(one) for one in overview.trunks(core)[:MOST_SHOWN]],
+            "listeners": [
+                {
+                    "name": one.name,
+                    "transport": one.transport,
+                    "addresses": [list(address) for address in one.addresses],
+                    "accepting": one.accepting,
+                    "connections": one.connections,
+                    "messages_in": one.messages_in,
+                    "messages_out": one.messages_out,
+                    "drops": dict(one.drops),
+                }
+                for one in inside.listeners()
+                if one.name
+            ],
+        }
+
+
+def _call(call: overview.CallOverview) -> dict[str, object]:
+    shown = _short(attrs.evolve(call, media=None))
+    if call.media is not None:
+        shown["legs"] = [
+            {
+                "name": leg.name,
+                "transports": [
+                    {
+                        "kind": one.kind,
+                        "remote": one.remote,
+                        "ice": one.ice,
+                        "dtls": one.dtls,
+                        "suite": one.srtp_suite,
+                        "dropped": sum(one.drops.values()),
+                        "steps": [_cut(step.sentence) for step in one.timeline[-8:]],
+                        "streams": [attrs.asdict(stream) for stream in one.streams],
+                    }
+                    for one in leg.transports
+                ],
+            }
+            for leg in call.media.legs
+        ]
+    return shown
+
+
+def _short(fact: attrs.AttrsInstance) -> dict[str, object]:
+    """The fields of a flat fact, with texts cut: a caller may name himself at any length."""
+    return {
+        name: _cut(value) if isinstance(value, str) else value
+        for name, value in attrs.asdict(fact, recurse=False).items()
+    }
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + "…"
