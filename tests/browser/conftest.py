@@ -27,6 +27,7 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Appliance]:
         "route 10-echo": {"match": "exact:9196", "target": "line:echo"},
         "route 11-tone": {"match": "exact:9197", "target": "line:tone"},
         "route 50-users": {"match": "aor", "target": "aor"},
+        "user 1004": {"profile": "sdes"},
     }
     with Appliance(tmp_path_factory.mktemp("box"), users=USERS, sections=sections) as appliance:
         yield appliance

@@ -40,7 +40,10 @@ class Phone {
 
   register() {
     return soon("registration", (resolve, reject) => {
-      this.agent.on("registered", () => resolve("registered"));
+      this.agent.on("registered", () => {
+        this.note("registered");
+        resolve("registered");
+      });
       this.agent.on("registrationFailed", ({ cause, response }) =>
         reject(new Error(`registration failed: ${cause} ${response ? response.status_code : ""}`)));
       this.agent.on("disconnected", ({ code, reason }) => {
