@@ -8,6 +8,7 @@ knows no MID, the MID is put in until the peer must have learnt the SSRC. RFC 82
 from collections.abc import Callable
 
 from appliance.media.backend import MID_URI, StreamSpec
+from appliance.rtc.errors import BadMedia
 from appliance.rtc.rtp import build_extension, parse_rtp_untrusted, rewrite_extension_untrusted
 from appliance.rtc.srtp import PacketBuffer
 
@@ -29,6 +30,8 @@ def plan_rewrite(come: StreamSpec, go: StreamSpec) -> Rewrite | None:
     same = ids.keys() == come.extensions.keys() and all(old == new for old, new in ids.items())
     if same and (come.extensions or not go.extensions) and (not values or (mid_comes and come.mid == go.mid)):
         return None
+    if not ids and (not values or mid_comes):
+        return strip
     added = [(mid_id, values[mid_id])] if mid_id in values and not mid_comes else []
     left = MID_PACKETS if added else 0
 
@@ -42,6 +45,21 @@ def plan_rewrite(come: StreamSpec, go: StreamSpec) -> Rewrite | None:
         return size
 
     return rewrite
+
+
+def strip(buffer: PacketBuffer, size: int) -> int:
+    """Take the header extension out in place: a browser's packets towards a phone, so it must be quick."""
+    view = buffer.view
+    first = view[0]
+    if not first & 0x10:
+        return size
+    start = 12 + 4 * (first & 0x0F)
+    length = 4 + 4 * (view[start + 2] << 8 | view[start + 3])
+    if start + length > size:
+        raise BadMedia("malformed", "RTP ends inside its extension")
+    view[start : size - length] = view[start + length : size]
+    view[0] = first & ~0x10
+    return size - length
 
 
 def _with_extension(data: bytes, extension: bytes) -> bytes:
