@@ -7,7 +7,6 @@ where one of them is a browser, or where one hides behind NAT. Converting SDP an
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable
 
 import attrs
 
@@ -19,6 +18,7 @@ from appliance.media.bridge import Bridge
 from appliance.media.profile import ProfileKind
 from appliance.proxy.call import Call
 from appliance.proxy.destination import Destination
+from appliance.proxy.forwarding import hidden
 from appliance.proxy.media_path import MediaPath
 from appliance.sip.flow import Flow
 from appliance.sip.message import Request
@@ -49,8 +49,8 @@ class Anchoring:
             return Profile.RTP
         return Profile.WEBRTC if flow.transport in ("WS", "WSS") else Profile.RTP
 
-    def wanted(self, caller: Anchor, mine: Profile, destination: Destination, *, nat: Callable[[], bool]) -> bool:
-        """Whether a branch is anchored; `caller` is the caller's wish, `nat` whether it hides behind NAT."""
+    def wanted(self, caller: Anchor, mine: Profile, destination: Destination, request: Request, upstream: Flow) -> bool:
+        """Whether a branch is anchored; `caller` is the caller's wish, `upstream` the flow that `request` came over."""
         theirs = destination.profile if destination.profile is not Profile.AUTO else mine
         wishes = (caller, destination.anchor, self.settings.media.anchor)
         if Anchor.ALWAYS in wishes:
@@ -59,7 +59,7 @@ class Anchoring:
             return True  # without us they could not talk at all
         if Anchor.NEVER in wishes:
             return False
-        return mine is Profile.WEBRTC or destination.hidden or nat()
+        return mine is Profile.WEBRTC or destination.hidden or hidden(request, upstream)
 
     def leg(self, profile: Profile, flow: Flow) -> leg_profile.Profile:
         """The media profile of the leg that is signalled over `flow`."""

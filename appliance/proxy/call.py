@@ -16,6 +16,7 @@ import attrs
 from appliance.logs import LEVELS, log
 from appliance.media.figures import CallMedia
 from appliance.proxy.media_path import MediaPath
+from appliance.router.dialplan import CallerKind, Decision
 from appliance.sip.errors import BadMessage
 from appliance.sip.flow import Flow
 from appliance.sip.headers import parse_name_addr_untrusted
@@ -91,10 +92,8 @@ class Call:
 
     serial: str
     call_id: str
-    caller: str
-    called: str
-    route: str
-    """The router's explanation in one line."""
+    decision: Decision
+    """The router's: who called whom, and where it leads."""
     started_at: float
     heard_at: float
     caller_side: Side
@@ -121,6 +120,25 @@ class Call:
     legs_made: int = 0
     hang_up: Callable[[str], None] = _nothing
     """End it from our side, with the sentence why; set by whoever can."""
+
+    @property
+    def caller(self) -> str:
+        """How the caller is called on our pages: the user, or what From says."""
+        caller = self.decision.caller
+        if caller.kind is CallerKind.USER:
+            return caller.name
+        origin = self.caller_side.message.from_.uri
+        return origin.username or origin.host
+
+    @property
+    def called(self) -> str:
+        """The number or name in the Request-URI, as it came."""
+        return self.decision.called
+
+    @property
+    def route(self) -> str:
+        """The router's explanation in one line."""
+        return self.decision.explanation
 
     def silent(self, sentence: str) -> None:
         """The media has not been heard for too long."""
@@ -158,9 +176,7 @@ class Calls:
         self,
         *,
         call_id: str,
-        caller: str,
-        called: str,
-        route: str,
+        decision: Decision,
         caller_side: Side,
         wall: float,
         now: float,
@@ -168,7 +184,7 @@ class Calls:
         self._made += 1
         self.total += 1
         serial = f"{self._prefix}{self._made:x}"
-        call = Call(serial, call_id, caller, called, route, wall, now, caller_side)
+        call = Call(serial, call_id, decision, wall, now, caller_side)
         self.active[serial] = self._by_call_id[call_id] = call
         return call
 

@@ -8,7 +8,6 @@ from appliance.config.settings import Settings
 from appliance.media.backend import PortsExhausted
 from appliance.proxy.anchoring import Anchoring
 from appliance.proxy.call import Call, Calls, CallState, Side
-from appliance.proxy.forwarding import hidden
 from appliance.proxy.overload import overloaded
 from appliance.proxy.record_route import RecordRoutes
 from appliance.proxy.response_context import Branch, ResponseContext
@@ -45,9 +44,7 @@ class CallFollower:
         side = Side(request, "from", transaction.flow, cseq=request.cseq.number)
         call = self.calls.open(
             call_id=request.call_id,
-            caller=_named(caller, request),
-            called=request.request_uri.username,
-            route=decision.explanation,
+            decision=decision,
             caller_side=side,
             wall=self._wall(),
             now=now,
@@ -74,19 +71,17 @@ class CallFollower:
             call_id = request.call_id
             by_contact = branch.destination.by_contact
             make = self._record_routes.entry
-            request.prepend(
+            request.put_above(
                 "record-route",
-                make(upstream, call_id, serial=serial, leg="a", by_contact=context.upstream_by_contact),
+                "Record-Route: " + make(flow, call_id, serial, branch.leg, by_contact),
+                "Record-Route: " + make(upstream, call_id, serial, "a", context.upstream_by_contact),
             )
-            request.prepend("record-route", make(flow, call_id, serial=serial, leg=branch.leg, by_contact=by_contact))
 
     def _anchor(self, call: Call, context: ResponseContext, branch: Branch, flow: Flow) -> None:
         upstream = context.transaction.flow
         destination = branch.destination
         profile = self.anchoring.offered(context.request, upstream)
-        if self.anchoring.wanted(
-            context.caller_anchor, profile, destination, nat=lambda: hidden(context.request, upstream)
-        ):
+        if self.anchoring.wanted(context.caller_anchor, profile, destination, context.request, upstream):
             if call.media is None:
                 self.admit_media(call)
             self.anchoring.place(call, profile, upstream, branch.leg, destination, flow)
@@ -150,11 +145,3 @@ class CallFollower:
         elif method == "BYE":
             ended_by = "the caller" if context.to_leg != "a" else "the callee"
             self.calls.end(call, f"{ended_by} hung up", self._wall())
-
-
-def _named(caller: Caller, request: Request) -> str:
-    """How the caller is called on our pages: the user, or what From says."""
-    if caller.kind is CallerKind.USER:
-        return caller.name
-    origin = request.from_.uri
-    return origin.username or origin.host

@@ -21,6 +21,7 @@ from appliance.proxy.anchoring import Anchoring
 from appliance.proxy.call import Call, Calls
 from appliance.proxy.call_follower import CallFollower
 from appliance.proxy.credentials import Authenticator
+from appliance.proxy.deadlines import Deadlines
 from appliance.proxy.destination import Destination, Hop
 from appliance.proxy.dialog_path import DialogPath, Entry
 from appliance.proxy.forwarding import loop_mark, new_via, refuse_loops, spend_hop
@@ -95,6 +96,7 @@ class SipCore:
         self.connect = self.sender.connect
         self.unique = self.sender.unique
         self.schedule = timers.schedule
+        self.deadlines = Deadlines(timers)
         self.open_client = self.layer.open_client
         record_routes = RecordRoutes(key)
         self.follower = CallFollower(self.calls, record_routes, wall, self.hang_up)
@@ -317,19 +319,24 @@ class SipCore:
     # What a response context asks of us
 
     def resolve(self, branch: Branch, destination: Destination, now: float) -> None:
-        assert destination.hop is not None
-        self.sender.resolve(destination.hop, lambda targets: branch.resolved(list(targets), self.clock()))
+        hop = destination.hop
+        assert hop is not None
+        known = self.sender.known(hop)
+        if known is not None:
+            branch.resolved(known, now)
+        else:
+            self.sender.resolve(hop, lambda targets: branch.resolved(targets, self.clock()))
 
     def redirected(self, context: ResponseContext, branch: Branch, response: Response) -> Groups:
         return []
 
     def finished(self, context: ResponseContext, response: Response | None, now: float) -> None:
-        flow_id = context.transaction.flow.id
-        waiting = self._pending.get(flow_id)
+        flow = context.transaction.flow
+        waiting = self._pending.get(flow.id) if flow.reliable else None
         if waiting is not None:
             waiting.discard(context)
             if not waiting:
-                del self._pending[flow_id]
+                del self._pending[flow.id]
         self.follower.finished(context, response, now)
 
     def expect(self, context: ResponseContext) -> None:

@@ -11,6 +11,8 @@ from appliance.config.sections import Anchor
 from appliance.sip.flow import Flow
 from appliance.sip.uri import Uri, parse_uri_untrusted
 
+_REMEMBERED_LENGTH = 256
+
 
 @attrs.frozen
 class Hop:
@@ -33,9 +35,13 @@ class Hop:
         return host + (f":{self.port}" if self.port else "") + (f";{self.transport}" if self.transport else "")
 
 
-@lru_cache(maxsize=4096)
 def hop_to(uri: str) -> Hop:
     """The next hop that a URI names, remembered, since dialogs go the same ways again. Raises `BadMessage`."""
+    return _known_hop(uri) if len(uri) <= _REMEMBERED_LENGTH else Hop.of(parse_uri_untrusted(uri))
+
+
+@lru_cache(maxsize=4096)
+def _known_hop(uri: str) -> Hop:
     return Hop.of(parse_uri_untrusted(uri))
 
 

@@ -7,7 +7,7 @@ import re
 import attrs
 
 from appliance.proxy.call import Calls
-from appliance.proxy.destination import Destination, Hop
+from appliance.proxy.destination import Destination, Hop, hop_to
 from appliance.proxy.location import Location
 from appliance.proxy.ownership import Ownership
 from appliance.proxy.record_route import RecordRoutes
@@ -56,7 +56,8 @@ class DialogPath:
 
     def _pop_routes(self, request: Request) -> Entry | None:
         """Take our own entries off the Route (RFC 3261 §16.4); the last of them tells the side to go to."""
-        if "route" not in request.keys:
+        keys, lines = request.keys, request.lines
+        if "route" not in keys:
             return None
         if request.uri.startswith("sip:jf-") and self._record_routes.claims(request.request_uri):
             # A strict router put our entry into the Request-URI and the target at the end of the Route.
@@ -66,19 +67,20 @@ class DialogPath:
             for value in before:
                 request.append("route", value)
         token = ""
-        while "route" in request.keys:
-            line = request.lines[request.keys.index("route")]
-            entry = _PLAIN_ENTRY.fullmatch(line)
+        while "route" in keys:
+            index = keys.index("route")
+            entry = _PLAIN_ENTRY.fullmatch(lines[index])
             if entry is not None:
                 found, where = entry.groups()
                 if not self._is_ours(where):
                     break
+                request.drop_line(index)
             else:
                 uri = parse_name_addr_untrusted(request.values("route")[0], "Route").uri
                 if not self.ownership.owns(uri):
                     break
                 found = (uri.user or "") if self._record_routes.claims(uri) else ""
-            request.pop_first("route")
+                request.pop_first("route")
             token = found or token
         if not token:
             return None
@@ -129,7 +131,9 @@ class DialogPath:
             flow = self._wires.flow(binding.flow_id)  # the phone came back over another connection
         if flow is None and target.host.endswith(".invalid"):
             raise Rejected(430, "Flow Failed", "the phone's connection is gone and it has not come back")
-        hop = Hop.of(target) if flow is None else None
+        hop = None
+        if flow is None:
+            hop = Hop.of(target) if routes else hop_to(request.uri)
         return Destination(uri=request.uri, label="the other end of the dialog", flow=flow, hop=hop)
 
 

@@ -51,6 +51,7 @@ class InitialRequests:
         self._ownership = ownership
         self._authenticator = authenticator
         self._trusted = TrustedSources(settings.trunks)
+        self._trunk_callers = {name: Caller(CallerKind.TRUNK, name) for name in settings.trunks}
         self._plan = DialPlan(settings.routes, frozenset(settings.users))
         self._target_sets = TargetSets(settings, self._location, self._core.wires, ownership.domain)
 
@@ -61,7 +62,7 @@ class InitialRequests:
         uri = request.request_uri
         if uri.scheme not in ("sip", "sips", "tel"):
             raise Rejected(416, "Unsupported URI Scheme", f"scheme {uri.scheme}")
-        extensions = request.values("proxy-require")
+        extensions = request.values("proxy-require") if "proxy-require" in request.keys else None
         if extensions:
             raise Rejected(420, "Bad Extension", "Proxy-Require", (("Unsupported", ", ".join(extensions)),))
         ours = uri.scheme == "tel" or self._ownership.owns(uri)
@@ -104,7 +105,7 @@ class InitialRequests:
         request = transaction.request
         trunk = self._trusted.trunk_of(transaction.flow.remote[0])
         if trunk is not None:
-            return Caller(CallerKind.TRUNK, trunk)
+            return self._trunk_callers[trunk]
         origin = request.from_.uri
         claims_user = origin.scheme in ("sip", "sips") and self._ownership.has_domain(origin.host)
         if not claims_user and "proxy-authorization" not in request:

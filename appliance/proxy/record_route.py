@@ -29,7 +29,7 @@ class RecordRoutes:
         self._keyed = hashlib.blake2b(key=own, digest_size=_MAC_BYTES)
         """Copied for each entry: it has taken the key in already."""
 
-    def entry(self, facing: Flow, call_id: str, *, serial: str, leg: str, by_contact: bool) -> str:
+    def entry(self, facing: Flow, call_id: str, serial: str, leg: str, by_contact: bool) -> str:
         """The Record-Route value towards `facing`; `by_contact`: the Request-URI, not the flow, leads there."""
         payload = f"{serial},{leg},{'' if by_contact else facing.id}".encode()
         signed = b2a_base64(self._mac(payload, call_id) + payload, newline=False)

@@ -6,11 +6,10 @@ machine, fed by the transaction layer; only a name that is not in the resolver's
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from appliance.config.sections import Anchor
+from appliance.proxy.deadlines import Deadlines
 from appliance.proxy.destination import Destination
 from appliance.proxy.forwarding import push_via
 from appliance.proxy.media_path import Exchange
@@ -18,7 +17,6 @@ from appliance.sip.build import response_to
 from appliance.sip.errors import BadMessage, Rejected
 from appliance.sip.flow import Flow
 from appliance.sip.message import Request, Response
-from appliance.sip.timers import Timer
 from appliance.transport.options import Target
 
 if TYPE_CHECKING:
@@ -43,6 +41,7 @@ class Forwarder(Protocol):
 
     timer_c_s: float
     udp_threshold_bytes: int
+    deadlines: Deadlines
 
     def resolve(self, branch: Branch, destination: Destination, now: float) -> None:
         """Answer by `branch.resolved(targets, now)`, at once where no waiting is needed."""
@@ -54,8 +53,6 @@ class Forwarder(Protocol):
 
     @property
     def open_client(self) -> OpenClient: ...
-
-    def schedule(self, when: float, callback: Callable[[float], None]) -> Timer: ...
 
     def prepare(self, context: ResponseContext, branch: Branch, request: Request, flow: Flow) -> None:
         """Record-Route and SDP of the branch's request, just before its Via. Raises `Rejected`."""
@@ -74,18 +71,17 @@ class Branch:
     """One try to reach one destination; a failed address of it is followed by the next (RFC 3263 §4.3)."""
 
     __slots__ = (
-        "_due",
         "alive",
         "answered",
         "client",
         "context",
         "destination",
+        "due",
         "exchange",
         "flow",
         "leg",
         "provisional",
         "targets",
-        "timer",
     )
 
     def __init__(self, context: ResponseContext, destination: Destination) -> None:
@@ -93,14 +89,13 @@ class Branch:
         self.destination = destination
         self.client: ClientTransaction | None = None
         self.flow: Flow | None = None
-        self.targets: deque[Target] = deque()
+        self.targets: list[Target] = []
         self.leg = ""
         self.exchange: Exchange | None = None
         self.alive = True
         self.answered = False
         self.provisional = False
-        self.timer: Timer | None = None
-        self._due = 0.0
+        self.due = 0.0
 
     def open(self, now: float) -> None:
         flow = self.destination.flow
@@ -115,14 +110,14 @@ class Branch:
         """The addresses of the destination, best first; none where the name leads nowhere."""
         if not self.alive:
             return
-        self.targets = deque(targets)
+        self.targets = targets.copy()
         self._next_target(now)
 
     def _next_target(self, now: float) -> None:
         if not self.targets:
             self._fail(503 if self.client is not None else 502, "Destination Unreachable", now)
             return
-        self._send(self.context.core.connect(self.targets.popleft()), now)
+        self._send(self.context.core.connect(self.targets.pop(0)), now)
 
     def _send(self, flow: Flow, now: float) -> None:
         context = self.context
@@ -148,14 +143,11 @@ class Branch:
                 flow = self.flow = larger
         via_branch = push_via(request, flow, core.unique(), context.mark)
         if request.method == "INVITE":
-            wait = destination.attempt_timeout_s or core.timer_c_s
-            self._due = now + wait
-            if self.timer is None:
-                self.timer = core.schedule(self._due, self._timed_out)
+            self.due = now + (destination.attempt_timeout_s or core.timer_c_s)
+            core.deadlines.watch(self, now)
         elif destination.attempt_timeout_s is not None and self.targets:
-            self._due = now + destination.attempt_timeout_s
-            if self.timer is None:
-                self.timer = core.schedule(self._due, self._timed_out)
+            self.due = now + destination.attempt_timeout_s
+            core.deadlines.watch(self, now)
         self.client = core.open_client(request, flow, self, now, branch=via_branch)
 
     def _too_large(self, request: Request) -> bool:
@@ -168,17 +160,14 @@ class Branch:
     def _over_tcp(self, flow: Flow) -> Flow | None:
         # §18.1.1: a request this large goes over TCP; where nobody listens there, it is tried again over UDP.
         host, port = flow.remote
-        self.targets.appendleft(Target(transport="UDP", host=host, port=port, listener=flow.listener))
+        self.targets.insert(0, Target(transport="UDP", host=host, port=port, listener=flow.listener))
         return self.context.core.connect(Target(transport="TCP", host=host, port=port))
 
-    def _timed_out(self, now: float) -> None:
-        """Timer C, or the attempt's own limit. Rescheduled rather than restarted by each provisional response."""
-        self.timer = None
+    def overdue(self, now: float) -> None:
+        """Timer C, or the attempt's own limit."""
         if not self.alive:
             return
-        if self._due > now + 0.001:
-            self.timer = self.context.core.schedule(self._due, self._timed_out)
-        elif self.provisional and self.client is not None:
+        if self.provisional and self.client is not None:
             self.client.cancel(now)  # §16.8: the 487 that follows ends the branch
         else:
             self._abandon(now)
@@ -196,16 +185,16 @@ class Branch:
         if client is not self.client and response.status >= 300:
             return  # an attempt that was left for another address
         status = response.status
-        response.pop_first("via")
+        response.drop_top_via()
         if status < 200:
             if not self.provisional:
                 self.provisional = True
                 limit = self.destination.answer_timeout_s
                 if limit is not None:
-                    self._due = now + min(limit, self.context.core.timer_c_s)
+                    self.due = now + min(limit, self.context.core.timer_c_s)
             if status > 100:
                 if self.destination.answer_timeout_s is None:
-                    self._due = now + self.context.core.timer_c_s
+                    self.due = now + self.context.core.timer_c_s
                 self.context.provisional(self, response, now)
             return
         if status == 503 and self.targets and self.alive:
@@ -239,9 +228,7 @@ class Branch:
     def settle(self) -> None:
         """No more timers: the branch has its final response."""
         self.alive = False
-        if self.timer is not None:
-            self.timer.cancel()
-            self.timer = None
+        self.context.core.deadlines.forget(self)
 
 
 class ResponseContext:
@@ -290,8 +277,8 @@ class ResponseContext:
         self.caller_anchor = Anchor.AUTO
         self.from_leg = "a"
         self.to_leg = ""
-        self.groups: deque[list[Destination]] = deque()
-        self.waiting: deque[Destination] = deque()
+        self.groups: list[list[Destination]] = []
+        self.waiting: list[Destination] = []
         self.branches: list[Branch] = []
         self.best: Response | None = None
         self.challenges: list[tuple[str, str]] = []
@@ -303,22 +290,24 @@ class ResponseContext:
         """Try the groups one after the other. Raises `Rejected` 440 where not even one branch is allowed."""
         if self.breadth < 1:
             raise Rejected(440, "Max-Breadth Exceeded", "Max-Breadth is used up")
-        self.groups.extend(groups)
+        self.groups = groups.copy()
         self._advance(now)
 
     def _advance(self, now: float) -> None:
         """Open branches until one is alive, or there is nothing left to try."""
         while not self.done:
-            alive = sum(branch.alive for branch in self.branches)
+            alive = 0
+            for branch in self.branches:
+                alive += branch.alive
             if self.waiting and alive < self.breadth:
                 # RFC 5393 §5.3.3: what the breadth does not allow at once is tried one after the other.
-                branch = Branch(self, self.waiting.popleft())
+                branch = Branch(self, self.waiting.pop(0))
                 self.branches.append(branch)
                 branch.open(now)
             elif alive:
                 return
             elif self.groups:
-                self.waiting.extend(self.groups.popleft())
+                self.waiting = self.groups.pop(0).copy()
             else:
                 self._send_best(now)
 
@@ -351,7 +340,7 @@ class ResponseContext:
             for other in self.branches:
                 other.cancel(now)
         elif status < 400 and not self.cancelled:
-            self.groups.extendleft(reversed(self.core.redirected(self, branch, response)))
+            self.groups[:0] = self.core.redirected(self, branch, response)
         failover = branch.destination.failover
         if failover is not None and status not in failover and status >= 400:
             self.groups.clear()
@@ -413,7 +402,11 @@ class ResponseContext:
         self._advance(now)
 
     def _end(self, response: Response | None, now: float) -> None:
+        """The transactions hold a context for half a minute more: let go of all but what a further 2xx needs."""
         self.done = True
+        self.branches = []  # else they and we would hold each other
+        self.best = None
+        self.challenges = []
         self.core.finished(self, response, now)
 
 

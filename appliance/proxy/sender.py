@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from appliance.proxy.destination import Destination, Hop
@@ -43,21 +44,25 @@ class Sender:
         self.wires = wires
         self.flow_errors = 0
         self._names = names
-        self._entropy = ""
+        self._drawn: list[str] = []
 
     def connect(self, target: Target) -> Flow:
         return self.wires.connect(target)
 
     def unique(self) -> str:
         """16 hexadecimal digits of the system's randomness, drawn in bulk."""
-        if not self._entropy:
-            self._entropy = os.urandom(4096).hex()
-        drawn, self._entropy = self._entropy[:16], self._entropy[16:]
-        return drawn
+        if not self._drawn:
+            digits = os.urandom(4096).hex()
+            self._drawn = [digits[start : start + 16] for start in range(0, len(digits), 16)]
+        return self._drawn.pop()
+
+    def known(self, hop: Hop) -> list[Target] | None:
+        """The addresses of `hop` where they are known without waiting. Not to be changed."""
+        return self._names.resolve_now(hop.host, hop.port, hop.transport, hop.secure)
 
     def resolve(self, hop: Hop, done: Callable[[list[Target]], None]) -> None:
         """Call `done` with the addresses of `hop`, at once where no waiting is needed; none: it leads nowhere."""
-        found = self._names.resolve_now(hop.host, hop.port, hop.transport, hop.secure)
+        found = self.known(hop)
         if found is not None:
             done(found)
         else:
@@ -69,21 +74,19 @@ class Sender:
             send(flow)
             return
         assert hop is not None
+        self.resolve(hop, partial(self._connect_and, send))
 
-        def resolved(targets: list[Target]) -> None:
-            if targets:
-                send(self.wires.connect(targets[0]))
-
-        self.resolve(hop, resolved)
+    def _connect_and(self, send: Callable[[Flow], None], targets: list[Target]) -> None:
+        if targets:
+            send(self.wires.connect(targets[0]))
 
     def send_once(self, request: Request, destination: Destination) -> None:
         """Without a transaction: the ACK to a 2xx."""
+        self.reach(destination.flow, destination.hop, partial(self._send_once, request))
 
-        def send(flow: Flow) -> None:
-            push_via(request, flow, self.unique(), "0")
-            try:
-                flow.send(request.to_bytes())
-            except FlowClosed:
-                self.flow_errors += 1
-
-        self.reach(destination.flow, destination.hop, send)
+    def _send_once(self, request: Request, flow: Flow) -> None:
+        push_via(request, flow, self.unique())
+        try:
+            flow.send(request.to_bytes())
+        except FlowClosed:
+            self.flow_errors += 1

@@ -247,14 +247,19 @@ class Message:
             self.lines[:] = [line for _, line in kept]
             self._changed(key)
 
+    def drop_line(self, index: int) -> None:
+        """Take away one line."""
+        key = self.keys.pop(index)
+        del self.lines[index]
+        self._changed(key)
+
     def drop_top_via(self) -> None:
         """Take our own Via off a response; `pop_first` for those that do not stand on a line of their own."""
         index = self.keys.index("via")
         if "," in self.lines[index]:
             self.pop_first("via")
-            return
-        del self.keys[index], self.lines[index]
-        self._shape = self._via = None
+        else:
+            self.drop_line(index)
 
     def pop_first(self, key: str) -> str | None:
         """Take away the first element of a list header (top Via, top Route) and return it; None where none is left."""
