@@ -365,6 +365,7 @@ def _tell_answerer(exchange: Exchange, lines: Sequence[LegLine]) -> None:
             if webrtc
             else None,
             sdes=_sdes_pair(exchange, index, line) if line.kind is TransportKind.SDES else None,
+            latch_hosts=exchange.answerer.profile.latch_hosts,
         )
 
 
@@ -380,7 +381,14 @@ def _tell_offerer(
         if line.kind is TransportKind.WEBRTC:
             role = line.transport.role_towards(line.peer, exchange.offerer.options, peer_offered=True)
         roles[id(line.transport)] = role
-        line.transport.apply(line.peer, peer_offered=True, mux=line.peer.mux, role=role, sdes=chosen.get(index))
+        line.transport.apply(
+            line.peer,
+            peer_offered=True,
+            mux=line.peer.mux,
+            role=role,
+            sdes=chosen.get(index),
+            latch_hosts=exchange.offerer.profile.latch_hosts,
+        )
     return roles
 
 

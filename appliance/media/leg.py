@@ -66,6 +66,7 @@ class Transport:
         mux: bool,
         role: DtlsRole | None,
         sdes: tuple[Crypto, Crypto] | None,
+        latch_hosts: tuple[str, ...] = (),
     ) -> None:
         """Tell the endpoint what the peer's SDP says. `sdes` is (ours, theirs). New ICE credentials in the peer's
         offer are a restart: ours change too, before our answer is written."""
@@ -80,6 +81,7 @@ class Transport:
             dtls_role=role,
             sdes_send=_sdes_key(sdes[0]) if sdes else None,
             sdes_receive=_sdes_key(sdes[1]) if sdes else None,
+            latch_hosts=latch_hosts,
         )
         self.role = role
         if remote == self.remote:

@@ -34,7 +34,9 @@ class Profile:
     """`host` is the local IP literal that the leg's endpoints are bound to, its version decides the family of the
     c= lines; `advertised` is the address written into SDP where it differs (behind NAT). `sdes_allowed`: the
     leg's signalling is secure, or the operator said so all the same (RFC 4568 §7); without it a=crypto is neither
-    offered nor taken. `rtcp_mux`: offer a=rtcp-mux to a leg that is not WebRTC (it is always accepted)."""
+    offered nor taken. `rtcp_mux`: offer a=rtcp-mux to a leg that is not WebRTC (it is always accepted).
+    `latch_hosts`: where the leg's signalling comes from; behind
+    NAT its media comes from there too, whatever its SDP says (RFC 4961)."""
 
     kind: ProfileKind
     host: str
@@ -42,6 +44,7 @@ class Profile:
     sdes_allowed: bool = False
     feedback: Feedback = Feedback.ATTRIBUTES
     rtcp_mux: bool = False
+    latch_hosts: tuple[str, ...] = ()
 
 
 @frozen

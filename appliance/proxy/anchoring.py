@@ -69,6 +69,7 @@ class Anchoring:
             host=self._bound(flow, version),
             advertised=_of_version(self.settings.media.advertise or self.settings.appliance.advertise, version),
             sdes_allowed=flow.secure,
+            latch_hosts=(flow.remote[0],),
         )
 
     def _bound(self, flow: Flow, version: int) -> str:

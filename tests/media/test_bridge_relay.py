@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pylibsrtp
 import pytest
+import trio
 
 from appliance.media.backend import LocalParameters, SdesKey
 from appliance.media.bridge import Bridge, MediaCall
@@ -77,4 +78,25 @@ async def test_phones_of_every_kind_hear_each_other_and_hold(caller: str | None,
         assert figures.remote == one.address
         assert figures.streams[0].codec == "PCMU/8000"
         assert figures.streams[0].received.packets == 3
+        call.close()
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_phone_behind_nat_is_heard_from_where_its_signalling_came(known: bool) -> None:
+    async with open_relay() as relay, open_phone(HOST, None) as one, open_phone(HOST, None) as two:
+        call = Bridge(relay).open_call("call-n")
+        call.add_leg("a", Profile(ProfileKind.RTP, HOST, latch_hosts=(HOST,) if known else ()))
+        call.add_leg("b1", Profile(ProfileKind.RTP, HOST))
+        private = described(one).replace(b"c=IN IP4 127.0.0.1", b"c=IN IP4 192.0.2.77")
+        call.offer(private, from_leg="a", to_leg="b1")
+        answer = call.answer(described(two), from_leg="b1", to_leg="a")
+        to_caller = learn(one, parse_untrusted(answer))
+        await one.send(to_caller, one.packet(b"\x11" * 160))
+        if known:
+            assert (await two.receive()).payload == b"\x11" * 160
+            assert call.snapshot().legs[0].transports[0].remote == one.address
+        else:
+            with trio.fail_after(5):
+                while not call.snapshot().legs[0].transports[0].drops.get("unknown_source"):
+                    await trio.lowlevel.checkpoint()
         call.close()
