@@ -33,7 +33,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("what", nargs="*", choices=[[], *WHAT], help="default: all of them")
     parser.add_argument("--quick", action="store_true", help="one round of two seconds at a light load")
     parser.add_argument("--rounds", type=int, help="rounds of each server (default 3)")
-    parser.add_argument("--rate", type=int, help="calls or registrations a second (default 2000)")
+    parser.add_argument("--rate", type=int, help="calls or registrations a second (default 1000)")
     parser.add_argument("--calls", type=int, help="calls with media at once (default 300)")
     parser.add_argument("--seconds", type=float, help="measured time of a round (default 4)")
     parser.add_argument("--server", action="append", choices=[server.name for server in SERVERS])
@@ -44,7 +44,7 @@ def _arguments() -> argparse.Namespace:
 def _load(arguments: argparse.Namespace) -> Load:
     quick = arguments.quick
     return Load(
-        arguments.rate or (500 if quick else 2000),
+        arguments.rate or (500 if quick else 1000),
         arguments.calls or (50 if quick else 300),
         arguments.seconds or (2.0 if quick else 4.0),
     )
