@@ -39,7 +39,7 @@ from appliance.proxy.target_set import Groups
 from appliance.sip.build import response_to
 from appliance.sip.client_transaction import NOBODY
 from appliance.sip.errors import BadMessage, Rejected
-from appliance.sip.flow import Flow, FlowClosed
+from appliance.sip.flow import Address, Flow, FlowClosed
 from appliance.sip.layer import TransactionLayer
 from appliance.sip.message import Request, Response
 from appliance.sip.parser import check_untrusted, parse_message_untrusted
@@ -58,6 +58,17 @@ class Counters:
     inbox_full: int = 0
     stray_responses: int = 0
     flow_errors: int = 0
+
+
+@attrs.frozen
+class Refusal:
+    """An INVITE that made no call, at a wall-clock time."""
+
+    at: float
+    request: Request
+    source: Address
+    status: int
+    cause: str
 
 
 class SipCore:
@@ -91,6 +102,8 @@ class SipCore:
         self.calls = Calls(os.urandom(4).hex() + "-", limit=settings.sip.max_calls)
         sip = settings.sip
         options = TransactionOptions(t1=sip.t1_s, t2=sip.t2_s, t4=sip.t4_s, limit=sip.max_transactions)
+        self.refused: deque[Refusal] = deque(maxlen=50)
+        """The last INVITEs that made no call, the latest first."""
         self.layer = TransactionLayer(timers, self, options)
         self.sender = Sender(wires, names)
         self.connect = self.sender.connect
@@ -263,6 +276,10 @@ class SipCore:
     def reject(self, transaction: ServerTransaction, rejected: Rejected, now: float) -> None:
         self.counters.rejected += 1
         if rejected.status not in (401, 407):
+            if transaction.method == "INVITE":
+                self.refused.appendleft(
+                    Refusal(self.wall(), transaction.request, transaction.flow.remote, rejected.status, rejected.cause)
+                )
             log.info(
                 "request.refused",
                 method=transaction.method,

@@ -12,6 +12,8 @@ import attrs
 from appliance.media.figures import CallMedia
 from appliance.proxy.call import Call
 from appliance.proxy.core import SipCore
+from appliance.sip.errors import BadMessage
+from appliance.sip.message import Request
 
 
 @attrs.frozen
@@ -33,6 +35,19 @@ class CallOverview:
     answered_at: float | None
     ended_at: float | None
     media: CallMedia | None
+
+
+@attrs.frozen
+class RefusalOverview:
+    """An INVITE that we answered ourselves and that made no call; `cause` is for people."""
+
+    at: float
+    call_id: str
+    caller: str
+    called: str
+    source: str
+    status: int
+    cause: str
 
 
 @attrs.frozen
@@ -67,6 +82,31 @@ def calls(core: SipCore, most: int | None = None) -> list[CallOverview]:
 def ended_calls(core: SipCore, most: int | None = None) -> list[CallOverview]:
     """The last calls that ended, the latest first; their media as it was at the end."""
     return [_call(call) for call in islice(core.calls.ended, most)]
+
+
+def refusals(core: SipCore) -> list[RefusalOverview]:
+    """The last INVITEs that made no call, the latest first."""
+    return [
+        RefusalOverview(
+            at=one.at,
+            call_id=one.request.call_id,
+            caller=_written(one.request),
+            called=one.request.request_uri.username or one.request.request_uri.host,
+            source="{}:{}".format(*one.source),
+            status=one.status,
+            cause=one.cause,
+        )
+        for one in core.refused
+    ]
+
+
+def _written(request: Request) -> str:
+    """Whom a request says it comes from; nobody has proved it."""
+    try:
+        origin = request.from_.uri
+    except BadMessage:
+        return ""
+    return origin.username or origin.host
 
 
 def _call(call: Call) -> CallOverview:

@@ -56,6 +56,7 @@ class Feed:
             "version": inside.version,
             "state": health.state,
             "up_s": health.up_s,
+            "first_user": next(iter(inside.settings().users), ""),
             "services": [attrs.asdict(one) for one in health.services],
             "faults": [{"name": name, "text": _cut(text)} for name, text in health.faults.items()],
             "totals": {
@@ -67,6 +68,7 @@ class Feed:
             "history": {"step_s": HISTORY_STEP_S, "calls": list(self._history)},
             "calls": [_call(one) for one in overview.calls(core, MOST_SHOWN)],
             "ended": [_call(one) for one in overview.ended_calls(core, ENDED_SHOWN)],
+            "refused": [_short(one) for one in overview.refusals(core)],
             "registrations": [_short(one) for one in registrations],
             "trunks": [_short(one) for one in overview.trunks(core)[:MOST_SHOWN]],
             "listeners": [
@@ -99,7 +101,7 @@ def _call(call: overview.CallOverview) -> dict[str, object]:
                         "ice": one.ice,
                         "dtls": one.dtls,
                         "suite": one.srtp_suite,
-                        "dropped": sum(one.drops.values()),
+                        "drops": dict(one.drops),
                         "steps": [_cut(step.sentence) for step in one.timeline[-8:]],
                         "streams": [attrs.asdict(stream) for stream in one.streams],
                     }

@@ -65,9 +65,11 @@ export function change(card, call, crowd) {
   mark(toggle, "aria-expanded", open);
   detail.hidden = !open;
   if (!open) return;
-  const how = [call.route, call.callee && `to ${plain(call.callee)}`, call.trunk && `by trunk ${call.trunk}`];
+  const line = /^line /.test(call.callee);
+  const how = [call.route, call.callee && !line && `to ${plain(call.callee)}`, call.trunk && `by trunk ${call.trunk}`];
   put(detail.children[0], how.filter(Boolean).join(" · "));
   const legs = (call.legs || []).filter((leg) => leg.transports.length);
+  if (line && legs.length) legs.push({ name: "line", line: call.callee, transports: [] });
   keyed(detail.children[1], legs, (leg) => leg.name, makeLeg, (box, leg) => changeLeg(box, leg, legs));
   detail.classList.toggle("bare", legs.length === 0);
   if (legs.length === 0) put(detail.children[1], call.state === "answered" ? "Its media goes past this box." : "No media yet.");
@@ -79,7 +81,7 @@ export function forget(calls) {
 }
 
 function makeLeg() {
-  return el("section", "leg", el("h3"), el("div", "transports"));
+  return el("section", "leg", el("h3"), el("div", "transports"), el("p", "aside"));
 }
 
 function changeLeg(box, leg, legs) {
@@ -87,6 +89,8 @@ function changeLeg(box, leg, legs) {
   const branch = called.length > 1 ? ` ${leg.name}` : "";
   const side = leg.name === "a" ? "Caller" : `Called${branch}`;
   put(box.children[0], side);
+  box.children[2].hidden = !leg.line;
+  put(box.children[2], leg.line ? `The test ${leg.line}, inside this box.` : "");
   keyed(box.children[1], leg.transports, (one) => one.streams.map((stream) => stream.index).join(), makeTransport, (part, one) =>
     changeTransport(part, one, leg.name === "a" ? "caller" : "called"),
   );
@@ -103,7 +107,12 @@ function changeTransport(part, transport, who) {
   if (transport.dtls !== "none") chips.push({ text: `DTLS ${transport.dtls}`, tone: tone(transport.dtls), title: steps });
   if (transport.suite) chips.push({ text: transport.suite.replaceAll("_", " ").toLowerCase().replace("aes cm 128 hmac sha1 80", "AES-CM-128").replace("aead aes 128 gcm", "AES-GCM-128"), title: transport.suite });
   if (transport.remote) chips.push({ text: address(transport.remote), title: "Where media is sent", plain: true });
-  if (transport.dropped) chips.push({ text: `${count(transport.dropped)} dropped`, tone: "fair", title: "Packets that were no valid media of this call" });
+  const drops = Object.entries(transport.drops).filter(([, number]) => number);
+  if (drops.length) {
+    const sum = drops.reduce((total, [, number]) => total + number, 0);
+    const causes = drops.map(([cause, number]) => `${cause}: ${count(number)}`).join("\n");
+    chips.push({ text: `${count(sum)} dropped`, tone: "fair", title: `Packets dropped, by cause\n${causes}` });
+  }
   keyed(part.children[0], chips.map((chip, at) => ({ ...chip, at })), (chip) => chip.at, () => el("span", "chip"), (node, chip) => {
     put(node, chip.text, chip.title || "");
     mark(node, "data-tone", chip.tone);

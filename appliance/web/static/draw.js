@@ -100,7 +100,7 @@ export class Table {
 
 export function hint(title, text, ...code) {
   const box = el("div", "card empty", el("p", "lead", title), el("p", "", text));
-  for (const line of code) box.append(el("code", "", line));
+  for (const line of code) box.append(typeof line === "string" ? el("code", "", line) : line);
   return box;
 }
 

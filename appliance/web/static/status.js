@@ -19,7 +19,7 @@ const ended = new Table(
   id("ended"),
   "Calls that ended, the latest first",
   [
-    { label: "Ended", kind: "num", value: (call) => ({ text: timeOfDay(call.ended_at), title: dateAndTime(call.ended_at) }) },
+    { label: "Ended", kind: "when", value: (call) => ({ text: timeOfDay(call.ended_at), title: dateAndTime(call.ended_at) }) },
     { label: "Caller", kind: "party", value: (call) => ({ text: plain(call.caller), title: call.caller }) },
     { label: "Called", kind: "party", value: (call) => ({ text: plain(call.called), title: call.called, sub: call.trunk && `trunk ${call.trunk}` }) },
     { label: "Talked", kind: "num", value: (call) => (call.answered_at ? span(call.ended_at - call.answered_at) : "–") },
@@ -35,6 +35,21 @@ function sound(call) {
   return score === null ? "–" : { text: score.toFixed(1), tone: grade(score), title: `The worst direction sounded ${gradeName(score)} (MOS)` };
 }
 
+const refused = new Table(
+  id("refused"),
+  "Calls that were refused, the latest first",
+  [
+    { label: "When", kind: "when", value: (one) => ({ text: timeOfDay(one.at), title: dateAndTime(one.at) }) },
+    { label: "Caller", kind: "party", value: (one) => ({ text: one.caller || "–", sub: `from ${one.source}`, title: `${one.caller} (as they say) from ${one.source}` }) },
+    { label: "Called", kind: "party", value: (one) => one.called },
+    { label: "Answer", kind: "num", value: (one) => String(one.status) },
+    { label: "Why", kind: "wide", value: (one) => one.cause },
+  ],
+  (one) => `${one.call_id} ${one.at}`,
+  hint("No call was refused", ""),
+);
+
+const phoneHint = el("code");
 const registrations = new Table(
   id("registrations"),
   "Registered phones",
@@ -47,11 +62,7 @@ const registrations = new Table(
     { label: "Expires in", kind: "num", value: (one) => span(one.expires_in_s) },
   ],
   (one) => `${one.user} ${one.source} ${one.contact}`,
-  hint(
-    "No phone is registered yet",
-    "Point one at this box, with a user and the password shown by scripts/run (kept in passwords.json of the state directory):",
-    `server ${where}, user 1001`,
-  ),
+  hint("No phone is registered yet", "Point one at this box, with a password that scripts/run showed at the start:", phoneHint),
 );
 
 const trunks = new Table(
@@ -164,12 +175,16 @@ function draw(box) {
   keyed(id("calls"), box.calls, (call) => call.serial, make, (card, call) => change(card, call, box.calls.length));
   forget(box.calls);
   ended.show(box.ended);
+  refused.show(box.refused);
+  id("s-refused").hidden = box.refused.length === 0;
+  put(phoneHint, `server ${where}, user ${box.first_user || "…"}`);
   registrations.show(box.registrations);
   trunks.show(box.trunks);
   services.show(box.services);
   listeners.show(box.listeners);
   number("calls", box.calls.length, active);
   number("ended", box.ended.length, box.ended.length, "the latest");
+  number("refused", box.refused.length, box.refused.length);
   number("registrations", box.registrations.length, box.totals.registrations);
   for (const name of ["trunks", "services", "listeners"]) number(name, box[name].length, box[name].length);
   document.title = `${troubles.length ? "⚠ " : ""}${active ? `${count(active)} ${active === 1 ? "call" : "calls"} · ` : ""}${box.name}`;
