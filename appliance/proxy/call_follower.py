@@ -16,6 +16,8 @@ from appliance.sip.flow import Flow
 from appliance.sip.message import Request, Response
 from appliance.sip.server_transaction import ServerTransaction
 
+_UNANSWERED = (CallState.TRYING, CallState.RINGING)
+
 
 class CallFollower:
     """`hang_up` ends a call that stands from our side; `wall` gives the time of day in seconds."""
@@ -110,7 +112,7 @@ class CallFollower:
                 return
         if call.media is not None and branch.exchange is not None:
             call.media.response(response, branch.exchange, method)
-        if method == "INVITE" and context.record and 200 <= status < 300 and call.state is not CallState.ANSWERED:
+        if method == "INVITE" and context.record and 200 <= status < 300 and call.state in _UNANSWERED:
             self._answered(call, branch, response)
 
     def _answered(self, call: Call, branch: Branch, response: Response) -> None:
@@ -142,6 +144,13 @@ class CallFollower:
         if method == "INVITE" and context.record and response.status >= 300:
             why = "the caller gave up" if context.cancelled else f"{response.status} {response.reason}"
             self.calls.end(call, why, self._wall(), response.status)
-        elif method == "BYE":
+        elif method == "BYE" and self._of_the_winner(call, context):
             ended_by = "the caller" if context.to_leg != "a" else "the callee"
             self.calls.end(call, f"{ended_by} hung up", self._wall())
+
+    @staticmethod
+    def _of_the_winner(call: Call, context: ResponseContext) -> bool:
+        """Not the dialog of a second 2xx of a fork, which the caller ends at once (RFC 3261 §13.2.2.4)."""
+        request = context.request
+        tag = request.to_tag if context.to_leg != "a" else request.from_tag
+        return call.callee_side is None or tag == call.callee_side.address_tag

@@ -78,6 +78,7 @@ class Branch:
         "destination",
         "due",
         "exchange",
+        "fallback",
         "flow",
         "leg",
         "provisional",
@@ -90,6 +91,8 @@ class Branch:
         self.client: ClientTransaction | None = None
         self.flow: Flow | None = None
         self.targets: list[Target] = []
+        self.fallback: Target | None = None
+        """The address to try over UDP at any size, for TCP did not reach it."""
         self.leg = ""
         self.exchange: Exchange | None = None
         self.alive = True
@@ -117,9 +120,10 @@ class Branch:
         if not self.targets:
             self._fail(503 if self.client is not None else 502, "Destination Unreachable", now)
             return
-        self._send(self.context.core.connect(self.targets.pop(0)), now)
+        target = self.targets.pop(0)
+        self._send(self.context.core.connect(target), now, at_any_size=target is self.fallback)
 
-    def _send(self, flow: Flow, now: float) -> None:
+    def _send(self, flow: Flow, now: float, *, at_any_size: bool = False) -> None:
         context = self.context
         core = context.core
         destination = self.destination
@@ -137,7 +141,7 @@ class Branch:
         except BadMessage as bad:
             self._fail(bad.status, bad.reason, now)
             return
-        if flow.transport == "UDP" and self._too_large(request):
+        if flow.transport == "UDP" and not at_any_size and self._too_large(request):
             larger = self._over_tcp(flow)
             if larger is not None:
                 flow = self.flow = larger
@@ -160,7 +164,8 @@ class Branch:
     def _over_tcp(self, flow: Flow) -> Flow | None:
         # §18.1.1: a request this large goes over TCP; where nobody listens there, it is tried again over UDP.
         host, port = flow.remote
-        self.targets.insert(0, Target(transport="UDP", host=host, port=port, listener=flow.listener))
+        self.fallback = Target(transport="UDP", host=host, port=port, listener=flow.listener)
+        self.targets.insert(0, self.fallback)
         return self.context.core.connect(Target(transport="TCP", host=host, port=port))
 
     def overdue(self, now: float) -> None:

@@ -8,7 +8,7 @@ import pytest
 from appliance.sip.message import Request, Response
 from appliance.transport.options import Target
 
-from .pretend_net import Box, with_carrier_at
+from .pretend_net import Box, Peer, with_carrier_at
 
 
 @pytest.fixture
@@ -456,3 +456,36 @@ def test_prack_update_and_info_follow_the_dialog(box: Box) -> None:
         caller.send(caller.in_dialog(method, ok, cseq=number))
         callee.answer(callee.take_request(method), 200)
         assert isinstance(caller.take()[0], Response)
+
+
+def test_large_request_whose_tcp_fails_goes_out_once_over_udp(box: Box) -> None:
+    carrier, phone = box.peer("192.0.2.50"), box.peer("192.0.2.2")
+    phone.register("1002")
+    box.net.flow_to("TCP", phone.address).closed = True
+    carrier.send(carrier.request("MESSAGE", "sip:1002@example.com", body=b"x" * 2000))
+    box.run(0.1)
+    assert phone.take_kinds() == ["MESSAGE"]
+
+
+def test_second_answer_of_a_fork_neither_ends_nor_revives_the_call(box: Box) -> None:
+    carrier, one, other = box.peer("192.0.2.50"), box.peer("192.0.2.2"), box.peer("192.0.2.3")
+    one.register("1002")
+    other.register("1002")
+    carrier.send(carrier.request("INVITE", "sip:1002@example.com"))
+    first, second = one.take_request("INVITE"), other.take_request("INVITE")
+    one.answer(first, 200, tag="one")
+    other.answer(second, 200, tag="other")
+    won, late = (m for m in carrier.take() if isinstance(m, Response) and m.status == 200)
+
+    def end(seen: Response, phone: Peer) -> None:
+        carrier.send(carrier.in_dialog("BYE", seen))
+        phone.answer(phone.take_request("BYE"), 200)
+
+    end(late, other)
+    [call] = box.core.calls
+    assert call.state.value == "answered"
+    end(won, one)
+    assert not list(box.core.calls)
+    assert call.ending == "the caller hung up"
+    other.answer(second, 200, tag="other")
+    assert (call.state.value, box.core.calls.answered) == ("ended", 1)
