@@ -27,6 +27,7 @@ from .control import Answer, Json, hold_state_dir, serve_control
 from .identity import Identity, StateDamaged, open_identity, open_state_dir
 from .logs import log
 from .metrics import Metrics
+from .ports import try_ports
 from .readiness import Readiness
 from .supervisor import Service, Supervisor, open_supervisor
 from .telephony import Telephony, open_telephony
@@ -208,11 +209,12 @@ def run_appliance(
 ) -> None:
     """Run until a signal ends it; made is called before anything is bound, announce once when it serves.
 
-    Raises ConfigRejected, StateDamaged or AlreadyRuns before anything is bound, CoreFailed afterwards.
+    Raises ConfigRejected, StateDamaged, AlreadyRuns or PortsRefused before anything is bound, CoreFailed afterwards.
     """
     settings = load_settings(conf_dir)
     state_dir = open_state_dir(state_dir)
     with hold_state_dir(state_dir):
+        try_ports(settings)
         identity = open_identity(state_dir, settings)
         made(identity)
         filled = settings.with_passwords(identity.passwords)

@@ -23,6 +23,7 @@ from .config.reference import example, manual
 from .control import AlreadyRuns, Answer, NothingRuns, ask
 from .identity import Identity, StateDamaged
 from .metrics import catalogue
+from .ports import PortsRefused
 from .supervisor import CoreFailed
 from .welcome import first_passwords, welcome
 
@@ -45,6 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except NothingRuns as nothing:
         print(f"{nothing}. Start it with: jackfield run --state-dir {asked.state_dir}", file=sys.stderr)
         return NOTHING_RUNS
+    except PortsRefused as refused:
+        print(refused, "Nothing was started.", sep="\n", file=sys.stderr)
+        return FAILED
     except (StateDamaged, AlreadyRuns, CoreFailed) as error:
         print(f"jackfield: {error}{_remedy(str(error))}", file=sys.stderr)
         return FAILED

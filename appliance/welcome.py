@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from .app import Appliance
 from .config import Secret, Settings
+from .config.patch import MatchKind, TargetKind
 from .interfaces import local_names, primary_address
 
 
@@ -38,6 +39,10 @@ def _lines(appliance: Appliance) -> Iterator[str]:
         yield f"  {'' if number else 'SIP listeners':<13}  {listener.transport.upper():<4} {where}{path}"
     yield ""
     yield from _accounts(appliance, settings)
+    lines = list(_test_lines(settings))
+    if lines:
+        yield f"  Test lines     {', '.join(lines)}"
+        yield ""
     for fault in appliance.supervisor.degraded:
         yield f"  NOT WELL       {fault}"
 
@@ -57,3 +62,11 @@ def _accounts(appliance: Appliance, settings: Settings) -> Iterator[str]:
     if made:
         yield f"                 (kept in {appliance.identity.state_dir / 'passwords.json'})"
         yield ""
+
+
+def _test_lines(settings: Settings) -> Iterator[str]:
+    for route in settings.routes.values():
+        for match in route.match:
+            line = settings.lines.get(route.target.name) if route.target.kind is TargetKind.LINE else None
+            if line is not None and match.kind is MatchKind.EXACT:
+                yield f"{match.value} {line.kind}"

@@ -1,5 +1,6 @@
 """The jackfield command as a real process: starting, asking it, reloading, stopping by signals, exit codes."""
 
+import errno
 import json
 import os
 import re
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from appliance.cli import main
+from appliance.supervisor import CoreFailed
 
 CONF = """
 [appliance]
@@ -164,32 +166,53 @@ def test_passwords_are_shown_once_and_logged_never(start: Start) -> None:
     again = second.process.communicate(timeout=30)[0]
     assert made[1] not in again
     assert account[1] in again
+    assert "Test lines" not in again  # there are none
     assert made[1] not in log
     assert account[1] not in log
 
 
-def test_a_taken_port_ends_the_start_and_loses_no_password(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        text = CONF.replace("transport = udp\nport = 0", f"transport = tcp\nport = {port}")
-        (tmp_path / "a.conf").write_text(text)
-        command = [sys.executable, "-m", "appliance", "run"]
+def test_taken_ports_are_told_with_their_holder_before_anything_is_made(tmp_path: Path) -> None:
+    (tmp_path / "var").mkdir()
+    with socket.socket() as stream, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
+        stream.bind(("127.0.0.1", 0))
+        stream.listen()
+        datagrams.bind(("127.0.0.1", 0))
+        ports = [taken.getsockname()[1] for taken in (stream, datagrams)]
+        (tmp_path / "a.conf").write_text(
+            f"[listener one]\ntransport = tls\nport = {ports[0]}\nbind = 127.0.0.1\n"
+            f"[listener two]\ntransport = udp\nport = {ports[1]}\nbind = 127.0.0.1\n"
+            "[listener three]\ntransport = tcp\nport = 0\nbind = 192.0.2.1\n"
+        )
         done = subprocess.run(
-            [*command, "--conf-dir", tmp_path, "--state-dir", tmp_path / "var"],
+            [sys.executable, "-m", "appliance", "run", "--conf-dir", tmp_path, "--state-dir", tmp_path / "var"],
             capture_output=True,
             text=True,
             check=False,
             timeout=60,
         )
     assert done.returncode == 1
-    assert re.search(r"Administrator admin, password \S+", done.stdout)
-    last = done.stderr.splitlines()[-1]
-    assert f"127.0.0.1:{port}" in last
-    assert "Address already in use" in last
-    assert "give another port" in last
-    assert "Traceback" not in done.stderr
+    one, three, two, last = done.stderr.splitlines()
+    for name, port, line in zip(("one", "two"), ports, (one, two), strict=True):
+        assert f"listener {name}: 127.0.0.1:{port}: Address already in use. " in line
+        assert f"process {os.getpid()}) listens there" in line
+        assert "give another port" in line
+    assert "listener three: 192.0.2.1:0: Cannot assign requested address. This machine has no such address" in three
+    assert last == "Nothing was started."
+    assert not (tmp_path / "var" / "administrators.json").exists()
+
+
+def test_a_start_that_fails_late_loses_no_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise CoreFailed("sip", os.strerror(errno.EADDRINUSE))
+
+    monkeypatch.setattr("appliance.app.open_appliance", fail)
+    (tmp_path / "a.conf").write_text(CONF)
+    assert main(["run", "--conf-dir", str(tmp_path), "--state-dir", str(tmp_path / "var")]) == 1
+    shown = capsys.readouterr()
+    assert re.search(r"Administrator admin, password \S+", shown.out)
+    assert "give another port" in shown.err
 
 
 def test_a_second_one_on_the_same_state_is_refused(start: Start, capsys: pytest.CaptureFixture[str]) -> None:
