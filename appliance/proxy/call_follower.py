@@ -7,15 +7,19 @@ from collections.abc import Callable
 from appliance.config.settings import Settings
 from appliance.media.backend import PortsExhausted
 from appliance.proxy.anchoring import Anchoring
+from appliance.proxy.branch import Attempt, Branch
 from appliance.proxy.call import Call, Calls, CallState, Side
 from appliance.proxy.overload import overloaded
 from appliance.proxy.record_route import RecordRoutes
-from appliance.proxy.response_context import Branch, ResponseContext
+from appliance.proxy.response_context import ResponseContext
 from appliance.router.dialplan import Caller, CallerKind, Decision
+from appliance.sip.errors import Rejected
 from appliance.sip.flow import Flow
 from appliance.sip.message import Request, Response
 from appliance.sip.server_transaction import ServerTransaction
 
+#: Answers to a re-INVITE or UPDATE that end the call (RFC 5057 §5.1).
+_GONE = frozenset({404, 408, 410, 416, 481, 482, 483, 484, 485, 604})
 _UNANSWERED = (CallState.TRYING, CallState.RINGING)
 
 
@@ -55,16 +59,18 @@ class CallFollower:
             call.from_trunk = caller.name
         return call
 
-    def prepare(self, context: ResponseContext, branch: Branch, request: Request, flow: Flow) -> None:
+    def prepare(self, context: ResponseContext, attempt: Attempt, request: Request) -> None:
         call = context.call
-        if call is not None:
-            if context.record:
+        branch = attempt.branch
+        flow = attempt.flow
+        if call is not None and call.state is not CallState.ENDED:
+            if context.record and context.invites:
                 branch.leg = branch.leg or call.next_leg()
                 self._anchor(call, context, branch, flow)
             if call.media is not None:
                 from_leg, to_leg = context.from_leg, branch.leg or context.to_leg
                 try:
-                    branch.exchange = call.media.request(request, from_leg, to_leg)
+                    attempt.exchange = call.media.request(request, from_leg, to_leg)
                 except PortsExhausted as none:
                     raise overloaded(self.settings, str(none) or "no media port is free") from None
         if context.record:
@@ -75,8 +81,8 @@ class CallFollower:
             make = self._record_routes.entry
             request.put_above(
                 "record-route",
-                "Record-Route: " + make(flow, call_id, serial, branch.leg, by_contact),
-                "Record-Route: " + make(upstream, call_id, serial, "a", context.upstream_by_contact),
+                "Record-Route: " + make(flow, call_id, serial, branch.leg or context.to_leg, by_contact),
+                "Record-Route: " + make(upstream, call_id, serial, context.from_leg, context.upstream_by_contact),
             )
 
     def _anchor(self, call: Call, context: ResponseContext, branch: Branch, flow: Flow) -> None:
@@ -95,39 +101,50 @@ class CallFollower:
             raise overloaded(self.settings, f"{most} calls with media are in progress")
         self.calls.anchored.add(call.serial)
 
-    def arrived(self, context: ResponseContext, branch: Branch, response: Response, now: float) -> None:
+    def arrived(self, context: ResponseContext, attempt: Attempt, response: Response, now: float) -> None:
         call = context.call
-        if call is None:
+        if call is None or call.state is CallState.ENDED:
             return
         call.heard_at = now
         method = context.request.method
         status = response.status
-        if method == "INVITE" and context.record:
-            if status < 200 and call.state is CallState.TRYING:
-                call.state = CallState.RINGING
-                call.ringing_at = self._wall()
-                call.callee = branch.destination.label
-            elif status >= 300 and call.media is not None and branch.leg:
-                call.media.drop(branch.leg)
-                return
-        if call.media is not None and branch.exchange is not None:
-            call.media.response(response, branch.exchange, method)
-        if method == "INVITE" and context.record and 200 <= status < 300 and call.state in _UNANSWERED:
-            self._answered(call, branch, response)
+        starts = method == "INVITE" and context.record
+        if starts and status < 200 and call.state is CallState.TRYING:
+            call.state = CallState.RINGING
+            call.ringing_at = self._wall()
+            call.callee = attempt.branch.destination.label
+        if call.media is not None and attempt.exchange is not None:
+            if starts and call.state is CallState.ANSWERED:
+                # The caller has but one set of ports here, and they lead to whoever answered first.
+                raise Rejected(487, "Request Terminated", "the call was answered elsewhere before")
+            call.media.response(response, attempt.exchange, method)
+        if starts and status >= 200 and call.state in _UNANSWERED:
+            self._answered(call, attempt, response)
 
-    def _answered(self, call: Call, branch: Branch, response: Response) -> None:
+    def lost(self, context: ResponseContext, branch: Branch, attempt: Attempt | None) -> None:
+        call = context.call
+        if call is None or call.media is None:
+            return
+        if context.record:
+            call.media.drop(branch.leg)
+        elif attempt is not None and attempt.exchange is not None:
+            call.media.refused(attempt.exchange)
+
+    def _answered(self, call: Call, attempt: Attempt, response: Response) -> None:
+        branch = attempt.branch
         call.state = CallState.ANSWERED
         call.answered_at = self._wall()
         call.status = response.status
         call.callee = branch.destination.label
         call.trunk = branch.destination.trunk
         call.leg = branch.leg
-        call.callee_side = Side(response, "to", branch.flow, branch.destination.by_contact)
+        call.callee_side = Side(response, "to", attempt.flow, branch.destination.by_contact)
         self.calls.answered += 1
         if call.media is not None:
-            if branch.exchange is None:
+            if attempt.exchange is None:
                 call.media.close()  # the branch that won is not anchored
                 call.media = None
+                self.calls.anchored.discard(call.serial)
             else:
                 call.media.select(branch.leg)
         call.hang_up = lambda sentence: self._hang_up(call, sentence)
@@ -136,21 +153,28 @@ class CallFollower:
         if call.media is not None and request.body:
             call.media.request(request, "a" if to_leg != "a" else call.leg, to_leg)
 
-    def finished(self, context: ResponseContext, response: Response | None, now: float) -> None:
-        method = context.request.method
+    def finished(self, context: ResponseContext, response: Response, now: float) -> None:
         call = context.call
-        if call is None or response is None:
+        if call is None:
             return
-        if method == "INVITE" and context.record and response.status >= 300:
-            why = "the caller gave up" if context.cancelled else f"{response.status} {response.reason}"
-            self.calls.end(call, why, self._wall(), response.status)
-        elif method == "BYE" and self._of_the_winner(call, context):
-            ended_by = "the caller" if context.to_leg != "a" else "the callee"
-            self.calls.end(call, f"{ended_by} hung up", self._wall())
-
-    @staticmethod
-    def _of_the_winner(call: Call, context: ResponseContext) -> bool:
-        """Not the dialog of a second 2xx of a fork, which the caller ends at once (RFC 3261 §13.2.2.4)."""
-        request = context.request
-        tag = request.to_tag if context.to_leg != "a" else request.from_tag
-        return call.callee_side is None or tag == call.callee_side.address_tag
+        method = context.request.method
+        status = response.status
+        if method == "INVITE" and context.record:
+            if status >= 300:
+                why = context.ending or context.best.sentence or f"{status} {response.reason}"
+                self.calls.end(call, why, self._wall(), status)
+            return
+        if call.callee_side is None:
+            return  # one early dialog among several: the INVITE's own end tells the story
+        if call.callee_side.address_tag != (
+            context.request.to_tag if context.to_leg != "a" else context.request.from_tag
+        ):
+            return  # the dialog of a second 2xx of the fork, which the caller ends at once (§13.2.2.4)
+        who = "the caller" if context.to_leg != "a" else "the callee"
+        if method == "BYE":
+            if status not in (401, 407):  # it comes again with a password
+                self.calls.end(call, f"{who} hung up", self._wall())
+        elif (method in ("INVITE", "UPDATE") and status in _GONE) or (method == "INFO" and status == 481):
+            other = "callee" if context.to_leg != "a" else "caller"
+            why = f"the {other} answered {method} with {status} {response.reason}: it knows the call no more"
+            self.calls.end(call, why, self._wall())

@@ -10,7 +10,6 @@ import hmac
 import os
 from collections import deque
 from collections.abc import Callable, Collection
-from functools import partial
 
 import attrs
 
@@ -18,14 +17,16 @@ from appliance.config.settings import Settings
 from appliance.logs import log
 from appliance.media.bridge import Bridge
 from appliance.proxy.anchoring import Anchoring
-from appliance.proxy.call import Call, Calls
+from appliance.proxy.branch import Branch
+from appliance.proxy.call import Calls
 from appliance.proxy.call_follower import CallFollower
 from appliance.proxy.credentials import Authenticator
 from appliance.proxy.deadlines import Deadlines
-from appliance.proxy.destination import Destination, Hop
-from appliance.proxy.dialog_path import DialogPath, Entry
-from appliance.proxy.forwarding import loop_mark, new_via, refuse_loops, spend_hop
-from appliance.proxy.hang_up import bye, next_hop
+from appliance.proxy.destination import Destination
+from appliance.proxy.dialog_path import DialogPath
+from appliance.proxy.dialog_requests import DialogRequests
+from appliance.proxy.forwarding import loop_mark, refuse_loops
+from appliance.proxy.hang_up import HangUp
 from appliance.proxy.initial_requests import InitialRequests
 from appliance.proxy.lines import Lines
 from appliance.proxy.location import Location
@@ -33,11 +34,10 @@ from appliance.proxy.overload import overloaded
 from appliance.proxy.ownership import Ownership
 from appliance.proxy.record_route import RecordRoutes
 from appliance.proxy.registrar import Registrar
-from appliance.proxy.response_context import Branch, ResponseContext
+from appliance.proxy.response_context import ResponseContext
 from appliance.proxy.sender import Names, Sender, Wires
 from appliance.proxy.target_set import Groups
 from appliance.sip.build import response_to
-from appliance.sip.client_transaction import NOBODY
 from appliance.sip.errors import BadMessage, Rejected
 from appliance.sip.flow import Address, Flow, FlowClosed
 from appliance.sip.layer import TransactionLayer
@@ -112,11 +112,15 @@ class SipCore:
         self.deadlines = Deadlines(timers)
         self.open_client = self.layer.open_client
         record_routes = RecordRoutes(key)
-        self.follower = CallFollower(self.calls, record_routes, wall, self.hang_up)
+        self.hang_up = HangUp(self)
+        self.unwanted = self.hang_up.answer
+        self.follower = CallFollower(self.calls, record_routes, wall, self.hang_up.call)
         self.prepare = self.follower.prepare
         self.arrived = self.follower.arrived
+        self.lost = self.follower.lost
         self.path = DialogPath(record_routes, Ownership(settings, (), ()), wires, location, self.calls)
         self.lines = Lines(self, bridge)
+        self.dialogs = DialogRequests(self, self.path, self.follower, self.lines)
         self.initial = InitialRequests(self, location, registrar, self.follower, self.lines)
         self.wake: Callable[[], None] = lambda: None
         """Called when the inbox is no longer empty."""
@@ -135,13 +139,13 @@ class SipCore:
     ) -> None:
         """Take new settings; calls, transactions and registrations go on."""
         self.settings = settings
-        self.authenticator = authenticator
         self.timer_c_s = settings.sip.timer_c_s
         self.udp_threshold_bytes = settings.sip.udp_threshold_bytes
         self.anchoring = Anchoring(settings, self._bridge)
         self.path.own(Ownership(settings, own_hosts, own_ports))
         self.follower.configure(settings, self.anchoring)
         self.initial.configure(settings, self.path.ownership, authenticator)
+        self.dialogs.configure(settings, authenticator)
         self.lines.configure(settings)
 
     @property
@@ -196,7 +200,7 @@ class SipCore:
         now = self.clock()
         self.layer.flow_closed(flow, now)
         for context in self._pending.pop(flow.id, ()):
-            context.cancel(now, (("Reason", 'SIP;cause=487;text="Caller is gone"'),))
+            context.cancel(now, (("Reason", 'SIP;cause=487;text="Caller is gone"'),), "the caller's connection broke")
         self.registrar.flow_closed(flow)
 
     # The transaction user
@@ -213,7 +217,7 @@ class SipCore:
         context = transaction.context
         headers = tuple(("Reason", value) for value in cancel.get_all("reason"))
         if isinstance(context, ResponseContext):
-            context.cancel(now, headers)
+            context.cancel(now, headers, "the caller gave up")
         else:
             # Still in the inbox, or rung by a line of ours.
             transaction.context = None
@@ -222,18 +226,7 @@ class SipCore:
     def on_ack(self, request: Request, flow: Flow, now: float) -> None:
         """The ACK to a 2xx: forwarded without a transaction (RFC 3261 §16.11 does for it)."""
         try:
-            entry = self.path.entry_of(request, flow)
-            if entry is None:
-                self.lines.acknowledge(request, now)
-                return
-            spend_hop(request, self.settings.sip.max_forwards)
-            self.authenticator.strip(request)
-            destination = self.path.destination(request, entry)
-            call = self._call_of(entry, request)
-            if call is not None:
-                call.heard_at = now
-                self.follower.acknowledged(call, request, entry.leg)
-            self.sender.send_once(request, destination)
+            self.dialogs.acknowledge(request, flow, now)
         except (Rejected, BadMessage):
             self.counters.rejected += 1
 
@@ -247,7 +240,7 @@ class SipCore:
         refuse_loops(request, mark)
         entry = self.path.entry_of(request, transaction.flow)
         if entry is not None or request.to_tag is not None:
-            self._forward_in_dialog(transaction, entry, mark, now)
+            self.dialogs.forward(transaction, entry, mark, now)
             return
         if len(self._inbox) >= self.settings.sip.inbox:
             self.counters.inbox_full += 1
@@ -299,40 +292,6 @@ class SipCore:
             now,
         )
 
-    # Requests inside a dialog
-
-    def _forward_in_dialog(self, transaction: ServerTransaction, entry: Entry | None, mark: str, now: float) -> None:
-        request = transaction.request
-        if entry is None:
-            uri = request.request_uri
-            if not self.path.ownership.owns(uri):
-                raise Rejected(404, "Not Here", "a request inside a dialog, without a Route entry of ours")
-            if self.lines.receive_in_dialog(transaction, now):
-                return
-            if request.method == "OPTIONS" and not uri.user:
-                transaction.respond(self.initial.capabilities(request), now)
-                return
-            raise Rejected(481, "Call/Transaction Does Not Exist", "no such dialog of ours")
-        spend_hop(request, self.settings.sip.max_forwards)
-        self.authenticator.strip(request)
-        destination = self.path.destination(request, entry)
-        call = self._call_of(entry, request)
-        context = ResponseContext(
-            self, transaction, mark, breadth=1, call=call, record=request.method in ("SUBSCRIBE", "REFER")
-        )
-        context.to_leg = entry.leg
-        context.from_leg = "a" if entry.leg != "a" else (call.leg if call is not None else "")
-        if call is not None:
-            call.heard_at = now
-            side = call.caller_side if entry.leg != "a" else call.callee_side
-            if side is not None:
-                side.cseq = max(side.cseq, request.cseq.number)
-        transaction.context = context
-        context.start([[destination]], now)
-
-    def _call_of(self, entry: Entry, request: Request) -> Call | None:
-        return self.calls.find(entry.serial, request.call_id) if entry.serial else None
-
     # What a response context asks of us
 
     def resolve(self, branch: Branch, destination: Destination, now: float) -> None:
@@ -347,7 +306,7 @@ class SipCore:
     def redirected(self, context: ResponseContext, branch: Branch, response: Response) -> Groups:
         return []
 
-    def finished(self, context: ResponseContext, response: Response | None, now: float) -> None:
+    def finished(self, context: ResponseContext, response: Response, now: float) -> None:
         flow = context.transaction.flow
         waiting = self._pending.get(flow.id) if flow.reliable else None
         if waiting is not None:
@@ -360,28 +319,6 @@ class SipCore:
         """An INVITE over a connection is pending: it is cancelled when the connection breaks."""
         self._pending.setdefault(context.transaction.flow.id, set()).add(context)
 
-    # Ending calls ourselves
-
-    def hang_up(self, call: Call, sentence: str) -> None:
-        """End a call that stands: BYE to both sides, and the sentence into its record."""
-        caller, callee = call.caller_side, call.callee_side
-        self.calls.end(call, sentence, self.wall())
-        if callee is not None:
-            for to, peer in ((callee, caller), (caller, callee)):
-                hop = next_hop(to)
-                flow = None if to.by_contact or to.flow is None or to.flow.closed else to.flow
-                if hop is not None:
-                    self.send_own(partial(bye, call, to, peer, sentence), flow, hop)
-
-    def send_own(self, make: Callable[[str], Request], flow: Flow | None, hop: Hop) -> None:
-        """Send the request that `make` makes of our Via, over `flow` or to `hop`; nobody waits for its answer."""
-
-        def send(flow: Flow) -> None:
-            via, branch = new_via(flow, self.unique())
-            self.layer.open_client(make(via), flow, NOBODY, self.clock(), branch=branch)
-
-        self.sender.reach(flow, hop, send)
-
     def sweep(self) -> None:
         """Once a second: registrations that have run out, calls that nobody has heard of for too long."""
         now = self.clock()
@@ -389,4 +326,6 @@ class SipCore:
         longest = self.settings.sip.longest_call_s
         for call in self.calls:
             if now - call.heard_at > longest:
-                call.hang_up(f"nothing was heard of the call for {longest:g} s")
+                sentence = f"nothing was heard of the call for {longest:g} s"
+                call.hang_up(sentence)
+                self.calls.end(call, sentence, self.wall())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from appliance.sip.errors import Rejected
 from appliance.sip.flow import Flow
-from appliance.sip.headers import number_of
+from appliance.sip.headers import number_of, parse_name_addr_untrusted
 from appliance.sip.message import Request
 
 _BRANCH = "z9hG4bKjf"
@@ -27,10 +27,10 @@ def hidden(request: Request, flow: Flow) -> bool:
 
 
 def _contact(request: Request) -> tuple[str, int] | None:
-    contacts = request.addresses("contact") if "contact" in request else []
+    contacts = request.values("contact")
     if not contacts:
         return None
-    uri = contacts[0].uri
+    uri = parse_name_addr_untrusted(contacts[0], "Contact").uri
     return uri.bare_host, uri.port or 5060
 
 
@@ -72,6 +72,20 @@ def breadth(request: Request, default: int) -> int:
     if value is None or not (value.isascii() and value.isdigit()):
         return default
     return min(int(value[:6]), default)
+
+
+def set_next_hop(request: Request) -> None:
+    """For a strict router at the top of Route: it finds itself in the Request-URI, the target last (§16.6 step 6)."""
+    line = request.lines[request.keys.index("route")]
+    if ";lr>" in line and "," not in line:
+        return
+    routes = request.values("route")
+    first = parse_name_addr_untrusted(routes[0], "Route").uri
+    if first.param("lr") is None:
+        request.remove("route")
+        for value in (*routes[1:], f"<{request.uri}>"):
+            request.append("route", value)
+        request.uri = str(first.without_params("method"))
 
 
 def new_via(flow: Flow, unique: str, mark: str = "0") -> tuple[str, str]:

@@ -1,15 +1,89 @@
-"""Ending a call in the name of its ends: a BYE to each side, as the other side would have sent it.
+"""Requests of our own in other people's dialogs: the BYEs that end a call, the ACK and BYE to an answer nobody wants.
 
-For calls whose media fell silent, that an operator hangs up, or that outlast every limit (RFC 3261 §15.1.1).
+For calls whose media fell silent, that an operator hangs up, or that outlast every limit (RFC 3261 §15.1.1); and for
+2xx that cannot go back to the caller, whose dialog stands at the callee's all the same (§13.2.2.4).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
 from appliance.proxy.call import Call, Side
 from appliance.proxy.destination import Hop
+from appliance.proxy.forwarding import new_via, set_next_hop
+from appliance.sip.client_transaction import NOBODY
+from appliance.sip.errors import BadMessage
+from appliance.sip.flow import Flow, FlowClosed
 from appliance.sip.headers import parse_name_addr_untrusted
-from appliance.sip.message import Request
+from appliance.sip.message import Request, Response
 from appliance.sip.uri import parse_uri_untrusted
+
+if TYPE_CHECKING:
+    from appliance.proxy.branch import Attempt
+    from appliance.proxy.core import SipCore
+    from appliance.proxy.response_context import ResponseContext
+
+Make = Callable[[str], Request]
+"""Makes a request of the value of our Via."""
+
+
+class HangUp:
+    """Ends dialogs from our side; nobody waits for what is answered."""
+
+    def __init__(self, core: SipCore) -> None:
+        self._core = core
+
+    def call(self, call: Call, sentence: str) -> None:
+        """End a call that stands: BYE to both sides, and the sentence into its record."""
+        core = self._core
+        caller, callee = call.caller_side, call.callee_side
+        core.calls.end(call, sentence, core.wall())
+        if callee is not None:
+            for to, peer in ((callee, caller), (caller, callee)):
+                hop = next_hop(to)
+                flow = None if to.by_contact or to.flow is None or to.flow.closed else to.flow
+                if hop is not None:
+                    self.send(partial(bye, call, to, peer, sentence), flow, hop)
+
+    def answer(self, context: ResponseContext, attempt: Attempt, response: Response, sentence: str) -> None:
+        """Acknowledge a 2xx that does not go back, the first time with a BYE after it; '' for a repeated one."""
+        side = Side(response, "to", attempt.flow, attempt.branch.destination.by_contact)
+        target = side.contact or attempt.branch.destination.uri
+        routes = side.routes if context.record else tuple(context.request.get_all("route"))
+        try:
+            first = parse_name_addr_untrusted(routes[0]).uri if routes else parse_uri_untrusted(target)
+        except BadMessage:
+            return
+        flow = None if side.by_contact or attempt.flow.closed else attempt.flow
+        number = context.request.cseq.number
+        make = partial(_to_callee, response, target, routes)
+        self.send(partial(make, "ACK", number, ()), flow, Hop.of(first))
+        if attempt.ended:
+            return
+        attempt.ended = True
+        if context.record:
+            self.send(partial(make, "BYE", number + 1, (reason_header(sentence),)), flow, Hop.of(first))
+        elif context.call is not None:
+            context.call.hang_up(sentence)  # the callee has changed over to a session that the caller will never have
+
+    def send(self, make: Make, flow: Flow | None, hop: Hop) -> None:
+        """Send the request that `make` makes, over `flow` or to `hop`."""
+        core = self._core
+
+        def send(flow: Flow) -> None:
+            via, branch = new_via(flow, core.unique())
+            request = make(via)
+            if request.method != "ACK":
+                core.layer.open_client(request, flow, NOBODY, core.clock(), branch=branch)
+                return
+            try:
+                flow.send(request.to_bytes())
+            except FlowClosed:
+                core.counters.flow_errors += 1
+
+        core.sender.reach(flow, hop, send)
 
 
 def reason_header(sentence: str) -> tuple[str, str]:
@@ -24,17 +98,53 @@ def bye(call: Call, to: Side, peer: Side, sentence: str, via: str) -> Request:
 
     The CSeq number follows the highest that the peer used, as far as it came through here.
     """
-    headers = [
-        ("via", via),
-        ("max-forwards", "70"),
-        ("from", peer.address),
-        ("to", to.address),
-        ("call-id", call.call_id),
-        ("cseq", f"{peer.cseq + 1} BYE"),
-        *(("route", route) for route in to.routes),
-        reason_header(sentence),
-    ]
-    return Request.make("BYE", to.contact, headers)
+    return _request(
+        "BYE",
+        to.contact,
+        to.routes,
+        [
+            ("via", via),
+            ("max-forwards", "70"),
+            ("from", peer.address),
+            ("to", to.address),
+            ("call-id", call.call_id),
+            ("cseq", f"{peer.cseq + 1} BYE"),
+            reason_header(sentence),
+        ],
+    )
+
+
+def _to_callee(
+    response: Response,
+    target: str,
+    routes: tuple[str, ...],
+    method: str,
+    number: int,
+    headers: tuple[tuple[str, str], ...],
+    via: str,
+) -> Request:
+    """A request to whoever sent `response`, in the dialog that it made, as the caller would have sent it."""
+    return _request(
+        method,
+        target,
+        routes,
+        [
+            ("via", via),
+            ("max-forwards", "70"),
+            ("from", response.require("from")),
+            ("to", response.require("to")),
+            ("call-id", response.call_id),
+            ("cseq", f"{number} {method}"),
+            *headers,
+        ],
+    )
+
+
+def _request(method: str, target: str, routes: tuple[str, ...], headers: list[tuple[str, str]]) -> Request:
+    request = Request.make(method, target, [*headers, *(("route", route) for route in routes)])
+    if routes:
+        set_next_hop(request)
+    return request
 
 
 def next_hop(side: Side) -> Hop | None:

@@ -135,6 +135,8 @@ class InitialRequests:
             self._lines.receive(transaction, target.name, caller, decision, now)
             return
         groups = self._groups_of(decision, request.request_uri)
+        flow = transaction.flow
+        by_contact = caller.kind is CallerKind.TRUNK or contact_is_source(request, flow)
         call = None
         if request.method == "INVITE":
             call = self._follower.open(transaction, caller, decision, now)
@@ -145,13 +147,13 @@ class InitialRequests:
             breadth=breadth(request, self._settings.sip.max_breadth),
             call=call,
             record=request.method in _DIALOG_FORMING,
+            spread=True,
         )
         transaction.context = context
-        flow = transaction.flow
-        context.upstream_by_contact = caller.kind is CallerKind.TRUNK or contact_is_source(request, flow)
+        context.upstream_by_contact = by_contact
         context.caller_anchor = self._anchor_of(caller)
         if call is not None:
-            call.caller_side.by_contact = context.upstream_by_contact
+            call.caller_side.by_contact = by_contact
             if flow.reliable:
                 self._core.expect(context)
         try:

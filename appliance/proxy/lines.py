@@ -211,4 +211,4 @@ class Lines:
         hop = Hop.of(target or parse_uri_untrusted(dialog.remote_target))
         self._forget(line_call, sentence)
         headers = [reason_header(sentence)]
-        self._core.send_own(lambda via: dialog.make_request("BYE", via=via, headers=headers), flow, hop)
+        self._core.hang_up.send(lambda via: dialog.make_request("BYE", via=via, headers=headers), flow, hop)

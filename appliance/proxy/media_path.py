@@ -69,12 +69,7 @@ class MediaPath:
         return exchange
 
     def response(self, response: Response, exchange: Exchange, method: str) -> None:
-        """Convert the SDP of a response on its way back, in place; a final refusal rolls the offer back."""
-        if response.status >= 300:
-            if exchange.offered and not exchange.settled:
-                exchange.settled = True
-                self.media.reject_offer(from_leg=exchange.from_leg, to_leg=exchange.to_leg)
-            return
+        """Convert the SDP of a response on its way back, in place. Raises `Rejected` where it cannot cross."""
         sdp = sdp_of(response)
         if sdp is None:
             return
@@ -98,6 +93,12 @@ class MediaPath:
             cause = f"no media port for the offer in the {response.status} to {method}: {none}"
             raise Rejected(503, "Service Unavailable", cause) from None
         replace_sdp(response, converted)
+
+    def refused(self, exchange: Exchange) -> None:
+        """The request failed: its offer is rolled back."""
+        if exchange.offered and not exchange.settled:
+            exchange.settled = True
+            self.media.reject_offer(from_leg=exchange.from_leg, to_leg=exchange.to_leg)
 
     def select(self, leg: str) -> None:
         self.media.select_leg(leg)

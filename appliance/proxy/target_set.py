@@ -96,6 +96,7 @@ class TargetSets:
             hidden=hidden,
             profile=profile,
             anchor=user.anchor,
+            user=user.name,
         )
 
     def of_trunk(self, name: str, number: str) -> Groups:

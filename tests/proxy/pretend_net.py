@@ -8,7 +8,7 @@ from appliance.config.dialplan import LineKind, LineSettings, RouteSettings, Tru
 from appliance.config.kinds import network
 from appliance.config.patch import gateway, match, target
 from appliance.config.secret import Secret
-from appliance.config.sections import ApplianceSettings, MediaSettings, SipSettings
+from appliance.config.sections import Anchor, ApplianceSettings, MediaSettings, SipSettings
 from appliance.config.settings import Settings
 from appliance.media.bridge import Bridge
 from appliance.proxy.core import SipCore
@@ -22,6 +22,7 @@ from appliance.sip.parser import parse_message_untrusted
 from appliance.sip.timers import TimerHeap
 from appliance.storage.bindings import MemoryBindings
 from appliance.transport.options import Target
+from tests.media.fake_backend import FakeBackend
 
 KEY = b"k" * 32
 BOX = "192.0.2.9"
@@ -66,6 +67,11 @@ def with_carrier_at(settings: Settings, gateway_text: str) -> Settings:
     return attrs.evolve(settings, trunks={**settings.trunks, "carrier": carrier})
 
 
+def anchored(settings: Settings) -> Settings:
+    """The same with all media through the box."""
+    return attrs.evolve(settings, media=attrs.evolve(settings.media, anchor=Anchor.ALWAYS))
+
+
 class PretendFlow(Flow):
     """Hands what is sent to the peer's list."""
 
@@ -98,6 +104,8 @@ class PretendNet:
     sent: dict[Address, list[Request | Response]] = attrs.field(factory=dict)
     flows: dict[str, PretendFlow] = attrs.field(factory=dict)
     names: dict[str, list[Target]] = attrs.field(factory=dict)
+    refusing: set[tuple[str, str]] = attrs.field(factory=set)
+    """(transport, host) where nobody takes a connection."""
 
     def flow_to(self, transport: str, remote: Address) -> PretendFlow:
         key = f"{transport}/{remote[0]}/{remote[1]}"
@@ -106,6 +114,10 @@ class PretendNet:
         return self.flows[key]
 
     def connect(self, target: Target) -> Flow:
+        if (target.transport, target.host) in self.refusing:
+            dead = PretendFlow(self, target.transport, (target.host, target.port))
+            dead.closed = True
+            return dead
         return self.flow_to(target.transport, (target.host, target.port))
 
     def flow(self, flow_id: str) -> Flow | None:
@@ -129,6 +141,7 @@ class Box:
         self.now = 1000.0
         self.net = net or PretendNet()
         self.timers = TimerHeap()
+        self.backend = FakeBackend()
         location = Location()
         self.core = SipCore(
             settings=self.settings,
@@ -141,7 +154,7 @@ class Box:
             location=location,
             registrar=Registrar(location, MemoryBindings(), RegistrarOptions()),
             authenticator=Authenticator("example.com", KEY, self.settings.users),
-            bridge=Bridge(None),  # type: ignore[arg-type]
+            bridge=Bridge(self.backend),
             clock=lambda: self.now,
             wall=lambda: self.now + 1_700_000_000,
         )
@@ -181,6 +194,16 @@ class Peer:
 
     def take(self) -> list[Request | Response]:
         return self.box.net.sent.pop(self.address, [])
+
+    def cancel(self, invite: Request) -> None:
+        """Give the INVITE up."""
+        cancel = invite.copy()
+        cancel.method = "CANCEL"
+        cancel.set("cseq", f"{invite.cseq.number} CANCEL")
+        for key in ("proxy-authorization", "contact", "content-type"):
+            cancel.remove(key)
+        cancel.set_body(b"")
+        self.send(cancel)
 
     def take_kinds(self) -> list[str]:
         return [m.method if isinstance(m, Request) else str(m.status) for m in self.take()]
@@ -229,6 +252,7 @@ class Peer:
                 ("call-id", call_id),
                 ("cseq", f"{cseq} {method}"),
                 ("contact", self.contact),
+                *([("content-type", "application/sdp")] if body.startswith(b"v=0") else []),
                 *headers,
             ],
             body,
@@ -269,7 +293,8 @@ class Peer:
         from appliance.sip.build import response_to
 
         headers = [("contact", self.contact)] if status < 300 else []
-        response = response_to(request, status, to_tag=tag, headers=headers, body=body)
+        content_type = "application/sdp" if body else None
+        response = response_to(request, status, to_tag=tag, headers=headers, body=body, content_type=content_type)
         self.send(response)
         return response
 

@@ -1,0 +1,240 @@
+"""One branch of a forwarded request: a destination, and the attempts at its addresses (RFC 3261 §16.6, RFC 3263 §4.3).
+
+An attempt is one client transaction. A failed one is followed by the next address; an answer may still come from one
+that was left behind, so each keeps its own flow and its own share of the offer/answer exchange.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from appliance.proxy.forwarding import push_via, set_next_hop
+from appliance.sip.build import response_to
+from appliance.sip.errors import BadMessage, Rejected
+from appliance.sip.flow import Flow
+from appliance.sip.message import Response
+from appliance.transport.options import Target
+
+if TYPE_CHECKING:
+    from appliance.proxy.destination import Destination
+    from appliance.proxy.media_path import Exchange
+    from appliance.proxy.response_context import ResponseContext
+    from appliance.sip.client_transaction import Cause, ClientTransaction
+
+_LATE = (("Reason", 'SIP;cause=200;text="Call completed elsewhere"'),)
+
+
+class Attempt:
+    """One try over one flow. `answer` is the 2xx as it went back, to be said again when it is repeated."""
+
+    __slots__ = ("answer", "branch", "client", "ended", "exchange", "flow", "provisional")
+
+    client: ClientTransaction
+
+    def __init__(self, branch: Branch, flow: Flow) -> None:
+        self.branch = branch
+        self.flow = flow
+        self.exchange: Exchange | None = None
+        self.provisional = False
+        self.answer: Response | None = None
+        self.ended = False
+        """We acknowledged its 2xx ourselves and hung up."""
+
+    def on_response(self, client: ClientTransaction, response: Response, now: float) -> None:
+        response.drop_top_via()
+        if "via" in response.keys:  # §16.7 step 3: without one it was meant for us, who asked nothing
+            self.branch.on_response(self, response, now)
+
+    def on_failure(self, client: ClientTransaction, cause: Cause, now: float) -> None:
+        self.branch.on_failure(self, cause, now)
+
+
+class Branch:
+    """One destination. `breadth` is its share of Max-Breadth; `leg` the name of its media leg."""
+
+    __slots__ = (
+        "_answer_by",
+        "_fallback",
+        "_targets",
+        "alive",
+        "attempt",
+        "breadth",
+        "cancelled",
+        "context",
+        "destination",
+        "due",
+        "leg",
+        "timed_out",
+        "unreachable",
+    )
+
+    def __init__(self, context: ResponseContext, destination: Destination, breadth: int) -> None:
+        self.context = context
+        self.destination = destination
+        self.breadth = breadth
+        self.attempt: Attempt | None = None
+        self.leg = ""
+        self.alive = True
+        self.cancelled = False
+        self.timed_out = ""
+        """Why we cancelled it ourselves, in words."""
+        self.unreachable = False
+        """It failed without anybody having answered."""
+        self._targets: list[Target] = []
+        self._fallback: Target | None = None
+        """The target that is only tried over UDP because nobody took the large request over TCP."""
+        self.due = 0.0
+        self._answer_by: float | None = None
+
+    def open(self, now: float) -> None:
+        destination = self.destination
+        core = self.context.core
+        if self.context.invites:
+            self.due = now + (destination.attempt_timeout_s or core.timer_c_s)
+            core.deadlines.watch(self, now)
+        flow = destination.flow
+        if flow is not None and not flow.closed:
+            self._send(flow, None, now)
+        elif destination.hop is not None:
+            core.resolve(self, destination, now)
+        else:
+            self._unreachable(430, "Flow Failed", now)
+
+    def resolved(self, targets: list[Target], now: float) -> None:
+        """The addresses of the destination, best first; none where the name leads nowhere."""
+        if self.alive and not self.cancelled:
+            self._targets = targets.copy()
+            self._next_target(now)
+
+    def _next_target(self, now: float) -> None:
+        if not self._targets:
+            self._unreachable(503 if self.attempt is not None else 502, "Destination Unreachable", now)
+            return
+        target = self._targets.pop(0)
+        core = self.context.core
+        limit = self.destination.attempt_timeout_s
+        if limit is not None and (self._targets or self.context.invites):
+            self.due = now + limit
+            core.deadlines.watch(self, now)
+        self._send(core.connect(target), target, now)
+
+    def _send(self, flow: Flow, target: Target | None, now: float) -> None:
+        context = self.context
+        core = context.core
+        destination = self.destination
+        attempt = Attempt(self, flow)
+        request = context.request.copy()
+        request.uri = destination.uri
+        for path in reversed(destination.routes):
+            request.prepend("route", path)
+        try:
+            if "route" in request.keys:
+                set_next_hop(request)
+            core.prepare(context, attempt, request)
+        except Rejected as rejected:
+            self._fail(rejected.status, rejected.reason, now, rejected.headers)
+            return
+        except BadMessage as bad:
+            self._fail(bad.status, bad.reason, now)
+            return
+        if context.spread:
+            request.set("max-breadth", str(self.breadth))  # RFC 5393 §5.3.3
+        if flow.transport == "UDP" and target is not None and target is not self._fallback:
+            size = sum(map(len, request.lines)) + 2 * len(request.lines) + len(request.body) + 200
+            if size > core.udp_threshold_bytes and (destination.hop is None or destination.hop.transport is None):
+                # §18.1.1: a request this large goes over TCP; where nobody takes it there, over UDP after all.
+                host, port = flow.remote
+                self._fallback = Target(transport="UDP", host=host, port=port, listener=flow.listener)
+                self._targets.insert(0, self._fallback)
+                self._send(core.connect(Target(transport="TCP", host=host, port=port)), None, now)
+                return
+        self.attempt = attempt
+        via_branch = push_via(request, flow, core.unique(), context.mark)
+        attempt.client = core.open_client(request, flow, attempt, now, branch=via_branch)
+
+    def overdue(self, now: float) -> None:
+        """Timer C, or the destination's own limits."""
+        if not self.alive:
+            return
+        attempt = self.attempt
+        if attempt is not None and attempt.provisional:
+            # §16.8. Where not even a 487 follows, the transaction ends the branch.
+            self.timed_out = f"{self.destination.label} did not answer in time"
+            attempt.client.cancel(now)
+            return
+        if attempt is not None:
+            attempt.client.cancel(now)
+        if self._targets and not self.cancelled:
+            self._next_target(now)
+        else:
+            self._unreachable(408, "Request Timeout", now)
+
+    def on_response(self, attempt: Attempt, response: Response, now: float) -> None:
+        context = self.context
+        status = response.status
+        if 200 <= status < 300:
+            context.success(attempt, response, now)
+            return
+        if attempt is not self.attempt or not self.alive:
+            return  # left for another address
+        if status < 200:
+            if context.invites:
+                self._progress(attempt, status, now)
+            if status > 100:
+                context.provisional(attempt, response, now)
+        elif status == 503 and self._targets and not self.cancelled:
+            self._next_target(now)  # RFC 3263 §4.3
+        elif status == 487 and self.timed_out:
+            self._fail(408, "Request Timeout", now)  # it says no more than that we cancelled
+        else:
+            context.failure(self, response, now)
+
+    def _progress(self, attempt: Attempt, status: int, now: float) -> None:
+        longest = self.context.core.timer_c_s
+        if not attempt.provisional:
+            attempt.provisional = True
+            limit = self.destination.answer_timeout_s
+            self._answer_by = None if limit is None else now + limit
+        elif status == 100:
+            return
+        self.due = now + longest if self._answer_by is None else min(now + longest, self._answer_by)
+
+    def on_failure(self, attempt: Attempt, cause: Cause, now: float) -> None:
+        if attempt is not self.attempt or not self.alive:
+            return
+        if self._targets and not self.cancelled and not self.timed_out:
+            self._next_target(now)
+        elif cause == "timeout":
+            self._unreachable(408, "Request Timeout", now)
+        elif self.destination.flow is attempt.flow:
+            self._unreachable(430, "Flow Failed", now)  # RFC 5626 §5.3
+        else:
+            self._unreachable(503, "Destination Unreachable", now)
+
+    def _unreachable(self, status: int, reason: str, now: float) -> None:
+        self.unreachable = True
+        self._fail(status, reason, now)
+
+    def _fail(self, status: int, reason: str, now: float, headers: tuple[tuple[str, str], ...] = ()) -> None:
+        context = self.context
+        lower = [(name.lower(), value) for name, value in headers]
+        response = response_to(context.request, status, reason or None, to_tag=context.core.unique(), headers=lower)
+        context.failure(self, response, now, ours=not self.unreachable)
+
+    def cancel(self, now: float, headers: tuple[tuple[str, str], ...] = _LATE) -> None:
+        """Give it up; `headers` (Reason) go into the CANCEL. It is alive until its final response comes."""
+        if not self.alive or self.cancelled:
+            return
+        self.cancelled = True
+        if self.attempt is None:
+            self.settle()  # nothing was sent yet
+        else:
+            self.attempt.client.cancel(now, headers)
+
+    def settle(self) -> Attempt | None:
+        """It has its final response, or needs none: no more timers. The last attempt, the first time."""
+        self.alive = False
+        attempt, self.attempt = self.attempt, None  # which holds the branch
+        self._targets.clear()
+        self.context.core.deadlines.forget(self)
+        return attempt

@@ -1,0 +1,88 @@
+"""Requests inside a dialog: forwarded at once, by our own Route entries (RFC 3261 §16.4, §16.11 for the ACK)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from appliance.config.settings import Settings
+from appliance.proxy.call import Call
+from appliance.proxy.call_follower import CallFollower
+from appliance.proxy.credentials import Authenticator
+from appliance.proxy.dialog_path import DialogPath, Entry
+from appliance.proxy.forwarding import spend_hop
+from appliance.proxy.lines import Lines
+from appliance.proxy.response_context import ResponseContext
+from appliance.sip.errors import Rejected
+from appliance.sip.flow import Flow
+from appliance.sip.message import Request
+from appliance.sip.server_transaction import ServerTransaction
+
+if TYPE_CHECKING:
+    from appliance.proxy.core import SipCore
+
+
+class DialogRequests:
+    """Whatever has a To tag."""
+
+    def __init__(self, core: SipCore, path: DialogPath, follower: CallFollower, lines: Lines) -> None:
+        self._core = core
+        self._path = path
+        self._follower = follower
+        self._lines = lines
+
+    def configure(self, settings: Settings, authenticator: Authenticator) -> None:
+        self._settings = settings
+        self._authenticator = authenticator
+
+    def forward(self, transaction: ServerTransaction, entry: Entry | None, mark: str, now: float) -> None:
+        """Send it on along `entry`; without one it is for us. Raises `Rejected` and `BadMessage`."""
+        request = transaction.request
+        if entry is None:
+            self._receive(transaction, now)
+            return
+        spend_hop(request, self._settings.sip.max_forwards)
+        self._authenticator.strip(request)
+        destination = self._path.destination(request, entry)
+        call = self._call_of(entry, request)
+        context = ResponseContext(
+            self._core, transaction, mark, breadth=1, call=call, record=request.method in ("SUBSCRIBE", "REFER")
+        )
+        context.to_leg = entry.leg
+        context.from_leg = "a" if entry.leg != "a" else (call.leg if call is not None else "")
+        if call is not None:
+            call.heard_at = now
+            side = call.caller_side if entry.leg != "a" else call.callee_side
+            if side is not None:
+                side.cseq = max(side.cseq, request.cseq.number)
+        transaction.context = context
+        context.start([[destination]], now)
+
+    def acknowledge(self, request: Request, flow: Flow, now: float) -> None:
+        """The ACK to a 2xx: it has no transaction. Raises `Rejected` and `BadMessage`."""
+        entry = self._path.entry_of(request, flow)
+        if entry is None:
+            self._lines.acknowledge(request, now)
+            return
+        spend_hop(request, self._settings.sip.max_forwards)
+        self._authenticator.strip(request)
+        destination = self._path.destination(request, entry)
+        call = self._call_of(entry, request)
+        if call is not None:
+            call.heard_at = now
+            self._follower.acknowledged(call, request, entry.leg)
+        self._core.sender.send_once(request, destination)
+
+    def _receive(self, transaction: ServerTransaction, now: float) -> None:
+        request = transaction.request
+        uri = request.request_uri
+        if not self._path.ownership.owns(uri):
+            raise Rejected(404, "Not Here", "a request inside a dialog, without a Route entry of ours")
+        if self._lines.receive_in_dialog(transaction, now):
+            return
+        if request.method == "OPTIONS" and not uri.user:
+            transaction.respond(self._core.initial.capabilities(request), now)
+            return
+        raise Rejected(481, "Call/Transaction Does Not Exist", "no such dialog of ours")
+
+    def _call_of(self, entry: Entry, request: Request) -> Call | None:
+        return self._core.calls.find(entry.serial, request.call_id) if entry.serial else None
