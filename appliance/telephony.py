@@ -7,8 +7,9 @@ theirs.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 import attrs
 import trio
@@ -31,7 +32,7 @@ from .proxy.service import run_core
 from .sip.flow import Flow
 from .sip.timers import TimerHeap
 from .sip.uri import parse_uri_untrusted
-from .storage.storage import Storage, StorageOptions, open_storage
+from .storage.storage import Health, Storage, StorageOptions, open_storage
 from .supervisor import Role, Service, Supervisor
 from .transport.options import ConnectionLimits, ListenerOptions, TlsServerOptions, TransportOptions
 from .transport.resolver import Resolver, ResolverOptions
@@ -208,7 +209,8 @@ async def open_telephony(
         gruus = TemporaryGruus(identity.token_secret)
         location = Location(gruus)
         registrar = Registrar(location, storage, registrar_options(settings), gruus)
-        await supervisor.start(Service("storage watch", _watch(storage, supervisor)))
+        storage.on_change.append(partial(_show_fault, supervisor))
+        _show_fault(supervisor, storage.health())
         opened: list[Telephony] = []
         relays: list[PythonRelay] = []
 
@@ -261,20 +263,12 @@ async def open_telephony(
         yield telephony
 
 
-def _watch(storage: Storage, supervisor: Supervisor) -> Callable[..., Awaitable[None]]:
-    """A service that shows the fault of the storage for as long as it lasts."""
-
-    async def watch(*, task_status: trio.TaskStatus[None]) -> None:
-        task_status.started()
-        while True:
-            health = storage.health()
-            if health.fault is not None:
-                supervisor.report("storage", health.fault)
-            else:
-                supervisor.clear("storage")
-            await trio.sleep(1)
-
-    return watch
+def _show_fault(supervisor: Supervisor, health: Health) -> None:
+    """A fault of the storage is shown for as long as it lasts."""
+    if health.fault is not None:
+        supervisor.report("storage", health.fault)
+    else:
+        supervisor.clear("storage")
 
 
 def _storage_options(settings: Settings) -> StorageOptions:
