@@ -359,7 +359,12 @@ def test_nobody_answers_at_all_is_408(box: Box) -> None:
 
 def test_full_inbox_is_503_with_retry_after(box: Box) -> None:
     carrier = box.peer("192.0.2.50")
-    box.core.settings = attrs.evolve(box.settings, sip=attrs.evolve(box.settings.sip, inbox=0))
+    box.core.settings = attrs.evolve(box.settings, sip=attrs.evolve(box.settings.sip, inbox=1))
+    trunk = box.peer("192.0.2.50")
+    for number in range(65):  # 64 are decided at once, one waits
+        options = trunk.request("OPTIONS", "sip:0777@example.com", call_id=f"flood{number}")
+        box.core.receive(options.to_bytes(), trunk.flow)
+    assert box.core.waiting == 1
     carrier.send(carrier.request("INVITE", "sip:1002@example.com"))
     assert 2 <= int(carrier.take_response(503).require("retry-after")) <= 10
 
