@@ -105,6 +105,8 @@ class Call:
     """The trunk that it went out by, '' for none."""
     from_trunk: str = ""
     """The trunk that it came in from."""
+    tags: set[str | None] = attrs.field(factory=set)
+    """The To tags of all who rang or answered: the dialogs of the call."""
     leg: str = ""
     """The media leg of the branch that answered."""
     media: MediaPath | None = None
@@ -192,6 +194,10 @@ class Calls:
         """The call behind one of our Record-Route entries, None after a restart or once it has ended."""
         call = self.active.get(serial)
         return call if call is not None and call.call_id == call_id else None
+
+    def made_before(self, serial: str) -> bool:
+        """Whether a call, not '', had this serial before the box was started again."""
+        return serial != "" and not serial.startswith(self._prefix)
 
     def of_dialog(self, call_id: str) -> Call | None:
         """The latest call of this Call-ID."""

@@ -13,7 +13,7 @@ from appliance.proxy.overload import overloaded
 from appliance.proxy.record_route import RecordRoutes
 from appliance.proxy.response_context import ResponseContext
 from appliance.router.dialplan import Caller, CallerKind, Decision
-from appliance.sip.errors import Rejected
+from appliance.sip.errors import BadMessage, Rejected
 from appliance.sip.flow import Flow
 from appliance.sip.message import Request, Response
 from appliance.sip.server_transaction import ServerTransaction
@@ -109,6 +109,8 @@ class CallFollower:
         method = context.request.method
         status = response.status
         starts = method == "INVITE" and context.record
+        if starts:
+            call.tags.add(response.to_tag)
         if starts and status < 200 and call.state is CallState.TRYING:
             call.state = CallState.RINGING
             call.ringing_at = self._wall()
@@ -149,9 +151,15 @@ class CallFollower:
                 call.media.select(branch.leg)
         call.hang_up = lambda sentence: self._hang_up(call, sentence)
 
-    def acknowledged(self, call: Call, request: Request, to_leg: str) -> None:
+    def acknowledged(self, call: Call, request: Request, to_leg: str) -> str:
+        """The ACK passes; where its answer cannot cross it goes on without. Why the call must end then, else ''."""
         if call.media is not None and request.body:
-            call.media.request(request, "a" if to_leg != "a" else call.leg, to_leg)
+            try:
+                call.media.request(request, "a" if to_leg != "a" else call.leg, to_leg)
+            except (Rejected, BadMessage) as refused:
+                request.set_body(b"")
+                return f"in the ACK: {refused}"
+        return ""
 
     def finished(self, context: ResponseContext, response: Response, now: float) -> None:
         call = context.call

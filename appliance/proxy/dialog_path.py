@@ -16,7 +16,7 @@ from appliance.sip.errors import Rejected
 from appliance.sip.flow import Flow
 from appliance.sip.headers import parse_name_addr_untrusted
 from appliance.sip.message import Request
-from appliance.sip.uri import parse_uri_untrusted
+from appliance.sip.uri import Uri, parse_uri_untrusted
 
 _MOST_SEEN = 1024
 _PLAIN_ENTRY = re.compile(r"Route: <sip:(jf-[A-Za-z0-9_-]+)@([^<>@,]+)>")
@@ -25,11 +25,15 @@ _PLAIN_ENTRY = re.compile(r"Route: <sip:(jf-[A-Za-z0-9_-]+)@([^<>@,]+)>")
 
 @attrs.define
 class Entry:
-    """What one of our Record-Route entries says: the call, the leg that it faces, the flow to it ('': by Contact)."""
+    """What one of our Record-Route entries says: the call, the leg that it faces, the flow to it ('': by Contact).
+
+    `nearest` is the entry that faces the sender, still unread; '' where it left that out.
+    """
 
     serial: str
     leg: str
     flow_id: str
+    nearest: str = ""
 
 
 class DialogPath:
@@ -51,43 +55,74 @@ class DialogPath:
         self._seen.clear()
 
     def entry_of(self, request: Request, flow: Flow) -> Entry | None:
-        """Take our entries off the Route; None for a request that none of ours leads on. Raises `Rejected` 403."""
-        return self._pop_routes(request) or (None if request.to_tag is None else self._routeless(request, flow))
+        """Take our entries off the Route; None for a request outside any dialog, or that none of ours leads on.
 
-    def _pop_routes(self, request: Request) -> Entry | None:
-        """Take our own entries off the Route (RFC 3261 §16.4); the last of them tells the side to go to."""
-        keys, lines = request.keys, request.lines
-        if "route" not in keys:
+        A Route leads inside a dialog only: nobody sends a new request past the dial plan with one that he has once
+        been given. Raises `Rejected` 403 for an entry that we did not write for this dialog.
+        """
+        nearest, token = self._pop_routes(request, flow) if "route" in request.keys else ("", "")
+        if request.to_tag is None:
             return None
+        if not token:
+            return self._routeless(request, flow)
+        opened = self._record_routes.open(token, request.call_id)
+        if opened is None:
+            raise Rejected(403, "Forbidden", "a Route entry of ours with a foreign signature")
+        return Entry(*opened, nearest=nearest if nearest is not token else "")
+
+    def leg_of_sender(self, entry: Entry, request: Request) -> str:
+        """The leg that the entry nearest to the sender faces, '' where there is none."""
+        opened = self._record_routes.open(entry.nearest, request.call_id) if entry.nearest else None
+        return opened[1] if opened is not None else ""
+
+    def _pop_routes(self, request: Request, flow: Flow) -> tuple[str, str]:
+        """Take our own entries off the Route (RFC 3261 §16.4): the first and the last of their tokens, '' for none."""
+        keys, lines = request.keys, request.lines
+        first = token = ""
         if request.uri.startswith("sip:jf-") and self._record_routes.claims(request.request_uri):
             # A strict router put our entry into the Request-URI and the target at the end of the Route.
+            first = token = request.request_uri.user or ""
             *before, last = request.values("route")
             request.uri = bare_uri(last)
             request.remove("route")
             for value in before:
                 request.append("route", value)
-        token = ""
         while "route" in keys:
             index = keys.index("route")
             entry = _PLAIN_ENTRY.fullmatch(lines[index])
-            if entry is not None:
-                found, where = entry.groups()
-                if not self._is_ours(where):
-                    break
-                request.drop_line(index)
-            else:
-                uri = parse_name_addr_untrusted(request.values("route")[0], "Route").uri
-                if not self.ownership.owns(uri):
-                    break
-                found = (uri.user or "") if self._record_routes.claims(uri) else ""
-                request.pop_first("route")
-            token = found or token
-        if not token:
-            return None
-        opened = self._record_routes.open(token, request.call_id)
-        if opened is None:
-            raise Rejected(403, "Forbidden", "a Route entry of ours with a foreign signature")
-        return Entry(*opened)
+            if entry is None:
+                found = self._pop_others(request, flow)
+                return first or found[0], found[1] or token
+            if not self._is_ours(entry[2]):
+                break
+            request.drop_line(index)
+            token = entry[1]
+            first = first or token
+        return first, token
+
+    def _pop_others(self, request: Request, flow: Flow) -> tuple[str, str]:
+        """The same for Routes written in any way, read once however many they are."""
+        first = token = ""
+        values = request.values("route")
+        index = 0
+        for index, value in enumerate(values):
+            uri = parse_name_addr_untrusted(value, "Route").uri
+            if not self.ownership.owns(uri) and not (index == 0 and self._reached_at(uri, request, flow)):
+                break
+            if self._record_routes.claims(uri):
+                token = uri.user or ""
+                first = first or token
+        else:
+            index += 1
+        if index:
+            request.remove("route")
+            for value in values[index:]:
+                request.append("route", value)
+        return first, token
+
+    def _reached_at(self, uri: Uri, request: Request, flow: Flow) -> bool:
+        """Whether a WebSocket phone names us by the address that its page has of us: behind a port forward, say."""
+        return flow.transport in ("WS", "WSS") and self.ownership.has_domain(uri.host) and request.to_tag is None
 
     def _is_ours(self, where: str) -> bool:
         """Whether 'host:port;transport=…' after the @ is this box; the few that are met are remembered."""

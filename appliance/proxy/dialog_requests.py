@@ -48,7 +48,8 @@ class DialogRequests:
             self._core, transaction, mark, breadth=1, call=call, record=request.method in ("SUBSCRIBE", "REFER")
         )
         context.to_leg = entry.leg
-        context.from_leg = "a" if entry.leg != "a" else (call.leg if call is not None else "")
+        if entry.leg == "a":
+            context.from_leg = "" if call is None else self._path.leg_of_sender(entry, request) or call.leg
         if call is not None:
             call.heard_at = now
             side = call.caller_side if entry.leg != "a" else call.callee_side
@@ -67,10 +68,13 @@ class DialogRequests:
         self._authenticator.strip(request)
         destination = self._path.destination(request, entry)
         call = self._call_of(entry, request)
+        fault = ""
         if call is not None:
             call.heard_at = now
-            self._follower.acknowledged(call, request, entry.leg)
+            fault = self._follower.acknowledged(call, request, entry.leg)
         self._core.sender.send_once(request, destination)
+        if call is not None and fault:
+            call.hang_up(fault)
 
     def _receive(self, transaction: ServerTransaction, now: float) -> None:
         request = transaction.request
@@ -85,4 +89,15 @@ class DialogRequests:
         raise Rejected(481, "Call/Transaction Does Not Exist", "no such dialog of ours")
 
     def _call_of(self, entry: Entry, request: Request) -> Call | None:
-        return self._core.calls.find(entry.serial, request.call_id) if entry.serial else None
+        """The call of a request. Raises `Rejected` 481 where it would start something in a dialog that is not there."""
+        calls = self._core.calls
+        call = calls.find(entry.serial, request.call_id) if entry.serial else None
+        if call is not None:
+            to_tag, from_tag = request.to_tag, request.from_tag
+            callee, caller = (to_tag, from_tag) if entry.leg != "a" else (from_tag, to_tag)
+            if callee in call.tags and caller == call.caller_side.address_tag:
+                return call
+        if request.method in ("INVITE", "UPDATE") and (call is not None or not calls.made_before(entry.serial)):
+            # Else whoever was once given a Route of ours could call past the dial plan with it.
+            raise Rejected(481, "Call/Transaction Does Not Exist", "a Route entry of a call that is over, or another's")
+        return None

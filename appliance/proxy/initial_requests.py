@@ -65,6 +65,8 @@ class InitialRequests:
         extensions = request.values("proxy-require") if "proxy-require" in request.keys else None
         if extensions:
             raise Rejected(420, "Bad Extension", "Proxy-Require", (("Unsupported", ", ".join(extensions)),))
+        if "route" in request.keys:
+            raise Rejected(403, "Route Leads Elsewhere", f"not to this box: {request.get('route')}")
         ours = uri.scheme == "tel" or self._ownership.owns(uri)
         if method == "REGISTER" and ours:
             self._register(transaction, now)

@@ -26,6 +26,8 @@ class Exchange:
     offered: bool = False
     """The request carried an offer; SDP in its response is the answer."""
     settled: bool = False
+    answered: bool = False
+    """SDP has come back, if only early, or never will."""
 
 
 class MediaPath:
@@ -34,6 +36,8 @@ class MediaPath:
     def __init__(self, media: MediaCall) -> None:
         self.media = media
         self._legs: set[str] = set()
+        self._latest: dict[frozenset[str], Exchange] = {}
+        """The latest offer in a request between two legs."""
         self._awaiting_answer_from: str | None = None
         """The leg to which we passed an offer that came in a response."""
 
@@ -61,7 +65,14 @@ class MediaPath:
             elif request.method == "ACK":
                 return exchange
             else:
+                pair = frozenset((from_leg, to_leg))
+                latest = self._latest.get(pair)
+                if latest is not None and not latest.answered and request.to_tag is not None:
+                    # §14.2, RFC 3311 §5.2: both ends would have to say so themselves; we know it first.
+                    raise Rejected(491, "Request Pending", f"{request.method} with an offer while another is open")
                 exchange.offered = True
+                self._awaiting_answer_from = None
+                self._latest[pair] = exchange
                 converted = self.media.offer(sdp, from_leg=from_leg, to_leg=to_leg)
         except BadMedia as bad:
             raise unacceptable(bad, f"{request.method}") from None
@@ -71,13 +82,15 @@ class MediaPath:
     def response(self, response: Response, exchange: Exchange, method: str) -> None:
         """Convert the SDP of a response on its way back, in place. Raises `Rejected` where it cannot cross."""
         sdp = sdp_of(response)
+        final = response.status >= 200
+        if sdp is not None or final:
+            exchange.answered = True
         if sdp is None:
             return
         try:
             if exchange.offered:
-                final = response.status >= 200
                 converted = self.media.answer(sdp, from_leg=exchange.to_leg, to_leg=exchange.from_leg, final=final)
-                exchange.settled = exchange.settled or response.status >= 200
+                exchange.settled = exchange.settled or final
             elif method == "INVITE":
                 converted = self.media.offer(sdp, from_leg=exchange.to_leg, to_leg=exchange.from_leg)
                 self._awaiting_answer_from = exchange.from_leg
@@ -96,6 +109,7 @@ class MediaPath:
 
     def refused(self, exchange: Exchange) -> None:
         """The request failed: its offer is rolled back."""
+        exchange.answered = True
         if exchange.offered and not exchange.settled:
             exchange.settled = True
             self.media.reject_offer(from_leg=exchange.from_leg, to_leg=exchange.to_leg)
@@ -106,6 +120,8 @@ class MediaPath:
     def drop(self, leg: str) -> None:
         if leg in self._legs:
             self._legs.discard(leg)
+            for pair in [pair for pair in self._latest if leg in pair]:
+                del self._latest[pair]
             self.media.drop_leg(leg)
 
     def close(self) -> None:

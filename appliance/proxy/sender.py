@@ -8,7 +8,7 @@ from functools import partial
 from typing import Protocol
 
 from appliance.proxy.destination import Destination, Hop
-from appliance.proxy.forwarding import push_via
+from appliance.proxy.forwarding import push_via, set_next_hop
 from appliance.sip.flow import Flow, FlowClosed
 from appliance.sip.message import Request
 from appliance.transport.options import Target
@@ -85,6 +85,8 @@ class Sender:
         self.reach(destination.flow, destination.hop, partial(self._send_once, request))
 
     def _send_once(self, request: Request, flow: Flow) -> None:
+        if "route" in request.keys:
+            set_next_hop(request)
         push_via(request, flow, self.unique())
         try:
             flow.send(request.to_bytes())

@@ -298,7 +298,20 @@ class Peer:
         self.send(response)
         return response
 
-    def in_dialog(self, method: str, seen: Response, *, cseq: int = 3, user: str = "1001") -> Request:
+    def back(
+        self, method: str, invite: Request, *, cseq: int = 9, tag: str = "calleetag", body: bytes = b""
+    ) -> Request:
+        """A request of the callee inside the dialog that it made of `invite`."""
+        contact = str(invite.addresses("contact")[0].uri)
+        request = self.request(method, contact, call_id=invite.call_id, cseq=cseq, to=invite.require("from"), body=body)
+        request.set("from", f"{invite.require('to')};tag={tag}")
+        for value in invite.values("record-route"):
+            request.append("route", value)
+        return request
+
+    def in_dialog(
+        self, method: str, seen: Response, *, cseq: int = 3, user: str = "1001", body: bytes = b""
+    ) -> Request:
         """A request of the caller inside the dialog that `seen`, the 2xx, made."""
         route = [("route", value) for value in reversed(seen.values("record-route"))]
         request = self.request(
@@ -309,6 +322,7 @@ class Peer:
             cseq=cseq,
             to=seen.require("to"),
             headers=tuple(route),
+            body=body,
         )
         request.set("from", seen.require("from"))
         return request

@@ -80,18 +80,13 @@ def test_the_other_branches_go_on_when_one_answers_nonsense(relaying: Box) -> No
 def test_a_refused_reinvite_answer_ends_the_call(relaying: Box) -> None:
     box = relaying
     caller, callee, ok = standing_call(box)
-    caller.send(attrs_body(caller.in_dialog("INVITE", ok), SDP))
+    caller.send(caller.in_dialog("INVITE", ok, body=SDP))
     callee.answer(callee.take_request("INVITE"), 200, body=b"v=0\r\nnonsense")
     kinds = caller.take_kinds()
     assert kinds[0] == "BYE"
     assert kinds[1] in ("400", "488")
     assert callee.take_kinds() == ["ACK", "BYE"]
     assert box.core.calls.active == {}
-
-
-def attrs_body(request: Request, body: bytes) -> Request:
-    request.set_body(body, "application/sdp")
-    return request
 
 
 def standing_call(box: Box) -> tuple[Peer, Peer, Response]:
