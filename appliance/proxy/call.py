@@ -107,6 +107,8 @@ class Call:
     """The trunk that it came in from."""
     tags: set[str | None] = attrs.field(factory=set)
     """The To tags of all who rang or answered: the dialogs of the call."""
+    detours: str = ""
+    """Where phones redirected it to, in words."""
     leg: str = ""
     """The media leg of the branch that answered."""
     media: MediaPath | None = None
@@ -140,7 +142,7 @@ class Call:
     @property
     def route(self) -> str:
         """The router's explanation in one line."""
-        return self.decision.explanation
+        return self.decision.explanation + self.detours
 
     def silent(self, sentence: str) -> None:
         """The media has not been heard for too long."""

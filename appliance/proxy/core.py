@@ -36,7 +36,6 @@ from appliance.proxy.record_route import RecordRoutes
 from appliance.proxy.registrar import Registrar
 from appliance.proxy.response_context import ResponseContext
 from appliance.proxy.sender import Names, Sender, Wires
-from appliance.proxy.target_set import Groups
 from appliance.sip.build import response_to
 from appliance.sip.errors import BadMessage, Rejected
 from appliance.sip.flow import Address, Flow, FlowClosed
@@ -124,6 +123,7 @@ class SipCore:
         self.lines = Lines(self, bridge)
         self.dialogs = DialogRequests(self, self.path, self.follower, self.lines)
         self.initial = InitialRequests(self, location, registrar, self.follower, self.lines)
+        self.redirected = self.initial.redirected
         self.wake: Callable[[], None] = lambda: None
         """Called when there is something to do for `work`."""
         self._bridge = bridge
@@ -314,9 +314,6 @@ class SipCore:
             branch.resolved(known, now)
         else:
             self.sender.resolve(hop, lambda targets: branch.resolved(targets, self.clock()))
-
-    def redirected(self, context: ResponseContext, branch: Branch, response: Response) -> Groups:
-        return []
 
     def finished(self, context: ResponseContext, response: Response, now: float) -> None:
         flow = context.transaction.flow

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from appliance.config.sections import Anchor
 from appliance.config.settings import Settings
+from appliance.proxy.branch import Branch
 from appliance.proxy.call_follower import CallFollower
+from appliance.proxy.contact import parse_contact_untrusted
 from appliance.proxy.credentials import Authenticator, Challenge
 from appliance.proxy.forwarding import breadth, contact_is_source, spend_hop
 from appliance.proxy.lines import Lines
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
 ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, REFER, MESSAGE, SUBSCRIBE, NOTIFY, PUBLISH"
 _SEPARATORS = str.maketrans("", "", "-.()")
 """What a tel URI may be written with for the eye (RFC 3966 §5.1.1)."""
+_MOST_REDIRECTS = 5
+_MOST_CONTACTS = 10
 _DIALOG_FORMING = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
 
 
@@ -53,7 +58,7 @@ class InitialRequests:
         self._trusted = TrustedSources(settings.trunks)
         self._trunk_callers = {name: Caller(CallerKind.TRUNK, name) for name in settings.trunks}
         self._plan = DialPlan(settings.routes, frozenset(settings.users))
-        self._target_sets = TargetSets(settings, self._location, self._core.wires, ownership.domain)
+        self._target_sets = TargetSets(settings, self._location, self._core.wires, ownership)
 
     def begin(self, transaction: ServerTransaction, mark: str, now: float) -> None:
         """Answer it, or open its response context. Raises `Rejected` and `BadMessage`."""
@@ -164,6 +169,37 @@ class InitialRequests:
             if call is not None:
                 self._follower.calls.end(call, rejected.cause, self._core.wall(), rejected.status)
             raise
+
+    def redirected(self, context: ResponseContext, branch: Branch, response: Response) -> Groups:
+        """Where a 3xx of one of our users' phones leads (RFC 3261 §16.5), by the dial plan and with that user's rights.
+
+        Nothing where not every Contact of it is ours to route, where all were tried before, or where one redirection
+        follows another for too long: then it goes back to the caller.
+        """
+        user = branch.destination.user
+        depth = branch.destination.redirects + 1
+        if not user or depth > _MOST_REDIRECTS or not context.spread:
+            return []
+        groups: Groups = []
+        try:
+            contacts = [parse_contact_untrusted(value) for value in response.values("contact")[: _MOST_CONTACTS + 1]]
+            if len(contacts) > _MOST_CONTACTS or not all(self._ownership.owns(contact.uri) for contact in contacts):
+                return []
+            for contact in sorted(contacts, key=lambda contact: -contact.q):
+                decision = self._plan.decide(self._number(contact.uri), Caller(CallerKind.USER, user))
+                if decision.target is None or decision.target.kind not in ("aor", "trunk"):
+                    return []
+                groups += self._groups_of(decision, contact.uri)
+        except (Rejected, BadMessage):
+            return []
+        tried = {one.destination.uri for one in context.branches}
+        groups = [[one for one in group if one.uri not in tried] for group in groups]
+        for one in chain.from_iterable(groups):
+            one.redirects = depth
+        if context.call is not None and any(groups):
+            to = ", ".join(contact.uri.username for contact in contacts)
+            context.call.detours += f"; {user} redirects it to {to}"
+        return [group for group in groups if group]
 
     def _anchor_of(self, caller: Caller) -> Anchor:
         settings = self._settings

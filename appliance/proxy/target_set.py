@@ -6,7 +6,6 @@ here waits: names stay names until a branch is opened.
 
 from __future__ import annotations
 
-from itertools import groupby
 from typing import Protocol
 from urllib.parse import quote
 
@@ -16,7 +15,8 @@ from appliance.config.dialplan import Profile, TrunkSettings, UserSettings
 from appliance.config.patch import Gateway
 from appliance.config.settings import Settings
 from appliance.proxy.destination import Destination, Hop
-from appliance.proxy.location import Binding, Location
+from appliance.proxy.location import Binding, Location, canonical_instance
+from appliance.proxy.ownership import Ownership
 from appliance.sip.errors import BadMessage, Rejected
 from appliance.sip.flow import Flow
 from appliance.sip.uri import Uri, parse_uri_untrusted
@@ -40,34 +40,51 @@ class TargetSets:
     settings: Settings
     location: Location
     flows: Flows
-    domain: str
-    """The canonical domain of our address-of-records."""
+    ownership: Ownership
 
     def aor(self, user: str) -> str:
-        return f"sip:{user}@{self.domain}"
+        return f"sip:{user}@{self.ownership.domain}"
 
     def of_user(self, user: str, wall: float) -> Groups:
         """The user's phones. Raises `Rejected` 404 for nobody of ours, 480 where none is registered."""
         known = self.settings.users.get(user)
         if known is None:
             raise Rejected(404, "Not Found", f"{user} is not a user of this box")
-        bindings = self.location.bindings(self.aor(user), wall)
-        groups = [
-            [found for found in (self._phone(known, binding) for binding in same_q) if found is not None]
-            for _, same_q in groupby(bindings, key=lambda binding: binding.q)
-        ]
-        groups = [group for group in groups if group]
+        groups: Groups = []
+        rung: dict[str, Destination] = {}
+        """The last flow of each instance so far."""
+        q = None
+        for binding in self.location.bindings(self.aor(user), wall):
+            phone = self._phone(known, binding)
+            if phone is None:
+                continue
+            if binding.instance is not None:
+                # RFC 5626 §7: one flow of an instance at a time, the latest first; the others when it fails.
+                instance = canonical_instance(binding.instance)
+                before, rung[instance] = rung.get(instance), phone
+                if before is not None:
+                    before.otherwise = phone
+                    continue
+            if binding.q != q:
+                q = binding.q
+                groups.append([])
+            groups[-1].append(phone)
         if not groups:
             raise Rejected(480, "Temporarily Unavailable", f"no phone of {user} is registered")
         return groups
 
     def of_gruu(self, uri: Uri, wall: float) -> Groups:
         """The one phone that a GRUU names (RFC 5627). Raises `Rejected` 480 where it is not registered."""
+        first = last = None
         for binding in self.location.by_gruu(uri, wall):
             user = self.settings.users.get(parse_uri_untrusted(binding.aor).username)
             phone = self._phone(user, binding) if user is not None else None
             if phone is not None:
-                return [[phone]]
+                if last is not None:
+                    last.otherwise = phone
+                first, last = first or phone, phone
+        if first is not None:
+            return [[first]]
         raise Rejected(480, "Temporarily Unavailable", "the phone of this GRUU is not registered")
 
     def _phone(self, user: UserSettings, binding: Binding) -> Destination | None:
@@ -81,8 +98,10 @@ class TargetSets:
                 uri = parse_uri_untrusted(binding.path[0].strip("<>")) if binding.path else binding.uri
             except BadMessage:
                 return None
-            if uri.host.endswith(".invalid"):
-                return None  # RFC 7118 §5: a WebSocket phone is reachable by its flow or not at all
+            if binding.by_flow_only or uri.host.endswith(".invalid"):
+                return None  # RFC 7118 §5, RFC 5626 §5.3: reachable by its flow or not at all
+            if self.ownership.owns(uri):
+                return None  # its Contact is ourselves: that is how RFC 5393's storms begin
             hop = Hop.of(uri)
         profile = user.profile
         if profile is Profile.AUTO:
