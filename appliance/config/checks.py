@@ -40,7 +40,7 @@ def _orders(settings: Settings, places: Places) -> Iterator[Mistake]:
         ("registrar", "min-expires", registrar.min_expires_s, "default-expires", registrar.default_expires_s),
         ("registrar", "default-expires", registrar.default_expires_s, "max-expires", registrar.max_expires_s),
     ):
-        if low > high:
+        if low > high and places.sound(heading):
             place = max(places.of(heading, "", low_key), places.of(heading, "", high_key))
             mistake = f"{low_key} ({low:g} s) is longer than {high_key} ({high:g} s)"
             yield Mistake(place, f"[{heading}]", low_key, mistake, f"Make {low_key} shorter or {high_key} longer")
@@ -73,24 +73,18 @@ def _ports(settings: Settings, places: Places) -> Iterator[Mistake]:
             one.port,
         )
         for one in settings.listeners.values()
+        if places.sound("listener", one.name)
     ]
     web, media = settings.web, settings.media
-    for key, bind, port in (
-        ("https-port", web.bind, web.https_port),
-        ("http-port", web.http_bind, web.http_port),
-    ):
-        claims.append(_Claim("[web]", key, places.of("web", "", key), True, bind, port, port))
-    claims.append(
-        _Claim(
-            "[media]",
-            "ports",
-            places.of("media", "", "ports"),
-            False,
-            media.bind,
-            media.ports.low,
-            media.ports.high,
-        )
-    )
+    if places.sound("web"):
+        for key, bind, port in (
+            ("https-port", web.bind, web.https_port),
+            ("http-port", web.http_bind, web.http_port),
+        ):
+            claims.append(_Claim("[web]", key, places.of("web", "", key), True, bind, port, port))
+    if places.sound("media"):
+        place = places.of("media", "", "ports")
+        claims.append(_Claim("[media]", "ports", place, False, media.bind, media.ports.low, media.ports.high))
     for position, one in enumerate(claims):
         for other in claims[:position]:
             if _clash(one, other):
@@ -124,7 +118,7 @@ def _certificates(settings: Settings, places: Places) -> Iterator[Mistake]:
 def _pair(certificate: Path | None, key: Path | None, heading: str, name: str, places: Places) -> Iterator[Mistake]:
     title = f"[{heading} {name}]" if name else f"[{heading}]"
     if certificate is None:
-        if key is not None:
+        if key is not None and places.sound(heading, name):
             place = places.of(heading, name, "private-key")
             yield Mistake(place, title, "private-key", "stands without certificate", "Name the certificate as well")
         return
@@ -150,7 +144,11 @@ def _no_password() -> str:
 
 def _authority(one: ListenerSettings, places: Places) -> Iterator[Mistake]:
     title = f"[listener {one.name}]"
-    if one.client_certificate is not ClientCertificate.NONE and one.client_ca is None:
+    if (
+        one.client_certificate is not ClientCertificate.NONE
+        and one.client_ca is None
+        and places.sound("listener", one.name)
+    ):
         place = places.of("listener", one.name, "client-certificate")
         remedy = "Name the PEM file of the authorities by client-ca"
         yield Mistake(place, title, "client-certificate", "needs client-ca", remedy)
@@ -188,7 +186,7 @@ def _routes(settings: Settings, places: Places) -> Iterator[Mistake]:
                 mistake = f"there is no [{target.kind} {target.name}]"
                 yield Mistake(place, title, "target", mistake, _nearest(target.name, str(target.kind), known))
             trunk = settings.trunks.get(target.name) if target.kind is TargetKind.TRUNK else None
-            if trunk is not None and not trunk.gateways:
+            if trunk is not None and not trunk.gateways and places.sound("trunk", trunk.name):
                 place = places.of("route", route.name, "target")
                 mistake = f"[trunk {trunk.name}] has no gateways"
                 yield Mistake(place, title, "target", mistake, "Give the trunk gateways, or another target")
@@ -198,7 +196,7 @@ def _routes(settings: Settings, places: Places) -> Iterator[Mistake]:
                 place = places.of("route", route.name, "callers")
                 remedy = _nearest(name, "trunk", places.written("trunk"))
                 yield Mistake(place, title, "callers", f"there is no [trunk {name}]", remedy)
-        for match in route.match:
+        for match in route.match if places.sound("route", route.name) else ():
             first = seen.setdefault(str(match), route) if match.kind is not MatchKind.AOR else route
             if first is not route and _covers(first.callers, route.callers):
                 place = places.of("route", route.name, "match")
@@ -222,6 +220,8 @@ def _nearest(name: str, heading: str, known: set[str]) -> str:
 def _trunks(settings: Settings, places: Places) -> Iterator[Mistake]:
     seen: dict[object, str] = {}
     for trunk in settings.trunks.values():
+        if not places.sound("trunk", trunk.name):
+            continue
         title = f"[trunk {trunk.name}]"
         for network in trunk.trusted:
             other = seen.setdefault(network, trunk.name)

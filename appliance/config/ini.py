@@ -29,7 +29,10 @@ class Entry:
 
 @attrs.define
 class Block:
-    """One heading with what stands below it; name is "" for [media]."""
+    """One heading with what stands below it; name is "" for [media].
+
+    heading is "" where the line cannot be read as a heading: name is the whole of it then.
+    """
 
     heading: str
     name: str
@@ -38,6 +41,8 @@ class Block:
 
     @property
     def title(self) -> str:
+        if not self.heading:
+            return self.name  # what was written in place of a heading
         return f"[{self.heading} {self.name}]" if self.name else f"[{self.heading}]"
 
 

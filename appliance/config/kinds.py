@@ -176,13 +176,21 @@ def listed(kind: Kind[T], *, least: int = 0) -> Kind[tuple[T, ...]]:
     def read(value: str) -> tuple[T, ...]:
         items = [item.strip() for item in value.split(",")] if value.strip() else []
         found: list[T] = []
+        wrong: list[str] = []
         for item in items:
-            if not item:
-                raise ValueError("has an empty place between two commas")
-            one = kind.read(item)
-            if one in found:
-                raise ValueError(f"{item!r} stands twice")
-            found.append(one)
+            try:
+                one = kind.read(item) if item else None
+            except ValueError as error:
+                wrong.append(str(error))
+                continue
+            if one is None:
+                wrong.append("has an empty place between two commas")
+            elif one in found:
+                wrong.append(f"{item!r} stands twice")
+            else:
+                found.append(one)
+        if wrong:
+            raise ValueError("; ".join(dict.fromkeys(wrong)))
         if len(found) < least:
             raise ValueError("is empty")
         return tuple(found)

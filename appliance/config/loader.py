@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +21,13 @@ from .settings import SECTIONS, SectionKind, Settings
 
 ENABLED: Final = "enabled"
 ENABLED_ABOUT: Final = "no takes the whole section away, for example one that an earlier file brought."
+_UNREADABLE: Final = {
+    errno.EACCES: "Mend its permissions",
+    errno.EISDIR: "Give the directory another name: only files end in .conf",
+    errno.ENOENT: "It is a link to a file that is not there: mend it or take it away",
+}
 _HEADINGS: Final = {kind.heading: kind for kind in SECTIONS}
+_COMMENT_BEHIND: Final = re.compile(r"\s[#;]")
 _NAME: Final = re.compile(r"[A-Za-z0-9+*#._~!$&'()-]{1,64}")
 
 
@@ -51,7 +58,8 @@ def load_settings(conf_dir: Path) -> Settings:
             data = file.read_bytes()
         except OSError as error:
             reason = error.strerror or str(error)
-            mistakes.append(Mistake(Place(str(file)), "", "", f"cannot be read: {reason}", "Mend its permissions"))
+            remedy = _UNREADABLE.get(error.errno or 0, "Mend the file or take it away")
+            mistakes.append(Mistake(Place(str(file)), "", "", f"cannot be read: {reason}", remedy))
             continue
         blocks, wrong = read_ini(data, str(file))
         mistakes += wrong
@@ -65,7 +73,10 @@ def load_settings(conf_dir: Path) -> Settings:
             continue
         for entry in section.entries.values():
             places.entries[section.kind.heading, section.name, entry.key] = entry.place
+        before = len(mistakes)
         made = _build(section, mistakes)
+        if len(mistakes) > before:
+            places.faulty.add((section.kind.heading, section.name))
         if made is not None:
             built.setdefault(section.kind.attribute, {})[section.name] = made
     if not sections and mistakes:
@@ -155,13 +166,14 @@ def _is_enabled(section: _Section, mistakes: list[Mistake]) -> bool:
 
 
 def _build(section: _Section, mistakes: list[Mistake]) -> Any:
-    """The section's object, or None where something in it is wrong."""
+    """The section's object, with defaults for what cannot be read; None where a required value is missing."""
     values: dict[str, Any] = {"name": section.name} if section.kind.named else {}
-    before = len(mistakes)
+    complete = True
     for declared in declarations(section.kind.settings):
         entry = section.entries.get(declared.key)
         if entry is None:
             if declared.required:
+                complete = False
                 remedy = f"Give {declared.kind.accepts}"
                 mistakes.append(Mistake(section.place, section.title, declared.key, "is missing", remedy))
             continue
@@ -169,12 +181,15 @@ def _build(section: _Section, mistakes: list[Mistake]) -> Any:
             value = declared.kind.read(entry.value)
         except ValueError as error:
             remedy = f"Give {declared.kind.accepts}"
+            if _COMMENT_BEHIND.search(entry.value):
+                remedy += ". A comment needs a line of its own"
             mistakes.append(Mistake(entry.place, section.title, declared.key, str(error), remedy))
+            complete = complete and not declared.required
             continue
         if isinstance(value, Path) and section.kind.heading != "storage":
             value = Path(entry.place.file).parent / value
         values[declared.attribute] = value
-    return section.kind.settings(**values) if len(mistakes) == before else None
+    return section.kind.settings(**values) if complete else None
 
 
 def _assemble(built: Mapping[str, Mapping[str, Any]]) -> Settings:

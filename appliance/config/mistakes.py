@@ -30,7 +30,8 @@ class Mistake:
 
     def __str__(self) -> str:
         where = " ".join(part for part in (self.section, self.key) if part)
-        return f"{self.place}: {where + ': ' if where else ''}{self.mistake}. {self.remedy}."
+        stop = "" if self.mistake.endswith("?") else "."
+        return f"{self.place}: {where + ': ' if where else ''}{self.mistake}{stop} {self.remedy}."
 
 
 class ConfigRejected(Exception):  # noqa: N818 (it says what happened)

@@ -79,10 +79,12 @@ def gateway() -> Kind[Gateway]:
         match = _GATEWAY.fullmatch(value)
         if not match:
             raise ValueError(f"{value!r} is not a gateway")
-        port = None if match["port"] is None else whole(1, 65535).read(match["port"])
+        port = None if match["port"] is None else int(match["port"])
+        if port is not None and not 1 <= port <= 65535:
+            raise ValueError(f"the port of {value!r} is out of range")
         transport = match["transport"] and match["transport"].lower()
         if transport is not None and transport not in _GATEWAY_TRANSPORTS:
-            raise ValueError(f"{transport!r} is not a transport")
+            raise ValueError(f"{transport!r} in {value!r} is not a transport")
         return Gateway(host().read(match["host"]), port, transport)
 
     return Kind("host[:port][;transport=udp|tcp|tls|ws|wss], IPv6 in brackets", read)

@@ -172,6 +172,38 @@ def test_a_mistake_says_what_and_how_to_mend_it(tmp_path: Path, text: str, key: 
     assert one.place.line > 0
 
 
+def test_references_of_a_section_that_has_other_mistakes_are_told_at_once(tmp_path: Path) -> None:
+    (tmp_path / "a.conf").write_text(
+        "[listener tls]\ntransport = tls\nport = 5061\nidle-timeout = 20 minutes\ncertificate = nowhere.pem\n"
+        "[listener tcp]\ntransport = tcp\nport = 5061\n"
+        "[trunk a]\ngateways = 192.0.2.1:0, 192.0.2.2;transport=sctp\n"
+        "[route 1]\nmatch = any\ntarget = trunk:b\nstrip = two\n"
+        "[route 2]\nmatch = any\ntarget = trunk:a\n"
+    )
+    with pytest.raises(ConfigRejected) as caught:
+        load_settings(tmp_path)
+    told = [(one.place.line, one.key) for one in caught.value.mistakes]
+    # Not among them: that both listeners want 5061, and that route 2 comes after route 1. Those two have to be mended.
+    assert told == [(4, "idle-timeout"), (5, "certificate"), (10, "gateways"), (13, "target"), (14, "strip")]
+    [both] = [one.mistake for one in caught.value.mistakes if one.key == "gateways"]
+    assert "the port of '192.0.2.1:0'" in both
+    assert "'sctp' in '192.0.2.2;transport=sctp' is not a transport" in both
+
+
+def test_a_remedy_says_where_comments_stand_and_what_a_file_is(tmp_path: Path) -> None:
+    (tmp_path / "a.conf").write_text("[listener a]\ntransport = udp\nport = 5060 # the usual one\n[broken\nkey\n")
+    (tmp_path / "b.conf").mkdir()
+    (tmp_path / "c.conf").symlink_to("nowhere")
+    with pytest.raises(ConfigRejected) as caught:
+        load_settings(tmp_path)
+    port, heading, key, folder, link = map(str, caught.value.mistakes)
+    assert port.endswith("A comment needs a line of its own.")
+    assert "'[broken' is not a heading" in heading
+    assert ":5: [broken: is not a setting" in key
+    assert "only files end in .conf" in folder
+    assert "a link to a file that is not there" in link
+
+
 def test_a_wrong_secret_is_not_repeated(tmp_path: Path) -> None:
     found = mistakes(tmp_path, b="[user 1]\nha1-sha256 = hunter2\n[user 2]\npassword: hunter2\n")
     assert len(found) == 2
