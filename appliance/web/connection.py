@@ -80,8 +80,10 @@ class _Http1(H11Protocol):
 
     async def _create_stream(self, request: h11.Request) -> None:
         if request.http_version not in (b"1.1", b"1.0"):
-            await self._send_error_response(505)
-            await self.send(Closed())
+            await self._refuse(505)
+            return
+        if not request.target.startswith(b"/") and request.target != b"*":
+            await self._refuse(400)  # a request for a proxy, or nonsense: Quart stumbles over it
             return
         headers = [(name, value) for name, value in request.headers if name not in _UNHEARD]
         make: type[HTTPStream] | type[WSStream] = HTTPStream
@@ -111,6 +113,12 @@ class _Http1(H11Protocol):
             )
         )
         self.keep_alive_requests += 1
+        if self.stream is not None and self.stream.closed:  # a handshake that is none has had its answer
+            await self.send(Closed())
+
+    async def _refuse(self, status: int) -> None:
+        await self._send_error_response(status)
+        await self.send(Closed())
 
 
 def _upgrades(headers: list[tuple[bytes, bytes]]) -> bool:

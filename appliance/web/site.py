@@ -83,6 +83,9 @@ def make_site(inside: Inside, feed: Feed) -> QuartTrio:
             return _plain("The plain HTTP side answers under the names of this machine only.\n", 421)
         if request.method not in ("GET", "HEAD") and not _from_our_page():
             return _plain("This form was not sent by a page of this box.\n", 403)
+        if request.method == "POST" and request.mimetype != "application/x-www-form-urlencoded":
+            # Quart bounds this kind as a whole; parts of a multipart form it would write to the disk.
+            return _plain("Forms of this box are urlencoded.\n", 415)
         return None
 
     @site.after_request
