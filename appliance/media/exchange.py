@@ -15,7 +15,7 @@ from appliance.media.reading import bundle_groups, learn, read_line
 from appliance.media.stream import agreed_codecs, stream_spec
 from appliance.rtc.errors import BadMedia
 from appliance.rtc.sdp import Field, Media, Session, attribute
-from appliance.rtc.sdp_codecs import Codec, answered, collide, offered
+from appliance.rtc.sdp_codecs import Codec, answered, codecs_of, collide, offered
 from appliance.rtc.sdp_convert import Crossing, converted_body, converted_session, extensions_of
 from appliance.rtc.sdp_crypto import Crypto
 from appliance.rtc.sdp_direction import both, reversed_direction
@@ -93,8 +93,11 @@ def make_offer(offerer: Leg, answerer: Leg, offer: Session, offerer_lines: list[
     """Rewrite an offer, read by read_offer, for the answerer. Raises BadMedia (488) and PortsExhausted; what
     stands has not changed then, though transports may have been opened that nobody uses."""
     proposed: list[LegLine] = []
+    # The oldest form of hold, port 0 in every m-line. A browser left without any transport never ends gathering
+    # candidates and so never answers: its lines stay, inactive.
+    parked = all(line.kind is None for line in offerer_lines)
     for index, line in enumerate(offerer_lines):
-        proposed.append(_propose(answerer, proposed, index, line, offerer))
+        proposed.append(_propose(answerer, proposed, index, line, offerer, parked))
     if any(line.kind for line in offerer_lines) and not any(line.kind for line in proposed):
         raise BadMedia("sdp-no-codec", "; ".join(dict.fromkeys(line.reason for line in proposed)))
     refused_anew = [
@@ -109,6 +112,9 @@ def make_offer(offerer: Leg, answerer: Leg, offer: Session, offerer_lines: list[
     for index, line in enumerate(theirs):
         mux = line.transport is not None and _offers_mux(answerer, line.transport, index)
         muxed.append(mux)
+        if line.kind is not None and mine[index].kind is None:
+            medias.append(_parked_media(answerer, line, mux, index))
+            continue
         medias.append(_offered_media(answerer, line, mine[index], offer.media[index], offerer, mux, index))
         if line.webrtc and not mine[index].webrtc and shares_payload_type(theirs, codecs, index):
             medias[index] = _with_field(medias[index], attribute("extmap", f"1 {MID_URI}"))
@@ -118,7 +124,7 @@ def make_offer(offerer: Leg, answerer: Leg, offer: Session, offerer_lines: list[
     return Exchange(offerer, answerer, offer, mine, theirs, described, muxed)
 
 
-def _propose(leg: Leg, before: Sequence[LegLine], index: int, source: LegLine, offerer: Leg) -> LegLine:
+def _propose(leg: Leg, before: Sequence[LegLine], index: int, source: LegLine, offerer: Leg, parked: bool) -> LegLine:
     """The answerer's line for one of the offerer's: what kind of transport, which codecs, which mid and group."""
     standing = leg.lines[index] if index < len(leg.lines) else None
     if standing is not None and (standing.kind is None or standing.media_kind != source.media_kind):
@@ -133,6 +139,15 @@ def _propose(leg: Leg, before: Sequence[LegLine], index: int, source: LegLine, o
         mid=_mid(leg, before, index, source, standing) if webrtc or not source.webrtc else None,
     )
     if source.kind is None:
+        if parked and standing is not None and webrtc and leg.sent is not None:
+            return evolve(
+                line,
+                protocol=standing.protocol,
+                kind=kind,
+                group=standing.group,
+                codecs=codecs_of(leg.sent.media[index]),
+                peer=standing.peer,
+            )
         return line.refused(source.reason)
     if kind is TransportKind.SDES and not leg.profile.sdes_allowed:
         return line.refused(f"m={source.media_kind}: a=crypto without secure signalling (RFC 4568, 7)")
@@ -180,13 +195,27 @@ def _offered_media(
 ) -> Media:
     if line.transport is None:
         return line.port_zero
+    way = crossing(offerer, source.webrtc, leg, line.webrtc)
+    local = _offering(leg, line, mux)
+    return _media(leg, line, source, media, line.codecs, way, local, source.direction, index)
+
+
+def _parked_media(leg: Leg, line: LegLine, mux: bool, index: int) -> Media:
+    """What we last said of an m-line, made inactive."""
+    assert leg.sent is not None
+    way = Crossing(from_webrtc=True, to_webrtc=True)
+    return _media(
+        leg, line, line, leg.sent.media[index], line.codecs, way, _offering(leg, line, mux), "inactive", index
+    )
+
+
+def _offering(leg: Leg, line: LegLine, mux: bool) -> LocalTransport:
+    assert line.transport is not None
     cryptos: tuple[Crypto, ...] = ()
     if line.kind is TransportKind.SDES:
         cryptos = line.transport.offered_cryptos(leg.options)
     with_ice = line.peer is None or line.peer.has_ice
-    local = leg.local(line, mux=mux, setup="actpass", cryptos=cryptos, with_ice=with_ice)
-    way = crossing(offerer, source.webrtc, leg, line.webrtc)
-    return _media(leg, line, source, media, line.codecs, way, local, source.direction, index)
+    return leg.local(line, mux=mux, setup="actpass", cryptos=cryptos, with_ice=with_ice)
 
 
 def _media(

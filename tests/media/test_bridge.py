@@ -309,6 +309,24 @@ def test_every_form_of_hold_reaches_the_browser(lines: str, seen: str, send: boo
     assert remote.rtp == ("198.51.100.20", 22346)
 
 
+def test_hold_by_port_0_in_every_line_leaves_the_browser_its_transport() -> None:
+    """With no m-line in use Chromium never ends gathering candidates, and its phone never answers."""
+    table = Table(a=RTP, b1=WEBRTC)
+    before = table.offer(PHONE).media[0]
+    table.answer(browser_answer())
+    held = table.offer(PHONE.replace("m=audio 22346", "m=audio 0"))
+    (audio,) = held.media
+    assert (audio.port, audio.direction, audio.formats) == (before.port, "inactive", before.formats)
+    assert held.groups("BUNDLE") == [("0",)]
+    assert audio.attribute("ice-ufrag") == before.attribute("ice-ufrag")
+    assert [media.port for media in table.answer(browser_answer()).media] == [0]
+    assert len(table.backend.open()) == 1
+    resumed = table.offer(PHONE).media[0]
+    assert (resumed.port, resumed.direction) == (before.port, "sendrecv")
+    assert table.answer(browser_answer()).media[0].port > 0
+    assert table.backend.at(before.port).streams[0].send
+
+
 def test_session_level_hold_counts() -> None:
     offer = Table(a=RTP).offer(PHONE.replace("t=0 0\n", "t=0 0\na=inactive\n").replace("a=sendrecv\n", ""))
     assert offer.media[0].direction == "inactive"
