@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from appliance.media.backend import MID_URI, Quality, StreamSpec, StreamStats
 from appliance.media.entry import NO_JITTER, UNKNOWN_PT, Sent, Source
-from appliance.rtc.quality import Reception, mos, r_factor
+from appliance.rtc.quality import mos, r_factor
 from appliance.rtc.rtcp import ReportBlock
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 ASSUMED_DELAY_MS = 20.0
 """One way, where no RTCP tells the round trip."""
+PRESENT_S = 2.0
+"""An SSRC heard this much before the latest is of the past."""
 
 
 class LineJoin(Protocol):
@@ -42,6 +44,18 @@ class Partner:
 
     endpoint: RelayEndpoint
     index: int
+
+
+@frozen
+class Arrived:
+    """What came on one m-line. `jitter_ms`, `payload_type` and `ssrc` are those of the SSRC that carries the media
+    now, `ssrc` -1 before there is one."""
+
+    packets: int
+    lost: int
+    jitter_ms: float = 0.0
+    payload_type: int = -1
+    ssrc: int = -1
 
 
 @define(eq=False)
@@ -82,50 +96,56 @@ class Stream:
         return heard if heard >= 0.0 else None
 
     def stats(self, sources: list[Source], partner: tuple[Stream, list[Source]] | None) -> StreamStats:
-        current = max(sources, key=lambda source: source.reception.last_heard, default=None)
+        heard = self.arrived(sources)
         return StreamStats(
             index=self.spec.index,
             kind=self.spec.kind,
-            packets_received=self.retired_packets + sum(source.reception.packets for source in sources),
+            packets_received=heard.packets,
             bytes_received=self.retired_bytes + sum(source.reception.bytes for source in sources),
             packets_sent=self.sent.packets,
             bytes_sent=self.sent.bytes,
-            lost=self.retired_lost + sum(source.reception.lost for source in sources),
-            payload_type=current.payload_type if current and current.payload_type >= 0 else None,
-            received=self._received(current),
-            sent=self._sent(partner),
+            lost=heard.lost,
+            payload_type=heard.payload_type if heard.payload_type >= 0 else None,
+            received=self._judge(heard) if sources else None,
+            sent=self._sent(None if partner is None else partner[0].arrived(partner[1])),
             last_heard=self.last_heard(sources),
         )
 
-    def _received(self, source: Source | None) -> Quality | None:
-        return None if source is None else self._judge(source.reception, self.rtt_ms)
+    def arrived(self, sources: list[Source]) -> Arrived:
+        """All SSRCs of this m-line together; those that are retired count too."""
+        lost = self.retired_lost + sum(source.reception.lost for source in sources)
+        packets = self.retired_packets + sum(source.reception.packets for source in sources)
+        newest = max((source.reception.last_heard for source in sources), default=0.0)
+        # A repair flow (RFC 4588) has an SSRC of its own: what it repairs is what tells codec and jitter.
+        present = (source for source in sources if source.reception.last_heard > newest - PRESENT_S)
+        main = max(present, key=lambda source: source.reception.packets, default=None)
+        if main is None:
+            return Arrived(packets, lost)
+        return Arrived(packets, lost, main.reception.jitter_ms, main.payload_type, main.ssrc)
 
-    def _judge(self, reception: Reception, rtt_ms: float | None) -> Quality:
-        return self._quality(reception.loss_percent, reception.jitter_ms, rtt_ms, reception.packets, "own")
+    def _judge(self, arrived: Arrived) -> Quality:
+        return self._quality(arrived.lost, arrived.packets + arrived.lost, arrived.jitter_ms, "own")
 
-    def _quality(
-        self, loss_percent: float, jitter_ms: float, rtt_ms: float | None, packets: int, source: str
-    ) -> Quality:
+    def _quality(self, lost: int, expected: int, jitter_ms: float, source: str) -> Quality:
+        loss_percent = min(100.0, 100.0 * lost / expected) if expected else 0.0
         r = None
-        if self.spec.kind == "audio" and packets >= 50:
-            delay = ASSUMED_DELAY_MS if rtt_ms is None else rtt_ms / 2
+        if self.spec.kind == "audio" and expected - lost >= 50:
+            delay = ASSUMED_DELAY_MS if self.rtt_ms is None else self.rtt_ms / 2
             r = r_factor(loss_percent, delay, jitter_ms)
-        return Quality(loss_percent, jitter_ms, rtt_ms, r, None if r is None else mos(r), source)
+        return Quality(loss_percent, jitter_ms, self.rtt_ms, r, None if r is None else mos(r), source)
 
-    def _sent(self, partner: tuple[Stream, list[Source]] | None) -> Quality | None:
-        """From the peer's reports, or else from how the same media reached us on the other side."""
+    def _sent(self, partner: Arrived | None) -> Quality | None:
+        """From the peer's reports, or else from how the same media reached us on the other side. What was lost on
+        the way to us is lost in the peer's eyes too."""
         if self.reports:
-            block, _ = max(self.reports.values(), key=lambda report: report[1])
-            rate = next((rate for rate in self.spec.payload_types.values()), 8000)
-            base = self.sent.packets
-            loss = 100.0 * max(0, block.lost) / base if base else 0.0
-            return self._quality(min(100.0, loss), 1000.0 * block.jitter / rate, self.rtt_ms, base, "rtcp")
-        if partner is not None:
-            _, sources = partner
-            current = max(sources, key=lambda source: source.reception.last_heard, default=None)
-            if current is not None:
-                return self._judge(current.reception, self.rtt_ms)
-        return None
+            latest, _ = max(self.reports.values(), key=lambda report: report[1])
+            block, _ = self.reports.get(partner.ssrc if partner else -1, (latest, 0.0))
+            rates = self.spec.payload_types
+            rate = rates.get(partner.payload_type if partner else -1, next(iter(rates.values()), 8000))
+            lost = sum(max(0, block.lost) for block, _ in self.reports.values())
+            expected = self.sent.packets + (partner.lost if partner else 0)
+            return self._quality(lost, expected, 1000.0 * block.jitter / rate, "rtcp")
+        return self._judge(partner) if partner is not None and partner.packets else None
 
 
 def rates_of(spec: StreamSpec) -> list[float]:

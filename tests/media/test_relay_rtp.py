@@ -202,6 +202,34 @@ async def test_rtcp_is_carried_and_protected(suite, mux):
         assert sent.rtt_ms is not None
 
 
+async def test_what_was_lost_before_us_is_not_lost_twice_and_repairs_do_not_hide_it():
+    """70 of 100 packets come in; the peer reports 30 lost, and its last report is of the repair flow (RFC 4588)."""
+    async with open_relay() as relay, open_phone() as alice, open_phone() as bob:
+        a, b = leg(relay, alice), leg(relay, bob)
+        relay.join(a, 0, b, 0)
+        media, repair = alice.ssrc, alice.ssrc ^ 1
+        for n in range(100):
+            alice.ssrc = media
+            packet = alice.packet()
+            if n in (0, 99) or n % 10 > 2:
+                await alice.send(a, packet)
+                await bob.receive()
+        lost = 100 - b.stats().streams[0].packets_sent
+        alice.ssrc = repair
+        await alice.send(a, alice.packet(payload_type=8))
+        await bob.receive()
+        for ssrc, missing, jitter in ((media, lost, 80), (repair, 0, 8000)):
+            await bob.send_rtcp(b, build_receiver_report(bob.ssrc, [ReportBlock(ssrc, 0, missing, 0, jitter, 0, 0)]))
+            await alice.receive_rtcp()
+        heard, sent = a.stats().streams[0].received, b.stats().streams[0].sent
+        assert heard is not None
+        assert sent is not None
+        assert heard.loss_percent == pytest.approx(100 * lost / 101)
+        assert sent.loss_percent == pytest.approx(100 * lost / 101)
+        assert sent.jitter_ms == pytest.approx(10.0)
+        assert a.stats().streams[0].payload_type == 0
+
+
 async def test_feedback_goes_only_to_who_negotiated_it():
     async with open_relay() as relay, open_phone() as alice, open_phone() as bob:
         a, b = leg(relay, alice, feedback=frozenset({"nack"})), leg(relay, bob)
