@@ -22,6 +22,7 @@ from .config.mistakes import ConfigRejected
 from .config.reference import example, manual
 from .control import AlreadyRuns, Answer, NothingRuns, ask
 from .identity import Identity, StateDamaged
+from .manual import operation_manual, transaction_manual
 from .metrics import catalogue
 from .ports import PortsRefused
 from .supervisor import CoreFailed
@@ -83,7 +84,11 @@ def _parser() -> argparse.ArgumentParser:
             sub.add_argument("--json", action="store_true", help="for machines: one JSON object")
         if name == "reference":
             sub.add_argument(
-                "part", nargs="?", choices=["all", "settings", "metrics", "commands", "example"], default="all"
+                "part",
+                nargs="?",
+                choices=["all", "commands", "running", "settings", "metrics", "transactions", "example"],
+                default="all",
+                help="one part of the manual, or the example file (default: all)",
             )
     return parser
 
@@ -160,7 +165,13 @@ def _status(asked: argparse.Namespace) -> int:
 
 
 def _reference(asked: argparse.Namespace) -> int:
-    parts = {"commands": command_manual, "settings": manual, "metrics": metric_manual}
+    parts = {
+        "commands": command_manual,
+        "running": operation_manual,
+        "settings": manual,
+        "metrics": metric_manual,
+        "transactions": transaction_manual,
+    }
     if asked.part == "example":
         print(example(), end="")
     elif asked.part == "all":
@@ -174,10 +185,15 @@ def command_manual() -> str:
     """The commands and their options, in Markdown."""
     lines = [
         "## Commands\n",
-        "Each takes `--conf-dir DIR` (default `conf.d`) and `--state-dir DIR` (default `var`). Exit codes: 0 done, "
-        "1 failed, 2 mistakes in the configuration or on the command line, 3 nothing runs.\n",
+        "Each takes `--conf-dir DIR` (default `conf.d`) and `--state-dir DIR` (default `var`), relative to the current "
+        "folder. `scripts/run` takes the same two.\n",
     ]
-    lines += [f"`jackfield {name}`: {about}\n" for name, _, about in COMMANDS]
+    options = {
+        "run": "`--welcome` also prints addresses and accounts, as `scripts/run` does.",
+        "status": "`--json` prints one JSON object for machines.",
+        "reference": "A part is one of commands, running, settings, metrics, transactions; `example` is the file.",
+    }
+    lines += [f"`jackfield {name}`: {about} {options.get(name, '')}".rstrip() + "\n" for name, _, about in COMMANDS]
     return "\n".join(lines)
 
 
@@ -217,5 +233,5 @@ COMMANDS: Final = (
     ("check", _check, "Verify the configuration and tell every mistake with its remedy."),
     ("reload", _reload, "Make the running appliance verify and take up its configuration."),
     ("status", _status, "Tell how the running appliance does."),
-    ("reference", _reference, "Print the manual of commands, settings and metrics, or the example file."),
+    ("reference", _reference, "Print the manual, one part of it, or a file with every setting to copy from."),
 )

@@ -1,16 +1,30 @@
 """What is not documented fails: every setting, metric and command; the shipped files load as they are."""
 
 import inspect
+import re
 from pathlib import Path
 
 import pytest
 
-from appliance.cli import COMMANDS, command_manual, metric_manual
+from appliance.cli import (
+    COMMANDS,
+    DONE,
+    FAILED,
+    MISTAKEN,
+    NOTHING_RUNS,
+    command_manual,
+    main,
+    metric_manual,
+)
 from appliance.config import SECTIONS
 from appliance.config.loader import load_settings
 from appliance.config.reference import example, manual
 from appliance.config.setting import declarations
+from appliance.control import LOCK, SOCKET
+from appliance.identity import CERTIFICATE_DAYS, open_identity
+from appliance.manual import operation_manual, transaction_manual
 from appliance.metrics import catalogue
+from appliance.sip.machines import Machine, diagram
 
 ROOT = Path(__file__).parent.parent
 
@@ -51,6 +65,38 @@ def test_every_command_is_in_the_manual() -> None:
     text = command_manual()
     for name, _, about in COMMANDS:
         assert f"`jackfield {name}`: {about}" in text
+
+
+def test_every_exit_code_port_and_state_file_is_in_the_manual(tmp_path: Path) -> None:
+    text = operation_manual()
+    for code in (DONE, FAILED, MISTAKEN, NOTHING_RUNS):
+        assert f"\n| {code} | " in text
+    settings = load_settings(ROOT / "conf.d")
+    for listener in settings.listeners.values():
+        assert re.search(rf"^\| {listener.port} \|.*`\[listener {listener.name}\]`", text, re.M)
+    ports = f"{settings.media.ports.low}-{settings.media.ports.high}"
+    for port in (settings.web.https_port, settings.web.http_port, ports):
+        assert f"\n| {port} | " in text
+    open_identity(tmp_path, settings)
+    made = {file.name for file in tmp_path.iterdir()} | {SOCKET, LOCK, str(settings.storage.database)}
+    for name in made:
+        assert f"`{name}`" in text
+    assert f"for {CERTIFICATE_DAYS} days" in text
+
+
+def test_every_transaction_machine_is_drawn_in_the_manual() -> None:
+    text = transaction_manual()
+    for machine in Machine:
+        assert diagram(machine) in text
+
+
+@pytest.mark.parametrize("part", ["commands", "running", "settings", "metrics", "transactions", "example"])
+def test_every_part_can_be_had_by_itself_and_stands_in_the_whole(part: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["reference", part]) == 0
+    one = capsys.readouterr().out
+    assert main(["reference"]) == 0
+    assert part == "example" or one in capsys.readouterr().out
+    assert len(one) > 500
 
 
 def test_the_shipped_example_file_is_up_to_date() -> None:

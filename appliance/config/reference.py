@@ -10,10 +10,27 @@ from .setting import Declaration, declarations
 from .settings import SECTIONS, SectionKind
 
 _HOW_FILES_ARE_READ = """\
-Every file `*.conf` of the configuration directory is read, in the order of the names; what a later file says
-overrides an earlier one key by key. A file holds headings `[section]` or `[section name]` and lines
-`key = value`. A line that begins with `#` or `;` is a comment; an indented line goes on with the value above.
-Times may have a unit (`500 ms`, `4 s`, `5 min`, `2 h`), sizes too (`64 KiB`).
+Every file `*.conf` of the configuration directory is read, in the order of the names (10-… before 20-…); files with
+other endings and hidden ones are not. A file holds headings `[section]` or `[section name]`, and below them lines
+`key = value`, in UTF-8.
+
+- A section may stand in several files. They are put together key by key: what a later file says of a key replaces what
+  an earlier one said, lists as a whole. A key twice in one file is a mistake.
+- `enabled = no` in a later file takes a named section of an earlier one away.
+- A line that begins with `#` or `;` is a comment. Behind a value there are none: it would belong to the value.
+- An indented line goes on with the value above it. Values stand without quotes; several have commas between them.
+- Headings and keys may be written in capitals, keys with `_` for `-`. Names of sections are taken as they are.
+- Times have a unit (`500 ms`, `4 s`, `5 min`, `2 h`, `1 d`), sizes may have one (`64 KiB`, `1 MiB`).
+- A relative path is sought beside the file that names it; that of `[storage]` in the state directory.
+
+For example, the shipped `10-listeners.conf` says `port = 5060` of `[listener udp]`. To move it, leave that file as it
+is and write `90-mine.conf`, so that an update of the shipped files costs you nothing:
+
+    [listener udp]
+    port = 5070
+
+    [listener ws]
+    enabled = no
 """
 
 

@@ -1,0 +1,127 @@
+"""The parts of the manual that no declaration holds: files, secrets, ports, signals, log; and the transaction diagrams.
+
+Settings come from config/reference.py, commands and metrics from cli.py. A test holds names, ports and codes
+against the code.
+"""
+
+# ruff: noqa: E501 (rows of tables cannot be broken)
+
+from __future__ import annotations
+
+from .sip.machines import Machine, diagram
+
+_OPERATION = """\
+## Running it
+
+### Start, reload, stop
+
+`scripts/run` makes what is missing and runs the appliance in the foreground; `jackfield run` does the running alone.
+One process serves everything; an ordinary user is enough, as all shipped ports lie above 1024. At the start the
+configuration is verified and every port is tried; on any mistake nothing is started.
+
+| signal | does |
+|---|---|
+| SIGTERM, SIGINT (Ctrl-C) | no new connections; new calls get 503 with Retry-After; calls in progress may end by themselves until `drain-deadline` of `[appliance]`; then the process leaves with exit code 0 |
+| the same a second time | leaves at once |
+| SIGHUP | reloads, as `jackfield reload` does; the result is in the log |
+
+A reload reads and verifies everything, then takes up everything; on any mistake all stays as it is. Calls,
+registrations and connections live through it, a new certificate serves new connections. What needs a restart is
+marked so below and named by `jackfield reload`.
+
+After `kill -9` or a power cut every acknowledged registration is there again, phones on UDP are reachable at once,
+and a running call still ends with its BYE.
+
+| exit code | means |
+|---|---|
+| 0 | done |
+| 1 | failed: a port is taken, the state directory cannot be used, a core service ended |
+| 2 | mistakes in the configuration or on the command line |
+| 3 | nothing runs on this state directory (`reload`, `status`) |
+| 130 | interrupted before it could stop in order |
+
+Under systemd, `Type=notify-reload` fits: the appliance says READY=1 once every port is bound, RELOADING=1,
+STOPPING=1, and WATCHDOG=1 where `WatchdogSec=` is set. A bug in the SIP core ends the process, so that
+`Restart=on-failure` starts it clean; the web side is restarted by itself and shown as degraded meanwhile.
+
+    [Service]
+    Type=notify-reload
+    User=jackfield
+    ExecStart=/opt/jackfield/.venv/bin/jackfield run --conf-dir /etc/jackfield/conf.d --state-dir /var/lib/jackfield
+    WorkingDirectory=/opt/jackfield
+    TimeoutStopSec=90
+    Restart=on-failure
+    LimitNOFILE=65536
+
+Each call with media through the box takes two sockets or more, each connection one: `LimitNOFILE` (or `ulimit -n`)
+bounds them.
+
+### Files of the state directory
+
+The directory is made with mode 0700, its keys and passwords with 0600. Nothing in it is ever made anew by itself
+while it exists. Copy it while nothing runs, and you have a backup.
+
+| file | holds | without it |
+|---|---|---|
+| `certificate.pem`, `private-key.pem` | the self-signed certificate and its key, for 730 days; used where a section says `auto` | delete both and restart: both are made anew, with the names and addresses of today |
+| `token.key` | the secret that signs routes and digest nonces | made anew; calls in progress lose their way, phones authenticate anew |
+| `administrators.json` | names and argon2 hashes for the web page | delete it and restart: a new password is made and shown once. This is the way out where it was lost |
+| `passwords.json` | passwords made for users whose `password` is `auto`, readable for their owner | made anew: these phones have to be set up again |
+| `jackfield.sqlite` (with `-wal`, `-shm`) | registrations | phones come back with their next REGISTER |
+| `jackfield.sqlite.broken-…` | a damaged file that was put aside; a new one was begun | may be deleted |
+| `control.sock` | where `reload` and `status` ask; for the owner only | made at each start |
+| `lock` | keeps a second appliance off this directory | made at each start |
+
+### Secrets
+
+Passwords and hashes of the configuration never show in a log, a message of `check`, a dump or an answer of `status`.
+Keep files that hold some unreadable for others (`chmod 600`). In place of a password a section may hold its digest
+hash, made for the realm of `[sip]`; this prints the one for `ha1-md5`:
+
+    printf '%s' '2001:example.com:the-password' | md5sum
+
+### Ports
+
+As shipped; every one is a setting.
+
+| port | protocol | setting |
+|---|---|---|
+| 5060 | SIP over UDP and TCP | `[listener udp]`, `[listener tcp]` |
+| 5061 | SIP over TLS | `[listener tls]` |
+| 5066 | SIP over WebSocket | `[listener ws]` |
+| 7443 | SIP over secure WebSocket | `[listener wss]` |
+| 8443 | HTTPS: pages, `/healthz`, `/metrics`, SIP over secure WebSocket at `/sip` | `[web] https-port` |
+| 8080 | the same over HTTP, on loopback only | `[web] http-port` |
+| 30000-39999 | RTP, SRTP, STUN, DTLS over UDP | `[media] ports` |
+
+### Log
+
+One line an event on standard error: time (UTC), level, name of the event, fields as `name=value`. Calls carry
+`call_id`. A slow reader never makes calls wait: lines are dropped and counted in `jackfield_log_lines_lost_total`.
+
+### Environment
+
+`NOTIFY_SOCKET` and `WATCHDOG_USEC` are systemd's. `SSL_CERT_FILE` names other authorities than the system's for servers
+that the box meets over TLS. `PYTHON` tells `scripts/run` which Python to use.
+"""
+
+_TRANSACTIONS = """\
+## Transactions
+
+How one request and its responses live on one hop (RFC 3261 §17, RFC 6026, RFC 4320). Each line is "event / what is done";
+the diagrams are drawn from the tables that the tests walk. Timers follow `t1`, `t2` and `t4` of `[sip]`.
+"""
+
+
+def operation_manual() -> str:
+    """Starting and stopping, files, secrets, ports, log, in Markdown."""
+    return _OPERATION
+
+
+def transaction_manual() -> str:
+    """The four transaction machines as Mermaid state diagrams, in Markdown."""
+    parts = [_TRANSACTIONS]
+    for machine in Machine:
+        title = machine.value[0].upper() + machine.value[1:]
+        parts.append(f"### {title}\n\n```mermaid\n{diagram(machine)}```\n")
+    return "\n".join(parts)
