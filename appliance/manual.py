@@ -40,14 +40,15 @@ and a running call still ends with its BYE.
 | 3 | nothing runs on this state directory (`reload`, `status`) |
 | 130 | interrupted before it could stop in order |
 
-Under systemd, `Type=notify-reload` fits: the appliance says READY=1 once every port is bound, RELOADING=1,
+Under systemd, `Type=notify` fits, from version 253 on `Type=notify-reload` too: the appliance says READY=1 once every port is bound, RELOADING=1,
 STOPPING=1, and WATCHDOG=1 where `WatchdogSec=` is set. A bug in the SIP core ends the process, so that
 `Restart=on-failure` starts it clean; the web side is restarted by itself and shown as degraded meanwhile.
 
     [Service]
-    Type=notify-reload
+    Type=notify
     User=jackfield
     ExecStart=/opt/jackfield/.venv/bin/jackfield run --conf-dir /etc/jackfield/conf.d --state-dir /var/lib/jackfield
+    ExecReload=kill -HUP $MAINPID
     WorkingDirectory=/opt/jackfield
     TimeoutStopSec=90
     Restart=on-failure
