@@ -37,8 +37,8 @@ from .transport.websocket import origin_allowed
 from .web.inside import Health, Inside, ServiceState
 from .web.service import WebSide
 
-COLLECT_AFTER = 50_000, 20, 10
-"""Thresholds of the garbage collector: net growth in containers until the young are looked at (about 5 ms), and how
+COLLECT_AFTER = 10_000, 50, 10
+"""Thresholds of the garbage collector: net growth in containers until the young are looked at (about 1 ms), and how
 many such visits until the older are."""
 
 Prepare = Callable[[Settings], Callable[[], None]]

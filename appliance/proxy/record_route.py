@@ -12,6 +12,7 @@ import hashlib
 import hmac
 from base64 import urlsafe_b64decode
 from binascii import b2a_base64
+from functools import lru_cache
 
 from appliance.sip.flow import Flow
 from appliance.sip.uri import Uri
@@ -28,6 +29,8 @@ class RecordRoutes:
         own = hashlib.blake2b(key, person=b"record-route").digest()
         self._keyed = hashlib.blake2b(key=own, digest_size=_MAC_BYTES)
         """Copied for each entry: it has taken the key in already."""
+        self._opened = lru_cache(maxsize=4096)(self._open)
+        """A dialog shows the same entry with its ACK, its BYE and all between."""
 
     def entry(self, facing: Flow, call_id: str, serial: str, leg: str, by_contact: bool) -> str:
         """The Record-Route value towards `facing`; `by_contact`: the Request-URI, not the flow, leads there."""
@@ -48,6 +51,9 @@ class RecordRoutes:
         """
         if len(token) > 512:
             return None
+        return self._opened(token, call_id) if len(call_id) <= 256 else self._open(token, call_id)
+
+    def _open(self, token: str, call_id: str) -> tuple[str, str, str] | None:
         text = token[len(_PREFIX) :]
         try:
             raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))

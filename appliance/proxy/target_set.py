@@ -34,6 +34,15 @@ class Flows(Protocol):
 
 
 @attrs.frozen
+class _Gateway:
+    """What is the same for every call to a gateway; `address` as in a URI."""
+
+    address: str
+    label: str
+    hop: Hop
+
+
+@attrs.frozen
 class TargetSets:
     """Makes target sets from what is registered and what is configured."""
 
@@ -41,6 +50,12 @@ class TargetSets:
     location: Location
     flows: Flows
     ownership: Ownership
+    _trunks: dict[str, list[_Gateway]] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        trunks = self.settings.trunks.values()
+        prepared = {trunk.name: [_prepared(trunk, gateway) for gateway in trunk.gateways] for trunk in trunks}
+        object.__setattr__(self, "_trunks", prepared)
 
     def aor(self, user: str) -> str:
         return f"sip:{user}@{self.ownership.domain}"
@@ -123,18 +138,26 @@ class TargetSets:
         trunk = self.settings.trunks[name]
         if not trunk.gateways:
             raise Rejected(503, "Service Unavailable", f"trunk {name} has no gateways: calls only come in from it")
-        return [[self._gateway(trunk, gateway, number)] for gateway in trunk.gateways]
+        user = number if number.isalnum() and number.isascii() else quote(number, _USER_SAFE, errors="surrogateescape")
+        return [
+            [
+                Destination(
+                    uri=f"sip:{user}@{gateway.address}",
+                    label=gateway.label,
+                    hop=gateway.hop,
+                    by_contact=True,
+                    profile=trunk.profile,
+                    anchor=trunk.anchor,
+                    failover=trunk.failover,
+                    attempt_timeout_s=trunk.attempt_timeout_s,
+                    answer_timeout_s=trunk.answer_timeout_s,
+                    trunk=name,
+                )
+            ]
+            for gateway in self._trunks[name]
+        ]
 
-    def _gateway(self, trunk: TrunkSettings, gateway: Gateway, number: str) -> Destination:
-        return Destination(
-            uri=f"sip:{quote(number, safe=_USER_SAFE, errors='surrogateescape')}@{gateway}",
-            label=f"trunk {trunk.name}, gateway {gateway}",
-            hop=Hop(gateway.host, gateway.port, gateway.transport.upper() if gateway.transport else None),
-            by_contact=True,
-            profile=trunk.profile,
-            anchor=trunk.anchor,
-            failover=trunk.failover,
-            attempt_timeout_s=trunk.attempt_timeout_s,
-            answer_timeout_s=trunk.answer_timeout_s,
-            trunk=trunk.name,
-        )
+
+def _prepared(trunk: TrunkSettings, gateway: Gateway) -> _Gateway:
+    transport = gateway.transport.upper() if gateway.transport else None
+    return _Gateway(str(gateway), f"trunk {trunk.name}, gateway {gateway}", Hop(gateway.host, gateway.port, transport))

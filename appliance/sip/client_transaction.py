@@ -175,6 +175,8 @@ class InviteClient(ClientTransaction):
             elif status < 300:
                 self.state = ACCEPTED
                 self._data = b""
+                self.request = SPENT
+                self.request = SPENT
                 self._arm(self._clock.after, now)  # timer M
             else:
                 self._receive_failure(response, now)

@@ -254,6 +254,17 @@ def tag_untrusted(line: str, header: str) -> str | None:
         raise BadMessage(f"Bad {header}: {bad.reason}") from None
 
 
+def check_addresses_untrusted(from_: str, to: str) -> None:
+    """Make sure that the lines From and To are good. Raises `BadMessage` naming the bad one."""
+    header = "From"
+    try:
+        _ = _cached_tag(from_) if len(from_) <= _CACHED_LENGTH else _tag(from_)
+        header = "To"
+        _ = _cached_tag(to) if len(to) <= _CACHED_LENGTH else _tag(to)
+    except BadMessage as bad:
+        raise BadMessage(f"Bad {header}: {bad.reason}") from None
+
+
 def _tag(line: str) -> str | None:
     fast = _FAST_ADDRESS.fullmatch(line)
     return fast[1] if fast is not None else _name_addr(value_of(line)).tag

@@ -301,6 +301,12 @@ class Message:
         if "received" not in params and '"' not in params:
             source = f";rport={port};received={host}"
             if params.endswith(";rport"):
+                index = self.keys.index("via")
+                line = self.lines[index]
+                if line.endswith(params) and "," not in line:  # nothing stands behind it
+                    via.params = params[:-6] + source
+                    self.lines[index] = line[:-6] + source
+                    return None
                 via.params = params[:-6] + source
                 return self.replace_top_via(via)
             if ";rport;" in params:

@@ -108,7 +108,8 @@ class Transaction:
     """One request on one hop. Only one timer is armed at a time; what it means depends on the state.
 
     `context` belongs to the user and is dropped when the transaction terminates. `request` of any method but INVITE is
-    dropped (`SPENT`) with its final response: keep your own reference if you need it longer.
+    dropped (`SPENT`) with its final response, that of an INVITE client with a 2xx: keep your own reference if you need
+    it longer.
     The two subclasses fill all slots in one constructor: four transactions a call make its price felt.
     """
 

@@ -22,7 +22,7 @@ from .local import WILDCARDS, LocalAddresses, advertised_host, host_port, sockad
 from .options import ListenerOptions
 
 _BATCH = 64
-_GATHER_FROM = 3
+_GATHER_FROM = 2
 _GATHER_S = 0.001
 _LARGEST = 65_535
 _SHORTEST = 32
