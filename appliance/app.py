@@ -177,6 +177,13 @@ async def open_appliance(
         async with open_telephony(settings, identity, supervisor, metrics) as telephony:
             appliance.telephony = telephony
             appliance.reloaders["telephony"] = telephony.prepare(lambda: appliance.identity)
+            core = telephony.core
+            appliance.status_parts["telephony"] = lambda: {
+                "calls": len(core.calls.active),
+                "calls_routed": core.calls.total,
+                "calls_answered": core.calls.answered,
+                "registrations": len(core.location),
+            }
             appliance.web = WebSide(_inside(appliance, telephony))
             appliance.reloaders["web"] = appliance.web.prepare
             await supervisor.start(Service("web", appliance.web.run))

@@ -152,9 +152,16 @@ def _status(asked: argparse.Namespace) -> int:
     if asked.json:
         print(json.dumps(answer))
         return DONE if answer.get("ok") else FAILED
-    print(f"{answer.get('name')} {answer.get('version')}: {answer.get('state')}, up {answer.get('up_s')} s, ", end="")
-    calls = answer.get("calls")
-    print(_count(calls if isinstance(calls, int) else 0, "call"))
+    print(f"{answer.get('name')} {answer.get('version')}: {answer.get('state')}, up {answer.get('up_s')} s")
+    part = answer.get("telephony")
+    figures = (
+        {name: number for name, number in part.items() if isinstance(number, int)} if isinstance(part, dict) else {}
+    )
+    if figures:
+        print(
+            f"  {_count(figures['calls'], 'call')} in progress, {_count(figures['registrations'], 'registered phone')}"
+        )
+        print(f"  {_count(figures['calls_routed'], 'call')} since the start, {figures['calls_answered']} answered")
     services = answer.get("services")
     for one in services if isinstance(services, list) else []:
         if isinstance(one, dict):

@@ -210,6 +210,13 @@ class Metrics:
     )
     storage_waiting: Gauge = gauge("jackfield_storage_waiting", "REGISTERs that wait for their group commit.")
     storage_commits: Counter = counter("jackfield_storage_commits_total", "Group commits of registrations.")
+    web_connections: Gauge = gauge("jackfield_web_connections", "Open connections of the web side.")
+    web_refused: Counter = counter(
+        "jackfield_web_refused_total", "Connections of the web side that were closed at once, for there were too many."
+    )
+    web_faults: Counter = counter(
+        "jackfield_web_faults_total", "Connections of the web side that ended by a fault of ours."
+    )
     log_lines_lost: Counter = counter(
         "jackfield_log_lines_lost_total", "Log lines dropped: a slow reader, or a flood of one event."
     )

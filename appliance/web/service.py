@@ -57,6 +57,10 @@ class WebSide:
         self.secure = tuple(sock.getsockname()[:2] for sock in sockets)
         self.plain = tuple(sock.getsockname()[:2] for sock in plain)
         self.server = server
+        metrics, figures = inside.metrics, server.figures
+        metrics.web_connections.read = lambda: figures.open
+        metrics.web_refused.read = lambda: figures.refused
+        metrics.web_faults.read = lambda: figures.faults
         async with trio.open_nursery() as nursery:
             await nursery.start(server.serve, sockets, plain)
             nursery.start_soon(feed.keep_history)

@@ -83,8 +83,8 @@ const services = new Table(
   "Services",
   [
     { label: "Service", value: (one) => ({ text: one.name, sub: one.restarts ? `${one.restarts} restarts` : "" }) },
-    { label: "State", value: (one) => ({ text: one.state, tone: { ready: "good", degraded: "bad" }[one.state] || "fair" }) },
-    { label: "Where, or what is wrong", kind: "wide", value: (one) => one.fault || one.where || "–" },
+    { label: "State", value: (one) => ({ text: one.trouble ? "not well" : one.state, tone: one.trouble ? "bad" : { ready: "good", degraded: "bad" }[one.state] || "fair" }) },
+    { label: "Where, or what is wrong", kind: "wide", value: (one) => one.trouble || one.fault || one.where || "–" },
   ],
   (one) => one.name,
   hint("Nothing runs", "No service has reported yet."),
@@ -180,7 +180,8 @@ function draw(box) {
   put(phoneHint, `server ${where}, user ${box.first_user || "…"}`);
   registrations.show(box.registrations);
   trunks.show(box.trunks);
-  services.show(box.services);
+  const faults = new Map(box.faults.map((fault) => [fault.name, fault.text]));
+  services.show(box.services.map((one) => ({ ...one, trouble: faults.get(one.name) })));
   listeners.show(box.listeners);
   number("calls", box.calls.length, active);
   number("ended", box.ended.length, box.ended.length, "the latest");
