@@ -21,6 +21,8 @@ class ControlChannel:
         self._remote: Address | None = None
         """Where RTCP goes on the second port."""
         self._settled = False
+        self.heard_at = -1.0
+        """When the peer's last good compound came."""
 
     def set_remote(self, remote: RemoteParameters, before: RemoteParameters) -> None:
         if (remote.rtp, remote.rtcp) != (before.rtp, before.rtcp):
@@ -62,6 +64,7 @@ class ControlChannel:
         except BadMedia as error:
             endpoint.drop(error.cause)
             return False
+        self.heard_at = now
         return True
 
     def send(self, data: bytes) -> None:

@@ -23,13 +23,18 @@ def expect_media(endpoint: RelayEndpoint, now: float) -> None:
 
 
 def watch_silence(endpoint: RelayEndpoint, now: float) -> None:
-    """Once a second: tell when a stream falls silent and when it is heard again."""
+    """Once a second: tell when a stream falls silent and when it is heard again.
+
+    A phone that leaves silence out sends nothing while nobody speaks there; where it was heard once, its RTCP says
+    that it is still there.
+    """
     limit = endpoint.relay.options.silence_s
     for index, stream in list(endpoint.streams.items()):
         if stream.listening_since is None:
             continue
         heard = stream.last_heard(endpoint.sources_of(index))
-        quiet = now - max(stream.listening_since, heard or 0.0) >= limit
+        alive = -1.0 if heard is None else max(heard, endpoint.control.heard_at)
+        quiet = now - max(stream.listening_since, alive) >= limit
         if quiet == stream.silent:
             continue
         stream.silent = quiet

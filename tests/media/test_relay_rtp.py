@@ -1,7 +1,7 @@
 import pytest
 import trio
 
-from appliance.media.backend import EndpointKind, PortsExhausted, RemoteParameters
+from appliance.media.backend import EndpointKind, Line, PortsExhausted, RemoteParameters
 from appliance.media.ports import PortOptions
 from appliance.media.relay import PythonRelay, RelayOptions, open_relay
 from appliance.rtc.rtcp import (
@@ -280,6 +280,25 @@ async def test_a_mute_stream_is_told_once_with_the_reason():
         now += 20
         b.tick(now)
         assert "no ICE check ever came to 127.0.0.1" in events[-1].sentence
+
+
+async def test_rtcp_keeps_a_phone_that_leaves_silence_out():
+    now = 1000.0
+    async with open_relay(RelayOptions(silence_s=20.0), clock=lambda: now) as relay, open_phone() as alice:
+        a = leg(relay, alice)
+        relay.join_line(a, 0, Line.ECHO)
+        await alice.send(a, alice.packet())
+        await alice.receive()
+        report = build_receiver_report(alice.ssrc)
+        for _ in range(3):
+            now += 15
+            await alice.send_rtcp(a, report)
+            await alice.receive_rtcp()
+            a.tick(now)
+            assert not a.streams[0].silent
+        now += 21
+        a.tick(now)
+        assert a.streams[0].silent
 
 
 async def test_malformed_packets_are_counted_and_the_next_good_one_is_served():
