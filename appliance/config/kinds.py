@@ -105,7 +105,8 @@ def milliseconds(low: float, high: float) -> Kind[float]:
 
 
 def _measure(what: str, low: float, high: float, unit: str, scale: dict[str, float]) -> Kind[float]:
-    accepts = f"{what} from {low:g} {unit} to {high:g} {unit} (units: {', '.join(scale)})"
+    words = {word: factor for word, factor in scale.items() if word != "m"}
+    accepts = f"{what} from {_round(low, unit, words)} to {_round(high, unit, words)} (units: {', '.join(words)})"
 
     def read(value: str) -> float:
         match = _NUMBER.fullmatch(value)
@@ -122,9 +123,18 @@ def _measure(what: str, low: float, high: float, unit: str, scale: dict[str, flo
     return Kind(accepts, read)
 
 
+def _round(number: float, unit: str, words: dict[str, float]) -> str:
+    """A bound in the largest unit in which it is a whole number; in its own where there is none."""
+    for word, factor in sorted(words.items(), key=lambda item: -item[1]):
+        if number >= factor and (number / factor).is_integer() and (number / factor < 1000 or word == unit):
+            return f"{number / factor:g} {word}"
+    return f"{number:g} {unit}"
+
+
 def size(low: int, high: int) -> Kind[int]:
     """A number of bytes; KiB or MiB may follow."""
-    accepts = f"a size from {low} to {high} bytes (units: KiB, MiB)"
+    words = {"bytes": 1.0, "KiB": 1024.0, "MiB": 1024.0**2}
+    accepts = f"a size from {_round(low, 'bytes', words)} to {_round(high, 'bytes', words)} (units: KiB, MiB)"
 
     def read(value: str) -> int:
         match = _NUMBER.fullmatch(value)
