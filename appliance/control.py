@@ -39,7 +39,10 @@ class AlreadyRuns(Exception):  # noqa: N818 (it says what happened)
     """Another appliance holds this state directory; pid as it wrote it."""
 
     def __init__(self, pid: str) -> None:
-        super().__init__(f"another jackfield runs on this state directory (process {pid or 'unknown'})")
+        super().__init__(
+            f"another jackfield runs on this state directory (process {pid or 'unknown'}). "
+            "End it, or name a directory of its own for this one by --state-dir."
+        )
 
 
 @contextmanager

@@ -151,20 +151,6 @@ def size(low: int, high: int) -> Kind[int]:
     return Kind(accepts, read)
 
 
-def decibels(low: float, high: float) -> Kind[float]:
-    """A level in dBm0."""
-
-    def read(value: str) -> float:
-        number = re.fullmatch(r"([+-]?\d+(?:\.\d+)?)\s*(?:dBm0)?", value)
-        if not number:
-            raise ValueError(f"{value!r} is not a level")
-        if not low <= float(number[1]) <= high:
-            raise ValueError(f"{value!r} is out of range")
-        return float(number[1])
-
-    return Kind(f"a level from {low:g} to {high:g} dBm0", read)
-
-
 def one_of(words: type[E]) -> Kind[E]:
     """One word of an enumeration, in any case."""
     known = {word.value.lower(): word for word in words}

@@ -18,7 +18,7 @@ REQUIRED: Final = None
 """Stands in place of a default: the section is refused without this key."""
 
 _DECLARATION: Final = "jackfield.setting"
-_UNIT_SUFFIXES: Final = ("_s", "_ms", "_bytes", "_hz", "_dbm0")
+_UNIT_SUFFIXES: Final = ("_s", "_ms", "_bytes")
 
 
 @attrs.frozen
