@@ -1,7 +1,8 @@
 """Whether the media of a branch goes through the box, and what each leg of it speaks.
 
-`always` and `never` of a user, a trunk or [media] are obeyed; `auto` anchors where the ends speak different profiles,
-where one of them is a browser, or where one hides behind NAT. Converting SDP and carrying packets is media/'s work.
+`always` and `never` of a user, a trunk or [media] are obeyed; `auto` anchors where the ends speak different profiles
+or IP versions, where one of them is a browser, or where one hides behind NAT. Converting SDP and carrying packets is
+media/'s work.
 """
 
 from __future__ import annotations
@@ -49,13 +50,21 @@ class Anchoring:
             return Profile.RTP
         return Profile.WEBRTC if flow.transport in ("WS", "WSS") else Profile.RTP
 
-    def wanted(self, caller: Anchor, mine: Profile, destination: Destination, request: Request, upstream: Flow) -> bool:
-        """Whether a branch is anchored; `caller` is the caller's wish, `upstream` the flow that `request` came over."""
+    def wanted(
+        self,
+        caller: Anchor,
+        mine: Profile,
+        destination: Destination,
+        request: Request,
+        upstream: Flow,
+        downstream: Flow,
+    ) -> bool:
+        """Whether a branch is anchored; `caller` is the caller's wish, `request` came over `upstream`."""
         theirs = destination.profile if destination.profile is not Profile.AUTO else mine
         wishes = (caller, destination.anchor, self.settings.media.anchor)
         if Anchor.ALWAYS in wishes:
             return True
-        if mine is not theirs:
+        if mine is not theirs or _version(upstream) != _version(downstream):
             return True  # without us they could not talk at all
         if Anchor.NEVER in wishes:
             return False
@@ -63,7 +72,7 @@ class Anchoring:
 
     def leg(self, profile: Profile, flow: Flow) -> leg_profile.Profile:
         """The media profile of the leg that is signalled over `flow`."""
-        version = 6 if ":" in flow.remote[0] else 4
+        version = _version(flow)
         return leg_profile.Profile(
             kind=_KIND[profile],
             host=self._bound(flow, version),
@@ -87,6 +96,11 @@ class Anchoring:
         call.media.add_leg("a", self.leg(caller, upstream))
         theirs = destination.profile if destination.profile is not Profile.AUTO else caller
         call.media.add_leg(leg, self.leg(theirs, flow))
+
+
+def _version(flow: Flow) -> int:
+    """The IP version of a leg's signalling, which its media shares."""
+    return 6 if ":" in flow.remote[0] else 4
 
 
 def _of_version(addresses: tuple[str, ...], version: int) -> str | None:

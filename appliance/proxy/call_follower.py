@@ -89,7 +89,7 @@ class CallFollower:
         upstream = context.transaction.flow
         destination = branch.destination
         profile = self.anchoring.offered(context.request, upstream)
-        if self.anchoring.wanted(context.caller_anchor, profile, destination, context.request, upstream):
+        if self.anchoring.wanted(context.caller_anchor, profile, destination, context.request, upstream, flow):
             if call.media is None:
                 self.admit_media(call)
             self.anchoring.place(call, profile, upstream, branch.leg, destination, flow)
