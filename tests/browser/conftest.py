@@ -63,13 +63,13 @@ def plain_phone(box: Appliance, tmp_path: Path) -> Iterator[MakePlainPhone]:
     """Makes a registered baresip on RTP."""
     made: list[Baresip] = []
 
-    def make(user: str, tone_hz: int = 620, **options: str) -> Baresip:
+    def make(user: str, tone_hz: int = 620, host: str = "127.0.0.1", **options: str) -> Baresip:
         transport = options.get("transport", "udp")
         phone = Baresip(
             tmp_path / user,
             user,
             box.passwords[user],
-            registrar=box.address(transport),
+            registrar=box.address(transport, host),
             domain=DOMAIN,
             tone_hz=tone_hz,
             **options,

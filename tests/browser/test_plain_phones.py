@@ -36,6 +36,36 @@ def test_phone_hears_the_milliwatt_tone(plain_phone: MakePlainPhone) -> None:
     phone.command("hangup")
 
 
+def test_phone_on_ipv6_hears_itself_on_the_echo_line(plain_phone: MakePlainPhone) -> None:
+    phone = plain_phone("1002", tone_hz=530, host="::1")
+    phone.dial("9196")
+    phone.expect_event("CALL_ESTABLISHED")
+    phone.expect_tone(530)
+    phone.command("hangup")
+
+
+def test_phones_on_ipv4_and_ipv6_hear_each_other(plain_phone: MakePlainPhone) -> None:
+    old = plain_phone("1002", tone_hz=620)
+    new = plain_phone("1003", tone_hz=440, host="::1")
+    new.dial("1002")
+    new.expect_event("CALL_ESTABLISHED")
+    new.expect_tone(620)
+    old.expect_tone(440)
+    old.command("hangup")
+    new.expect_event("CALL_CLOSED")
+
+
+def test_browser_and_phone_on_ipv6_hear_each_other(browser_phone: MakePhone, plain_phone: MakePlainPhone) -> None:
+    plain = plain_phone("1002", tone_hz=620, host="::1")
+    browser = browser_phone("1001", tone_hz=440)
+    browser.call("1002")
+    browser.expect("confirmed")
+    browser.expect_tone(620)
+    plain.expect_tone(440)
+    plain.command("hangup")
+    browser.expect("ended")
+
+
 def test_srtp_phone_and_rtp_phone_hear_each_other(plain_phone: MakePlainPhone) -> None:
     protected = plain_phone("1004", tone_hz=440, **SRTP)
     plain = plain_phone("1002", tone_hz=620)
