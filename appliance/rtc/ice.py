@@ -124,18 +124,18 @@ class IceLite:
         )
         self.last_check = now
         self.checks += 1
-        if not current:
-            # The old pair stays alive, but no old check chooses anything any more.
-            return IceResult(reply)
+        # RFC 8445 §9: until the new credentials nominate, the session goes on with the old ones. A browser may even
+        # pair its new addresses with our old credentials, nominate that and stay there.
+        generation = self._generation if current else self._generation - 1
         priority = int.from_bytes(message.get(stun.PRIORITY) or b"\0", "big")
         pair = self._pairs.get(source)
         fresh = pair is None
         if pair is None:
             if len(self._pairs) >= MAX_PAIRS:
                 self._forget_oldest()
-            pair = self._pairs[source] = Pair(source, priority, self._generation, now)
-        elif pair.generation != self._generation:
-            pair.generation, pair.nominated, pair.checks = self._generation, False, 0
+            pair = self._pairs[source] = Pair(source, priority, generation, now)
+        elif pair.generation < generation:
+            pair.generation, pair.nominated, pair.checks = generation, False, 0
         pair.last_check = now
         pair.checks += 1
         sentence = f"first valid ICE check from {_show(source)}" if fresh else None
@@ -144,24 +144,24 @@ class IceLite:
         deliberate = pair.checks > 1 and not pair.nominated
         pair.nominated = True
         pair.priority = max(pair.priority, priority)
-        if not self._wins(pair, deliberate, now):
+        if not self._wins(pair, deliberate, now, current):
             return IceResult(reply, validated=fresh, sentence=sentence)
         self.selected = source
-        if self._previous is not None:
+        if current and self._previous is not None:
             self._previous = None
             for address in [each.address for each in self._pairs.values() if each.generation != self._generation]:
                 del self._pairs[address]
         return IceResult(reply, fresh, True, f"ICE nominated {_show(source)}")
 
-    def _wins(self, pair: Pair, deliberate: bool, now: float) -> bool:
+    def _wins(self, pair: Pair, deliberate: bool, now: float, renewed: bool) -> bool:
         """Whether a nominated pair takes over. A pair checked first and nominated later was chosen on
         purpose; one nominated with its first check comes from an agent that nominates all, where priority
         decides (RFC 5245)."""
         if pair.address == self.selected:
-            # Again the same address: news only after a restart.
-            return self._previous is not None
+            # Again the same address: news only with the credentials of a restart.
+            return renewed and self._previous is not None
         current = self._pairs.get(self.selected) if self.selected is not None else None
-        if current is None or current.generation != self._generation or deliberate:
+        if current is None or current.generation < pair.generation or deliberate:
             return True
         return pair.priority > current.priority or now - current.last_check > STALE_S
 

@@ -138,6 +138,22 @@ def test_a_restart_keeps_the_old_pair_until_the_new_credentials_nominate():
         lite.receive_untrusted(check(), HOME, 3.0)
 
 
+def test_after_a_restart_an_address_nominated_with_the_old_credentials_counts():
+    """As a browser does whose new addresses were ready before our answer with the new credentials."""
+    lite = agent()
+    lite.receive_untrusted(check(nominate=True), HOME, 0.0)
+    lite.restart("local2", "q" * 24)
+    lite.set_remote("remote2")
+    assert lite.receive_untrusted(check(username="local:remote2"), ROAMING, 1.0).validated
+    assert lite.receive_untrusted(check(nominate=True, username="local:remote2"), ROAMING, 1.1).selected
+    assert not lite.receive_untrusted(check(nominate=True, username="local:remote2"), ROAMING, 1.2).selected
+    assert lite.receive_untrusted(
+        check(nominate=True, username="local2:remote2", password="q" * 24), HOME, 2.0
+    ).selected
+    with pytest.raises(BadMedia):
+        lite.receive_untrusted(check(username="local:remote2"), ROAMING, 3.0)
+
+
 def test_a_restart_on_the_same_address_is_told():
     lite = agent()
     lite.receive_untrusted(check(nominate=True), HOME, 0.0)
