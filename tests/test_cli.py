@@ -182,6 +182,7 @@ def test_taken_ports_are_told_with_their_holder_before_anything_is_made(tmp_path
             f"[listener one]\ntransport = tls\nport = {ports[0]}\nbind = 127.0.0.1\n"
             f"[listener two]\ntransport = udp\nport = {ports[1]}\nbind = 127.0.0.1\n"
             "[listener three]\ntransport = tcp\nport = 0\nbind = 192.0.2.1\n"
+            "[media]\nports = 2000-2009\n"  # out of the way of the ports that the kernel gave
         )
         done = subprocess.run(
             [sys.executable, "-m", "appliance", "run", "--conf-dir", tmp_path, "--state-dir", tmp_path / "var"],
