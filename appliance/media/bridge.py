@@ -125,6 +125,7 @@ class MediaCall:
         self._joined.clear()
         self._legs.clear()
         self._sweep()
+        self._watch.end()
 
     def snapshot(self) -> CallMedia:
         """What the media of this call is doing now."""

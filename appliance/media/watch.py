@@ -46,6 +46,12 @@ class Watch:
         for key in [key for key in self.silent if key[0] == leg]:
             del self.silent[key]
 
+    def end(self) -> None:
+        """The call is over: let go of those who asked, who hold us in turn."""
+        self._dead = True
+        self.on_dead = _nobody
+        self.talking = tuple
+
     def _judge(self) -> None:
         if self._dead:
             return
@@ -60,3 +66,7 @@ class Watch:
         parts = [f"{kind} of leg {leg}: {self.silent[leg, index].sentence}" for leg, index, kind in dict.fromkeys(told)]
         parts += [f"leg {leg}: {self.lost[leg].sentence}" for leg in sorted(gone)]
         self.on_dead("; ".join(parts))
+
+
+def _nobody(sentence: str) -> None:
+    """Nobody is left to be told."""
