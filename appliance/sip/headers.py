@@ -254,13 +254,13 @@ def tag_untrusted(line: str, header: str) -> str | None:
         raise BadMessage(f"Bad {header}: {bad.reason}") from None
 
 
-def check_addresses_untrusted(from_: str, to: str) -> None:
-    """Make sure that the lines From and To are good. Raises `BadMessage` naming the bad one."""
+def tags_untrusted(from_: str, to: str) -> tuple[str | None, str | None]:
+    """`tag_untrusted` of the lines From and To."""
     header = "From"
     try:
-        _ = _cached_tag(from_) if len(from_) <= _CACHED_LENGTH else _tag(from_)
+        from_tag = _cached_tag(from_) if len(from_) <= _CACHED_LENGTH else _tag(from_)
         header = "To"
-        _ = _cached_tag(to) if len(to) <= _CACHED_LENGTH else _tag(to)
+        return from_tag, _cached_tag(to) if len(to) <= _CACHED_LENGTH else _tag(to)
     except BadMessage as bad:
         raise BadMessage(f"Bad {header}: {bad.reason}") from None
 

@@ -26,6 +26,9 @@ from appliance.sip.headers import (
 from appliance.sip.uri import Uri, parse_uri_untrusted
 
 MAX_ELEMENTS = 256
+_READ = frozenset({"from", "to", "call-id", "cseq"})
+_UNREAD = "\n"
+"""Stands in the place of a tag that nobody has asked for; no tag is like that."""
 
 #: How a header that we write ourselves is spelt, by its key.
 _SPELLING = {
@@ -83,14 +86,17 @@ class Message:
     its last CRLF. Names given to the methods are canonical keys.
     """
 
-    __slots__ = ("_call_id", "_length", "_shape", "_via", "body", "keys", "lines")
+    __slots__ = ("_call_id", "_cseq", "_from_tag", "_length", "_shape", "_to_tag", "_via", "body", "keys", "lines")
 
     keys: list[str]
     lines: list[str]
     body: bytes
     _via: Via | None
     _call_id: str | None
-    """Read already."""
+    _cseq: CSeq | None
+    _from_tag: str | None
+    _to_tag: str | None
+    """Read already, by the parser's checks as a rule; the tags are `_UNREAD` until then."""
     _shape: Shape | None
     """What the parser knows of these very keys, until a header is added or taken away."""
     _length: int
@@ -148,7 +154,10 @@ class Message:
 
     @property
     def cseq(self) -> CSeq:
-        return cseq_untrusted(self._line("cseq"))
+        found = self._cseq
+        if found is None:
+            found = self._cseq = cseq_untrusted(self._line("cseq"))
+        return found
 
     @property
     def from_(self) -> NameAddr:
@@ -167,11 +176,15 @@ class Message:
 
     @property
     def from_tag(self) -> str | None:
-        return tag_untrusted(self._line("from"), "From")
+        if self._from_tag is _UNREAD:
+            self._from_tag = tag_untrusted(self._line("from"), "From")
+        return self._from_tag
 
     @property
     def to_tag(self) -> str | None:
-        return tag_untrusted(self._line("to"), "To")
+        if self._to_tag is _UNREAD:
+            self._to_tag = tag_untrusted(self._line("to"), "To")
+        return self._to_tag
 
     @property
     def max_forwards(self) -> int | None:
@@ -197,8 +210,12 @@ class Message:
             self._via = None
         elif key == "content-length":
             self._length = -1
-        elif key == "call-id":
-            self._call_id = None
+        elif key in _READ:
+            self._forget()
+
+    def _forget(self) -> None:
+        self._call_id = self._cseq = None
+        self._from_tag = self._to_tag = _UNREAD
 
     def put_above(self, key: str, *lines: str) -> None:
         """Add whole lines of our own making, without their CRLF, where `prepend` would."""
@@ -356,7 +373,8 @@ class Request(Message):
         self.lines = lines
         self.body = body
         self._via = None
-        self._call_id = None
+        self._call_id = self._cseq = None
+        self._from_tag = self._to_tag = _UNREAD
         self._shape = None
         self._length = -1
 
@@ -374,7 +392,8 @@ class Request(Message):
         """A copy whose lines may be changed; the strings are shared."""
         twin = Request(self.method, self.uri, self.keys.copy(), self.lines.copy(), self.body)
         twin._length = self._length
-        twin._call_id = self._call_id
+        twin._call_id, twin._cseq = self._call_id, self._cseq
+        twin._from_tag, twin._to_tag = self._from_tag, self._to_tag
         return twin
 
     def to_bytes(self) -> bytes:
@@ -396,7 +415,8 @@ class Response(Message):
         self.lines = lines
         self.body = body
         self._via = None
-        self._call_id = None
+        self._call_id = self._cseq = None
+        self._from_tag = self._to_tag = _UNREAD
         self._shape = None
         self._length = -1
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 from appliance.sip.errors import BadMessage
 from appliance.sip.headers import (
     COMPACT,
-    check_addresses_untrusted,
     cseq_untrusted,
     number_of,
     parse_via_untrusted,
     split_commas,
+    tags_untrusted,
     value_of,
 )
 from appliance.sip.message import Message, Request, Response, Shape, spelling
@@ -218,8 +218,8 @@ def check_untrusted(message: Message) -> None:
         for value in split_commas(value_of(via)):
             parse_via_untrusted(value)
         _ = message.via
-    check_addresses_untrusted(from_, to)
-    cseq = cseq_untrusted(cseq_line)
+    message._from_tag, message._to_tag = tags_untrusted(from_, to)
+    message._cseq = cseq = cseq_untrusted(cseq_line)
     if length_at >= 0 and message._length < 0:
         length = number_of(lines[length_at])
         if length is None or length > len(message.body):

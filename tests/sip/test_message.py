@@ -305,3 +305,22 @@ def test_any_message_is_read_and_written_or_bad(lines: list[bytes], body: bytes)
     check_untrusted(again)
     assert (again.keys, again.lines) == (parse_message_untrusted(again.to_bytes()).keys, again.lines)
     assert (again.from_tag, str(again.via), again.cseq) == (message.from_tag, str(message.via), message.cseq)
+
+
+def test_what_was_read_before_a_change_is_read_again() -> None:
+    headers = [
+        ("via", "SIP/2.0/UDP a.example.net;branch=z9hG4bK1"),
+        ("from", "<sip:a@example.net>;tag=1"),
+        ("to", "<sip:b@example.net>"),
+        ("call-id", "one"),
+        ("cseq", "1 BYE"),
+    ]
+    message = parse_message_untrusted(Request.make("BYE", "sip:b@example.net", headers).to_bytes())
+    check_untrusted(message)
+    assert (message.from_tag, message.to_tag, message.call_id, message.cseq.number) == ("1", None, "one", 1)
+    message.set("from", "<sip:a@example.net>;tag=2")
+    message.set("to", "<sip:b@example.net>;tag=3")
+    message.set("call-id", "two")
+    message.set("cseq", "2 BYE")
+    for one in (message, message.copy()):
+        assert (one.from_tag, one.to_tag, one.call_id, one.cseq.number) == ("2", "3", "two", 2)
