@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from appliance.sip.message import Response
@@ -132,3 +134,105 @@ def test_our_own_final_answers_carry_a_tag(box: Box) -> None:
     assert isinstance(final, Response)
     assert final.status == 408
     assert final.to_tag
+
+
+@pytest.mark.parametrize(
+    "via",
+    [
+        "SIP/2.0/UDP 198.51.100.7:5060;branch=z9hG4bKa",
+        "SIP/2.0/UDP 198.51.100.7:5060;branch=z9hG4bKa;received=198.51.100.7;rport=7",
+        "SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKa;received=198.51.100.7",
+        "SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKa;maddr=198.51.100.7;ttl=5",
+        "SIP/2.0/UDP 198.51.100.7;branch=z9hG4bKa;rport",
+    ],
+)
+@pytest.mark.parametrize("number", ["4000", "x%0dy"])
+def test_answers_go_to_where_a_request_came_from_whatever_its_via_says(box: Box, via: str, number: str) -> None:
+    peer = box.peer("192.0.2.1")
+    request = peer.request("OPTIONS", f"sip:{number}@example.com", user="x")
+    request.set("from", "<sip:x@elsewhere.example.net>;tag=1")
+    request.set("via", via)
+    box.core.receive(request.to_bytes(), peer.flow)
+    box.core.work()
+    request.set("cseq", "nonsense")
+    box.core.receive(request.to_bytes(), peer.flow)
+    assert {host for host, _ in box.net.sent} == {"192.0.2.1"}
+
+
+def test_a_response_that_nobody_waits_for_goes_nowhere(box: Box) -> None:
+    caller, callee = box.peer("192.0.2.1"), box.peer("192.0.2.2")
+    callee.register("1002")
+    caller.invite("sip:1002@example.com")
+    response = callee.answer(callee.take_request("INVITE"), 180)
+    caller.take()
+    forged = response.copy()
+    top, *below = forged.values("via")
+    forged.remove("via")
+    for value in (top.replace("branch=z9hG4bKjf", "branch=z9hG4bKjf0"), *below):
+        forged.append("via", value)
+    callee.send(forged)
+    assert caller.take() == []
+    assert box.core.counters.stray_responses == 1
+
+
+@pytest.mark.parametrize("maddr", ["maddr=198.51.100.7", "transport=tcp;maddr=198.51.100.7", "lr", "method=BYE"])
+def test_parameters_of_the_request_uri_lead_nowhere(box: Box, maddr: str) -> None:
+    trunk, callee = box.peer("192.0.2.50"), box.peer("192.0.2.2")
+    callee.register("1002")
+    trunk.send(trunk.request("INVITE", f"sip:1002@example.com;{maddr}"))
+    assert callee.take_request("INVITE").uri == "sip:1002@192.0.2.2:5060"
+    assert {host for host, _ in box.net.sent} <= {"192.0.2.50"}
+
+
+def test_a_stranger_may_not_speak_for_our_users(box: Box) -> None:
+    callee, stranger = box.peer("192.0.2.2"), box.peer("198.51.100.3")
+    callee.register("1002")
+    for sender in (
+        "<sip:1001@example.com>;tag=1",
+        "<sip:1001@192.0.2.9>;tag=1",
+        '"x" <sips:1001@EXAMPLE.com:5060>;tag=1',
+    ):
+        request = stranger.request("MESSAGE", "sip:1002@example.com")
+        request.set("from", sender)
+        stranger.send(request)
+        assert stranger.take_kinds() == ["407"]
+    foreign = stranger.request("REGISTER", "sip:example.com", to="<sip:1001@elsewhere.example.net>")
+    stranger.send(foreign)
+    assert stranger.take_kinds() == ["404"]
+    elsewhere = stranger.request("REGISTER", "sip:elsewhere.example.net", to="<sip:1001@example.com>")
+    stranger.send(elsewhere)
+    assert stranger.take_kinds()[0] in ("403", "407")
+    assert callee.take() == []
+    assert len(box.core.location) == 1
+
+
+def _many(template: str, count: int) -> str:
+    return ", ".join(template.format(n) for n in range(count))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("route", _many("<sip:192.0.2.9;lr;n={}>", 1000)),
+        ("route", _many("<sip:jf-{}@192.0.2.9;lr>", 250)),
+        ("via", _many("SIP/2.0/UDP h{}.example.net;branch=z9hG4bKjf{}.0".replace("{}.0", "0"), 1000)),
+        ("record-route", _many("<sip:h{}.example.net;lr>", 1000)),
+        ("x-filler", 'a,;<"\\' * 10000),
+        ("contact", '"' + "\\a" * 30000),
+        ("proxy-require", _many("o{}", 250)),
+        ("supported", _many("o{}", 1000)),
+    ],
+    ids=lambda text: text[:12],
+)
+def test_large_valid_messages_cost_little(box: Box, key: str, value: str) -> None:
+    trunk, callee = box.peer("192.0.2.50"), box.peer("192.0.2.2")
+    callee.register("1002")
+    request = trunk.request("INVITE", "sip:1002@example.com")
+    if key == "contact":
+        request.remove("contact")
+    request.append(key, value)
+    data = request.to_bytes()
+    began = time.process_time()
+    box.core.receive(data, trunk.flow)
+    box.core.work()
+    assert time.process_time() - began < 0.05
