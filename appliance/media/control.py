@@ -21,11 +21,16 @@ class ControlChannel:
         self._remote: Address | None = None
         """Where RTCP goes on the second port."""
         self._settled = False
+        self._left: Address | None = None
+        """Where it came from before the SDP named another address."""
+        self._moved_at = -1.0
         self.heard_at = -1.0
         """When the peer's last good compound came."""
 
     def set_remote(self, remote: RemoteParameters, before: RemoteParameters) -> None:
         if (remote.rtp, remote.rtcp) != (before.rtp, before.rtcp):
+            self._left = None if self._remote == remote.rtcp else self._remote
+            self._moved_at = self._endpoint.relay.clock()
             self._remote, self._settled = remote.rtcp, False
 
     def ready(self, now: float) -> None:
@@ -42,14 +47,16 @@ class ControlChannel:
             endpoint.drop("unreachable")
             return
         address: Address = (source[0], source[1])
-        if not self._allowed(address):
+        if not self._allowed(address, now):
             endpoint.refuse(address)
         elif self.receive_untrusted(size, now):
             self._remote, self._settled = address, True
 
-    def _allowed(self, address: Address) -> bool:
+    def _allowed(self, address: Address, now: float) -> bool:
         if self._settled:
             return address == self._remote
+        if address == self._left and now - self._moved_at < self._endpoint.relay.options.relatch_s:
+            return False  # the goodbye of the stream that was
         remote = self._endpoint.remote
         known = (remote.rtp, remote.rtcp, self._endpoint.port.remote)
         return address[0] in remote.latch_hosts or any(each is not None and each[0] == address[0] for each in known)

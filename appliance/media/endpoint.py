@@ -75,6 +75,8 @@ class RelayEndpoint:
         self.keys = TransportKeys(required=kind is not EndpointKind.RTP)
         self.control = ControlChannel(self)
         self._connected_at = -1.0
+        self._left: Address | None = None
+        """Where the peer was before its SDP named another address."""
         self.foreign: Address | None = None
         """The last address that was refused."""
         self.port = MediaPort(relay.pool, relay, host, pair=not mux and kind is not EndpointKind.WEBRTC)
@@ -108,6 +110,7 @@ class RelayEndpoint:
         if self.secured is not None:
             self.secured.set_remote(remote, self.relay.clock())
         elif remote.rtp != before.rtp or (remote.rtp is not None and self.port.remote is None):
+            self._left = None if before.rtp is None or remote.rtp == self.port.remote else self.port.remote
             self._settle(remote.rtp)
         self.control.set_remote(remote, before)
         expect_media(self, self.relay.clock())
@@ -321,6 +324,8 @@ class RelayEndpoint:
             return False
         heard = self.last_heard() or -1.0
         options = self.relay.options
+        if address == self._left and now - self._connected_at < options.relatch_s:
+            return False  # still under way when the peer moved
         if heard > self._connected_at and now - heard < options.relatch_s:
             return False
         if address[0] == signalled[0] or address[0] in self.remote.latch_hosts:

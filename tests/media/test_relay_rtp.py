@@ -130,6 +130,36 @@ async def test_media_latches_on_another_port_of_the_signalled_host_and_then_lock
         assert any("the SDP said" in step.sentence for step in a.stats().timeline)
 
 
+@pytest.mark.parametrize("mux", [True, False])
+async def test_packets_still_under_way_when_the_peer_moves_do_not_lead_back(mux):
+    now = 1000.0
+    async with (
+        open_relay(clock=lambda: now) as relay,
+        open_phone() as old,
+        open_phone() as new,
+        open_phone() as bob,
+    ):
+        a, b = leg(relay, old, mux=mux), leg(relay, bob)
+        relay.join(a, 0, b, 0)
+        await old.send(a, old.packet())
+        await bob.receive()
+        await old.send_rtcp(a, build_receiver_report(old.ssrc), mux=mux)
+        await bob.receive_rtcp()
+        now += 60
+        a.set_remote(new.remote(mux=mux))
+        await old.send(a, old.packet())
+        await old.send_rtcp(a, build_receiver_report(old.ssrc), mux=mux)
+        await until_dropped(a, "unknown_source", 2)
+        assert a.stats().remote == new.address
+        await new.send(a, new.packet(b"\7" * 160))
+        assert (await bob.receive()).payload == b"\7" * 160
+        await bob.send_rtcp(b, build_receiver_report(bob.ssrc))
+        await new.receive_rtcp(mux=mux)
+        now += 60  # the SDP was wrong: what is heard after all is where the peer is
+        await old.send(a, old.packet(b"\5" * 160))
+        assert (await bob.receive()).payload == b"\5" * 160
+
+
 async def test_media_may_come_from_where_the_signalling_came_from():
     async with open_relay() as relay, open_phone("127.0.0.3") as alice, open_phone() as bob:
         a = relay.open_endpoint(EndpointKind.RTP, LOCAL, mux=True, on_event=Events())
