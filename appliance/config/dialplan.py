@@ -114,11 +114,16 @@ class TrunkSettings:
 
 @attrs.frozen(kw_only=True)
 class RouteSettings:
-    """One row of the dial plan: what it matches, where it leads."""
+    """One row of the dial plan: what it matches, where it leads.
+
+    Rows are tried in the order of their names; the first that matches the number and admits the caller decides.
+    """
 
     name: str
     match: tuple[Match, ...] = setting(
-        listed(match(), least=1), REQUIRED, "What the called number must be for this route."
+        listed(match(), least=1),
+        REQUIRED,
+        "What the called number, the user part of the request URI, must be for this route.",
     )
     target: Target = setting(target(), REQUIRED, "Where the call goes.")
     callers: tuple[str, ...] = setting(
@@ -126,7 +131,7 @@ class RouteSettings:
         "users",
         "Who may use this route: users who gave their password, calls from any trunk or from one, or anyone at all.",
     )
-    strip: int = setting(whole(0, 30), "0", "Digits to take away at the front.")
+    strip: int = setting(whole(0, 30), "0", "Digits to take away at the front of the number; a + counts as one.")
     add: str = setting(
         text("digits", pattern=r"[0-9+*#A-Za-z._-]*", longest=30),
         "",

@@ -41,7 +41,8 @@ def manual() -> str:
         parts.append(f"### {kind.title('NAME')}\n")
         parts.append(_about(kind) + "\n")
         if kind.named:
-            parts.append(f"`{ENABLED}`: {ENABLED_ABOUT} Give yes or no. Default: `yes`. Taken up by a reload.\n")
+            when = "restart" if kind.restart else "reload"
+            parts.append(f"`{ENABLED}`: {ENABLED_ABOUT} Give yes or no. Default: `yes`. Taken up by a {when}.\n")
         parts += [_entry(declared) for declared in declarations(kind.settings)]
     return "\n".join(parts)
 

@@ -370,7 +370,7 @@ class WebSettings:
 
 @attrs.frozen(kw_only=True)
 class StorageSettings:
-    """The store that survives a restart: registrations and what is signed in."""
+    """The store of what survives a restart: registrations."""
 
     database: Path = setting(
         path(), "jackfield.sqlite", "SQLite file; a relative one lies in the state directory.", restart=True
