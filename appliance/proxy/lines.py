@@ -17,6 +17,7 @@ from appliance.proxy.destination import Hop
 from appliance.proxy.hang_up import reason_header
 from appliance.proxy.media_path import MediaPath
 from appliance.proxy.overload import overloaded
+from appliance.proxy.record_route import uri_transport
 from appliance.proxy.sdp_body import sdp_of, unacceptable
 from appliance.router.dialplan import Caller, Decision
 from appliance.rtc.errors import BadMedia
@@ -91,7 +92,7 @@ class Lines:
             raise
         media = self._bridge.open_call(call.call_id, call.silent)
         call.media = MediaPath(media)
-        transport = "" if flow.transport == "UDP" else f";transport={flow.transport.lower()}"
+        transport = "" if flow.transport == "UDP" else f";transport={uri_transport(flow)}"
         contact = f"<sip:{name}@{flow.sent_by}{transport}>"
         line_call = LineCall(call, media, _KINDS[settings.kind], dialog, flow, contact)
         try:

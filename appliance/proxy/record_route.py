@@ -37,7 +37,7 @@ class RecordRoutes:
         payload = f"{serial},{leg},{'' if by_contact else facing.id}".encode()
         signed = b2a_base64(self._mac(payload, call_id) + payload, newline=False)
         token = signed.translate(_URL_SAFE, b"=").decode()
-        transport = "" if facing.transport == "UDP" else f";transport={_uri_transport(facing)}"
+        transport = "" if facing.transport == "UDP" else f";transport={uri_transport(facing)}"
         return f"<sip:{_PREFIX}{token}@{facing.sent_by}{transport};lr>"
 
     def claims(self, uri: Uri) -> bool:
@@ -71,6 +71,7 @@ class RecordRoutes:
         return mac.digest()
 
 
-def _uri_transport(flow: Flow) -> str:
+def uri_transport(flow: Flow) -> str:
+    """The transport parameter of a URI that leads over such a flow."""
     # RFC 7118 §5.2: a URI says ws for both WebSocket transports.
     return "ws" if flow.transport in ("WS", "WSS") else flow.transport.lower()
