@@ -91,7 +91,7 @@ def set_next_hop(request: Request) -> None:
 def new_via(flow: Flow, unique: str, mark: str = "0") -> tuple[str, str]:
     """(value of our Via for a message over `flow`, its branch, new for each try)."""
     branch = f"{_BRANCH}{unique}.{mark}"
-    return f"SIP/2.0/{flow.transport} {flow.sent_by};rport;branch={branch}", branch
+    return f"SIP/2.0/{flow.transport} {flow.sent_by};branch={branch};rport", branch
 
 
 def push_via(request: Request, flow: Flow, unique: str, mark: str = "0") -> str:

@@ -127,7 +127,7 @@ class ResponseContext:
         self.to_leg = ""
         self.groups: list[list[Destination]] = []
         self.branches: list[Branch] = []
-        self.best = BestResponse()
+        self.best = NOTHING  # most requests succeed at once
         self.cancelled = False
         self.cancel_headers: tuple[tuple[str, str], ...] = ()
         self.ending = ""
@@ -200,7 +200,7 @@ class ResponseContext:
             elif destination.failover is not None and status not in destination.failover:
                 self.groups.clear()
         sentence = branch.timed_out or f"{destination.label}: {status} {response.reason}"
-        self.best.consider(response, sentence, ours=ours)
+        self._consider(response, sentence, ours=ours)
         self._advance(now)
 
     def _follow(self, branch: Branch, response: Response, now: float) -> bool:
@@ -256,7 +256,7 @@ class ResponseContext:
         failover = branch.destination.failover
         if failover is not None and refused.status not in failover:
             self.groups.clear()
-        self.best.consider(failure, f"{branch.destination.label}: {sentence}", ours=True)
+        self._consider(failure, f"{branch.destination.label}: {sentence}", ours=True)
         self._advance(now)
 
     def _give_up(self, now: float, headers: tuple[tuple[str, str], ...] | None) -> None:
@@ -268,6 +268,11 @@ class ResponseContext:
                 branch.cancel(now)
             else:
                 branch.cancel(now, headers)
+
+    def _consider(self, response: Response, sentence: str, *, ours: bool) -> None:
+        if self.best is NOTHING:
+            self.best = BestResponse()
+        self.best.consider(response, sentence, ours=ours)
 
     def _send_best(self, now: float) -> None:
         best = None if self.cancelled else self.best.to_be_sent(initial=self.spread)
