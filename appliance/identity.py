@@ -202,9 +202,10 @@ def _certificate_hosts(settings: Settings) -> tuple[str, ...]:
 
 def _look_at(made: x509.Certificate, file: Path, settings: Settings) -> None:
     """Warn where the certificate is about to end or does not name what we are called by now."""
+    remedy = f"delete {file.name} and private-key.pem, restart"
     left = made.not_valid_after_utc - datetime.datetime.now(datetime.UTC)
     if left.days < 30:
-        log.warning("certificate.ends", file=file, days=left.days, remedy=f"delete {file.name} and its key, restart")
+        log.warning("certificate.ends", file=file, days=left.days, remedy=remedy)
     names = made.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     held = {
         *names.get_values_for_type(x509.DNSName),
@@ -212,7 +213,7 @@ def _look_at(made: x509.Certificate, file: Path, settings: Settings) -> None:
     }
     missing = [host for host in _certificate_hosts(settings) if host not in held]
     if missing:
-        log.warning("certificate.lacks", file=file, hosts=",".join(missing))
+        log.warning("certificate.lacks", file=file, hosts=",".join(missing), remedy=remedy)
 
 
 def _self_signed(name: str, hosts: Iterable[str]) -> tuple[bytes, bytes]:
