@@ -7,18 +7,20 @@ theirs.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 import attrs
 import trio
 
-from .config import Settings
+from .config import Settings, TrunkSettings
 from .config.sections import ListenerSettings
 from .identity import Identity
 from .interfaces import local_addresses, own_domains
 from .logs import log
+from .marking import Marker
 from .media.bridge import Bridge
 from .media.ports import PortOptions
 from .media.relay import PythonRelay, RelayOptions, open_relay
@@ -34,7 +36,7 @@ from .sip.timers import TimerHeap
 from .sip.uri import parse_uri_untrusted
 from .storage.storage import Health, Storage, StorageOptions, open_storage
 from .supervisor import Role, Service, Supervisor
-from .transport.options import ConnectionLimits, ListenerOptions, TlsServerOptions, TransportOptions
+from .transport.options import ConnectionLimits, ListenerOptions, TlsServerOptions, TransportOptions, TrunkMarking
 from .transport.resolver import Resolver, ResolverOptions
 from .transport.tls import server_context
 from .transport.transports import Transports
@@ -71,7 +73,25 @@ def listener_options(settings: Settings, identity: Identity, listener: ListenerS
             max_header_bytes=listener.max_header_bytes,
         ),
         receive_buffer_bytes=listener.receive_buffer_bytes,
+        dscp=listener.qos_signalling,
     )
+
+
+def trunk_markings(settings: Settings) -> tuple[TrunkMarking, ...]:
+    """The trunks that want a marking of their own for signalling, by the addresses that are known of them."""
+    return tuple(
+        TrunkMarking(dscp=trunk.qos_signalling, networks=(*trunk.trusted, *_literals(trunk)))
+        for trunk in settings.trunks.values()
+        if trunk.qos_signalling is not None
+    )
+
+
+def _literals(trunk: TrunkSettings) -> Iterator[IPv4Network | IPv6Network]:
+    for gateway in trunk.gateways:
+        try:
+            yield ip_network(gateway.host)
+        except ValueError:
+            continue  # a name: known once it was resolved for a call
 
 
 def authenticator_of(settings: Settings, identity: Identity) -> Authenticator:
@@ -116,6 +136,8 @@ class Telephony:
     storage: Storage
     relay: PythonRelay
     transports: Transports
+    marker: Marker
+    clear_marking_fault: Callable[[], None]
 
     def drain(self) -> None:
         """No new calls and no new connections; what stands goes on."""
@@ -139,6 +161,9 @@ class Telephony:
                         ) from error
 
             def apply() -> None:
+                self.marker.refused = False
+                self.clear_marking_fault()
+                self.transports.configure_marking(settings.qos.signalling, trunk_markings(settings))
                 for listener in listeners:
                     self._reconfigure(listener)
                 self.registrar.options = options
@@ -212,10 +237,11 @@ async def open_telephony(
         storage.on_change.append(partial(_show_fault, supervisor))
         _show_fault(supervisor, storage.health())
         opened: list[Telephony] = []
+        marker = Marker(partial(supervisor.report, "qos"))
         relays: list[PythonRelay] = []
 
         async def serve_media(*, task_status: trio.TaskStatus[str]) -> None:
-            async with open_relay(_relay_options(settings)) as relay:
+            async with open_relay(_relay_options(settings), marker=marker) as relay:
                 relays.append(relay)
                 task_status.started(f"ports {settings.media.ports.low}-{settings.media.ports.high}")
                 await trio.sleep_forever()
@@ -232,7 +258,8 @@ async def open_telephony(
                 def closed(flow: Flow) -> None:
                     core.flow_closed(flow)
 
-                transports = Transports(receive, closed, TransportOptions(), nursery)
+                marking = TransportOptions(dscp=settings.qos.signalling, trunk_markings=trunk_markings(settings))
+                transports = Transports(receive, closed, marking, nursery, marker)
                 ports = {listener.port for listener in settings.listeners.values()} | {settings.web.https_port}
                 core = SipCore(
                     settings=settings,
@@ -252,7 +279,8 @@ async def open_telephony(
                 await nursery.start(run_core, core)
                 for listener in settings.listeners.values():
                     await transports.listen(listener_options(settings, identity, listener))
-                opened.append(Telephony(core, location, registrar, storage, relay, transports))
+                unfault = partial(supervisor.clear, "qos")
+                opened.append(Telephony(core, location, registrar, storage, relay, transports, marker, unfault))
                 task_status.started(", ".join(settings.listeners))
 
         await supervisor.start(Service("sip", serve, Role.CORE))

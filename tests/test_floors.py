@@ -17,7 +17,7 @@ PACKAGE = ROOT / "appliance"
 GROUND = {"sip", "rtc", "config"}
 FLOOR_2 = {"transport", "media", "storage", "outlets"}
 FLOOR_3 = {"accounts", "proxy"}
-SHARED = {"metrics", "logs"}
+SHARED = {"metrics", "logs", "marking"}
 
 MAY_IMPORT = (
     {room: set() for room in GROUND}

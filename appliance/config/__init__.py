@@ -7,6 +7,7 @@ sections, settings.py is the whole. This room reads files and nothing else: no s
 from .dialplan import LineKind, LineSettings, Profile, RouteSettings, TrunkSettings, UserSettings
 from .kinds import Span
 from .patch import Gateway, Match, MatchKind, Target, TargetKind
+from .qos import QosSettings
 from .secret import Secret
 from .sections import (
     Anchor,
@@ -40,6 +41,7 @@ __all__ = [
     "MatchKind",
     "MediaSettings",
     "Profile",
+    "QosSettings",
     "RegistrarSettings",
     "RouteSettings",
     "Secret",

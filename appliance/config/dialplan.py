@@ -21,6 +21,7 @@ from .kinds import (
     whole,
 )
 from .patch import Gateway, Match, Target, gateway, match, statuses, target
+from .qos import inherited_dscp
 from .secret import Secret
 from .sections import Anchor
 from .setting import REQUIRED, setting
@@ -109,6 +110,18 @@ class TrunkSettings:
     )
     failover: frozenset[int] = setting(
         statuses(), "408, 430, 500, 502-504", "Answers after which the next gateway is tried."
+    )
+    qos_signalling: int | None = setting(
+        inherited_dscp("as the listener, or [qos], says"),
+        "auto",
+        "DSCP of signalling to the addresses of this trunk, its gateways and whom it trusts, on any transport (on UDP "
+        "packet by packet). A gateway given by name counts once a call went there.",
+    )
+    qos_audio: int | None = setting(
+        inherited_dscp("as [qos] says"), "auto", "DSCP of audio to this trunk; calls in progress keep theirs."
+    )
+    qos_video: int | None = setting(
+        inherited_dscp("as [qos] says"), "auto", "DSCP of video to this trunk; calls in progress keep theirs."
     )
 
 

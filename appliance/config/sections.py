@@ -28,6 +28,7 @@ from .kinds import (
     text,
     whole,
 )
+from .qos import inherited_dscp
 from .setting import REQUIRED, setting
 
 
@@ -194,6 +195,12 @@ class ListenerSettings:
         "4 MiB",
         "Receive buffer asked of the kernel for udp (0: the kernel's own).",
         restart=True,
+    )
+    qos_signalling: int | None = setting(
+        inherited_dscp("as [qos] says"),
+        "auto",
+        "DSCP of what this listener sends: on its UDP port, on connections made to it, and on those of ours that "
+        "speak for it.",
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 import attrs
 
 from .dialplan import LineSettings, RouteSettings, TrunkSettings, UserSettings
+from .qos import QosSettings
 from .secret import Secret
 from .sections import (
     ApplianceSettings,
@@ -35,6 +36,7 @@ class Settings:
     sip: SipSettings = attrs.field(factory=SipSettings)
     registrar: RegistrarSettings = attrs.field(factory=RegistrarSettings)
     media: MediaSettings = attrs.field(factory=MediaSettings)
+    qos: QosSettings = attrs.field(factory=QosSettings)
     web: WebSettings = attrs.field(factory=WebSettings)
     storage: StorageSettings = attrs.field(factory=StorageSettings)
     listeners: Mapping[str, ListenerSettings] = attrs.field(factory=dict, converter=_ordered)
@@ -83,6 +85,7 @@ SECTIONS: Final = (
     SectionKind("sip", "sip", SipSettings),
     SectionKind("registrar", "registrar", RegistrarSettings),
     SectionKind("media", "media", MediaSettings),
+    SectionKind("qos", "qos", QosSettings),
     SectionKind("user", "users", UserSettings, named=True),
     SectionKind("trunk", "trunks", TrunkSettings, named=True),
     SectionKind("route", "routes", RouteSettings, named=True),

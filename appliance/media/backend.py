@@ -126,7 +126,8 @@ class StreamSpec:
     removed before sending, an id that differs is rewritten. `feedback` holds what this peer takes, as in
     a=rtcp-fb without the payload type ("nack", "nack pli", "ccm fir", "goog-remb", "transport-cc"); other
     RTPFB and PSFB packets are not sent to it. `ssrcs` are the peer's, if a=ssrc names them; others are
-    learnt by MID, then by payload type (RFC 9143 §9.2).
+    learnt by MID, then by payload type (RFC 9143 §9.2). `dscp` marks what we send; where the m-lines of one
+    transport differ, audio's is the socket's, and packets of the others carry their own.
     """
 
     index: int
@@ -139,6 +140,7 @@ class StreamSpec:
     extensions: Mapping[int, str] = field(factory=dict)
     feedback: frozenset[str] = frozenset()
     ssrcs: tuple[int, ...] = ()
+    dscp: int | None = None
 
 
 class EventKind(Enum):

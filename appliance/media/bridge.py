@@ -176,7 +176,7 @@ class MediaCall:
                     self._leave(leg, index)
             leg.lines = tuple(lines)
             self._watch.excuse(leg.name, {i for i, n in enumerate(lines) if n.spec and n.spec.receive})
-            _set_streams(lines)
+            _set_streams(leg, lines)
         for index, (line, other) in enumerate(zip(mine, theirs, strict=True)):
             if line.transport is None or other.transport is None:
                 continue
@@ -300,11 +300,15 @@ def _carries_on(lines: Sequence[LegLine], index: int, line: LegLine) -> bool:
     return index < len(lines) and lines[index].transport is line.transport
 
 
-def _set_streams(lines: Sequence[LegLine]) -> None:
+def _set_streams(leg: Leg, lines: Sequence[LegLine]) -> None:
     transports = {id(line.transport): line.transport for line in lines if line.transport is not None}
     for key, transport in transports.items():
         transport.endpoint.set_streams(
-            [line.spec for line in lines if id(line.transport) == key and line.spec is not None]
+            [
+                evolve(line.spec, dscp=leg.profile.dscp(line.media_kind))
+                for line in lines
+                if id(line.transport) == key and line.spec is not None
+            ]
         )
 
 

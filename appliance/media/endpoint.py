@@ -79,7 +79,8 @@ class RelayEndpoint:
         """Where the peer was before its SDP named another address."""
         self.foreign: Address | None = None
         """The last address that was refused."""
-        self.port = MediaPort(relay.pool, relay, host, pair=not mux and kind is not EndpointKind.WEBRTC)
+        pair = not mux and kind is not EndpointKind.WEBRTC
+        self.port = MediaPort(relay.pool, relay, host, pair=pair, marker=relay.marker)
         self.secured = SecuredLeg(self) if kind is EndpointKind.WEBRTC else None
         self.path = Path(relay.receive, relay.deliver, self.sources, self, self.keys.required)
         self.port.listen(self._open_ready, self.control.ready)
@@ -136,6 +137,8 @@ class RelayEndpoint:
                 self.streams[index] = Stream(spec, rates_of(spec))
             else:
                 known.apply(spec)
+        if streams:
+            self.port.mark(min(streams, key=lambda spec: (spec.kind != "audio", spec.index)).dscp)
         expect_media(self, self.relay.clock())
         self.preset()
 
@@ -207,17 +210,18 @@ class RelayEndpoint:
             else:
                 source.out = target.sent
                 source.rewrite = plan_rewrite(stream.spec, target.spec)
-                other.aim(source)
+                other.aim(source, target)
 
-    def aim(self, source: Source) -> None:
-        """Send this source (another endpoint's, or our own in an echo) to our peer, if there is a way now."""
+    def aim(self, source: Source, stream: Stream) -> None:
+        """Send this source (another endpoint's, or our own in an echo) to our peer as part of `stream`, if there is a
+        way now."""
         if self.port.connected is None:
             source.hindrance = "no_destination"
         elif not self.keys.may_send:
             source.hindrance = "srtp_no_key"
         else:
             source.protect, source.keeper = self.keys.protect, self.keys.sender
-            source.send = self.port.connected.send
+            source.send = self.port.sender(stream.spec.dscp)
 
     def claim(self, ssrc: int, index: int) -> bool:
         """Note that this SSRC goes out on this m-line. Two m-lines of one transport cannot share one: they

@@ -89,7 +89,7 @@ class EchoLine:
 
         source.out = stream.sent
         source.rewrite = rewrite
-        endpoint.aim(source)
+        endpoint.aim(source, stream)
 
     def take_rtcp(self, endpoint: RelayEndpoint, stream: Stream, data: bytes) -> None:
         """Raises BadMedia."""

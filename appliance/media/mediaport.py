@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from attrs import define
 
+from appliance.marking import Marker
 from appliance.media.backend import Address
 from appliance.media.entry import Path
 from appliance.media.ports import RECEIVE_BUFFER, PortPool, family_of
@@ -46,7 +47,7 @@ class Readiness(Protocol):
 
 
 class MediaPort:
-    def __init__(self, pool: PortPool, readiness: Readiness, host: str, *, pair: bool) -> None:
+    def __init__(self, pool: PortPool, readiness: Readiness, host: str, *, pair: bool, marker: Marker) -> None:
         """Raises PortsExhausted, or OSError for a host that is not ours."""
         self.host = host
         self.open: socket.socket
@@ -59,6 +60,8 @@ class MediaPort:
         self.control_port: int | None = None if self.control is None else self.control.getsockname()[1]
         self.connected: socket.socket | None = None
         self.remote: Address | None = None
+        self.dscp: int | None = None
+        self._marker = marker
         self._pool = pool
         self._readiness = readiness
 
@@ -78,6 +81,7 @@ class MediaPort:
         try:
             peer.setblocking(False)
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+            self._marker.mark(peer, self.dscp)
             # Both sockets say "reuse" only for the moment of this bind, so that nobody else can join the
             # port.
             for each in (self.open, peer):
@@ -95,6 +99,22 @@ class MediaPort:
         path.receive_into = peer.recv_into
         self._readiness.watch(peer.fileno(), path)
         return True
+
+    def mark(self, dscp: int | None) -> None:
+        """Mark everything that leaves this port from now on, where no packet says otherwise."""
+        if dscp == self.dscp:
+            return
+        self.dscp = dscp
+        for each in (self.open, self.control, self.connected):
+            if each is not None:
+                self._marker.mark(each, dscp)
+
+    def sender(self, dscp: int | None) -> Callable[[Any], int]:
+        """The `send` of the connected socket, for packets of this marking."""
+        assert self.connected is not None
+        if dscp is None or dscp == self.dscp:
+            return self.connected.send
+        return self._marker.sender(self.connected, dscp)
 
     def disconnect(self) -> None:
         if self.connected is not None:

@@ -36,7 +36,8 @@ class Profile:
     leg's signalling is secure, or the operator said so all the same (RFC 4568 §7); without it a=crypto is neither
     offered nor taken. `rtcp_mux`: offer a=rtcp-mux to a leg that is not WebRTC (it is always accepted).
     `latch_hosts`: where the leg's signalling comes from; behind
-    NAT its media comes from there too, whatever its SDP says (RFC 4961)."""
+    NAT its media comes from there too, whatever its SDP says (RFC 4961). `audio_dscp` and `video_dscp` mark what we
+    send there; None: unmarked."""
 
     kind: ProfileKind
     host: str
@@ -45,6 +46,12 @@ class Profile:
     feedback: Feedback = Feedback.ATTRIBUTES
     rtcp_mux: bool = False
     latch_hosts: tuple[str, ...] = ()
+    audio_dscp: int | None = None
+    video_dscp: int | None = None
+
+    def dscp(self, media_kind: str) -> int | None:
+        """The marking of an m-line; what is neither audio nor video goes with the audio."""
+        return self.video_dscp if media_kind == "video" else self.audio_dscp
 
 
 @frozen

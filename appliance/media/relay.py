@@ -19,6 +19,7 @@ from contextlib import asynccontextmanager
 import trio
 from attrs import field, frozen
 
+from appliance.marking import Marker
 from appliance.media.backend import Endpoint, EndpointKind, Line, MediaEvent
 from appliance.media.endpoint import RelayEndpoint
 from appliance.media.entry import make_path_functions
@@ -60,9 +61,12 @@ class RelayOptions:
 class PythonRelay:
     """Use through open_relay. `clock` is monotonic seconds."""
 
-    def __init__(self, options: RelayOptions, identity: DtlsIdentity, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, options: RelayOptions, identity: DtlsIdentity, clock: Callable[[], float], marker: Marker | None = None
+    ) -> None:
         self.options = options
         self.identity = identity
+        self.marker = marker or Marker()
         self.clock = clock
         self.buffer = PacketBuffer()
         self.receive, self.deliver = make_path_functions(self.buffer)
@@ -245,11 +249,12 @@ async def open_relay(
     *,
     identity: DtlsIdentity | None = None,
     clock: Callable[[], float] = trio.current_time,
+    marker: Marker | None = None,
 ) -> AsyncIterator[PythonRelay]:
     """A running relay; at exit every endpoint is closed. Its times are trio's, as everybody's here. Without an
     identity it makes one for its lifetime."""
     _raise_descriptor_limit()
-    relay = PythonRelay(options or RelayOptions(), identity or DtlsIdentity.generate(), clock)
+    relay = PythonRelay(options or RelayOptions(), identity or DtlsIdentity.generate(), clock, marker)
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(relay.run)

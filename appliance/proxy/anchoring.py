@@ -70,8 +70,9 @@ class Anchoring:
             return False
         return mine is Profile.WEBRTC or destination.hidden or hidden(request, upstream)
 
-    def leg(self, profile: Profile, flow: Flow) -> leg_profile.Profile:
-        """The media profile of the leg that is signalled over `flow`."""
+    def leg(self, profile: Profile, flow: Flow, trunk: str = "") -> leg_profile.Profile:
+        """The media profile of the leg that is signalled over `flow`, of a trunk or of a phone."""
+        qos, own = self.settings.qos, self.settings.trunks.get(trunk)
         version = _version(flow)
         return leg_profile.Profile(
             kind=_KIND[profile],
@@ -79,6 +80,8 @@ class Anchoring:
             advertised=_of_version(self.settings.media.advertise or self.settings.appliance.advertise, version),
             sdes_allowed=flow.secure,
             latch_hosts=(flow.remote[0],),
+            audio_dscp=qos.audio if own is None or own.qos_audio is None else own.qos_audio,
+            video_dscp=qos.video if own is None or own.qos_video is None else own.qos_video,
         )
 
     def _bound(self, flow: Flow, version: int) -> str:
@@ -93,9 +96,9 @@ class Anchoring:
         """Give `call` a media path with its caller's leg and the leg of this branch."""
         if call.media is None:
             call.media = MediaPath(self.bridge.open_call(call.call_id, call.silent))
-        call.media.add_leg("a", self.leg(caller, upstream))
+        call.media.add_leg("a", self.leg(caller, upstream, call.from_trunk))
         theirs = destination.profile if destination.profile is not Profile.AUTO else caller
-        call.media.add_leg(leg, self.leg(theirs, flow))
+        call.media.add_leg(leg, self.leg(theirs, flow, destination.trunk))
 
 
 def _version(flow: Flow) -> int:

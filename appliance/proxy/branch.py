@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from attrs import evolve
+
 from appliance.proxy.forwarding import push_via, set_next_hop
 from appliance.sip.build import response_to
 from appliance.sip.errors import BadMessage, Rejected
@@ -116,7 +118,8 @@ class Branch:
         if limit is not None and (self._targets or self.context.invites):
             self.due = now + limit
             core.deadlines.watch(self, now)
-        self._send(core.connect(target), target, now)
+        dscp = self.destination.dscp
+        self._send(core.connect(target if dscp is None else evolve(target, dscp=dscp)), target, now)
 
     def _send(self, flow: Flow, target: Target | None, now: float) -> None:
         context = self.context

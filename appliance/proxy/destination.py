@@ -53,7 +53,8 @@ class Destination:
     follow its Contact, not the flow. `hidden`: it sits behind NAT, so its media cannot be reached by its SDP.
     `failover` holds the answers after which the next destination of a serial group is tried; None means every failure
     but 6xx. Timeouts in seconds, None for none of its own. `otherwise` is the same phone over another of its flows,
-    for when this one fails (RFC 5626 §7). `user` is whose phone it is, `redirects` how many 3xx led here.
+    for when this one fails (RFC 5626 §7). `dscp` is a trunk's own marking of signalling, `user` is whose phone it is,
+    `redirects` how many 3xx led here.
     """
 
     uri: str
@@ -69,6 +70,7 @@ class Destination:
     attempt_timeout_s: float | None = None
     answer_timeout_s: float | None = None
     trunk: str = ""
+    dscp: int | None = None
     user: str = ""
     redirects: int = 0
     otherwise: Destination | None = None

@@ -96,7 +96,8 @@ class Lines:
         contact = f"<sip:{name}@{flow.sent_by}{transport}>"
         line_call = LineCall(call, media, _KINDS[settings.kind], dialog, flow, contact)
         try:
-            call.media.add_leg("a", core.anchoring.leg(core.anchoring.offered(request, flow), flow))
+            profile = core.anchoring.leg(core.anchoring.offered(request, flow), flow, call.from_trunk)
+            call.media.add_leg("a", profile)
             self._answer(line_call, transaction, now)
         except Rejected as rejected:
             core.calls.end(call, rejected.cause, core.wall(), rejected.status)

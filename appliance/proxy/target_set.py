@@ -152,6 +152,7 @@ class TargetSets:
                     attempt_timeout_s=trunk.attempt_timeout_s,
                     answer_timeout_s=trunk.answer_timeout_s,
                     trunk=name,
+                    dscp=trunk.qos_signalling,
                 )
             ]
             for gateway in self._trunks[name]

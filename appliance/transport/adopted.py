@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
+from appliance.marking import Markable, Marker
 from appliance.sip.flow import Address, Flow, FlowClosed
 
 from .counters import Counters
@@ -22,7 +23,7 @@ Send = Callable[[str | bytes], Awaitable[None]]
 class AdoptedConnection(Flow):
     """A flow over `receive` and `send`, which may raise whatever they like once the WebSocket is gone."""
 
-    __slots__ = ("_counters", "_limits", "_lot", "_on_message", "_queue", "_queued", "_scope")
+    __slots__ = ("_counters", "_limits", "_lot", "_on_message", "_queue", "_queued", "_scope", "_sock")
 
     def __init__(
         self,
@@ -36,11 +37,13 @@ class AdoptedConnection(Flow):
         remote: Address,
         id: str,  # noqa: A002
         sent_by: str,
+        sock: Markable | None = None,
     ) -> None:
         super().__init__(transport=transport, listener=listener, local=local, remote=remote, id=id, sent_by=sent_by)
         self._counters = counters
         self._limits = limits
         self._on_message = on_message
+        self._sock = sock
         self._queue: deque[bytes] = deque()
         self._queued = 0
         self._lot = trio.lowlevel.ParkingLot()
@@ -58,6 +61,10 @@ class AdoptedConnection(Flow):
 
     def close(self) -> None:
         self._end("")
+
+    def mark(self, marker: Marker, dscp: int | None) -> None:
+        if self._sock is not None:
+            marker.mark(self._sock, dscp)
 
     def _end(self, cause: str) -> None:
         if not self.closed:

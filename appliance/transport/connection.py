@@ -15,6 +15,7 @@ from typing import Protocol
 import trio
 
 from appliance.logs import log
+from appliance.marking import Marker
 from appliance.sip.errors import BadMessage
 from appliance.sip.flow import Address, Flow, FlowClosed
 
@@ -38,6 +39,9 @@ class Hall(Protocol):
     def opened(self, connection: Connection) -> None: ...
 
     def ended(self, connection: Connection) -> None: ...
+
+    def mark(self, sock: socket.socket, listener: str, remote: str) -> None:
+        """Give a socket of this listener the marking that belongs to it."""
 
 
 class _Ended(Exception):  # noqa: N818
@@ -120,6 +124,10 @@ class Connection(Flow):
 
     def close(self) -> None:
         self._end("")
+
+    def mark(self, marker: Marker, dscp: int | None) -> None:
+        if self._sock is not None:
+            marker.mark(self._sock, dscp)
 
     def _put(self, data: bytes) -> None:
         if self._tls is not None:

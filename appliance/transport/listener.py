@@ -11,6 +11,8 @@ import ssl
 
 import trio
 
+from appliance.marking import Marker
+
 from .codec import Codec, StreamCodec
 from .connection import Connection, Hall
 from .counters import Counters, ListenerSnapshot
@@ -160,6 +162,7 @@ class Listener:
         try:
             local = sock.getsockname()[:2]
             tune(sock)
+            hall.mark(sock, self.name, remote[0])
         except OSError:  # it is gone already
             sock.close()
             self.leave(remote[0])
@@ -213,6 +216,11 @@ class Listener:
             self._sources[source] = left
         else:
             del self._sources[source]
+
+    def mark(self, marker: Marker, dscp: int | None) -> None:
+        """Mark what the kernel sends before a connection is taken."""
+        for sock in self._sockets:
+            marker.mark(sock, dscp)
 
     def stop_accepting(self) -> None:
         """Close what takes new connections; those that stand stay. UDP goes on."""

@@ -5,6 +5,7 @@ Names and units follow the settings of `[listener …]`; whoever wires the box c
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
 import attrs
@@ -76,6 +77,8 @@ class ListenerOptions:
     limits: ConnectionLimits = ConnectionLimits()
     receive_buffer_bytes: int = 4 * 1024 * 1024
     """SO_RCVBUF of UDP sockets; 0: the kernel's own."""
+    dscp: int | None = None
+    """Marking of what it sends; None: what concerns all, as `TransportOptions` has it."""
 
     @property
     def sockets(self) -> tuple[str, int, tuple[str, ...]]:
@@ -88,6 +91,14 @@ class ListenerOptions:
 
 
 @attrs.frozen(kw_only=True)
+class TrunkMarking:
+    """Everything that is sent to these networks has a marking of its own."""
+
+    dscp: int
+    networks: tuple[IPv4Network | IPv6Network, ...]
+
+
+@attrs.frozen(kw_only=True)
 class TransportOptions:
     """What concerns all listeners, and the connections that we open ourselves."""
 
@@ -97,6 +108,9 @@ class TransportOptions:
     max_outgoing: int = 10_000
     remembered_remotes: int = 65_536
     """UDP flows kept for each socket, so that a peer's next datagram needs no new object."""
+    dscp: int | None = None
+    """Marking of what no listener answers for; None leaves sockets as they are."""
+    trunk_markings: tuple[TrunkMarking, ...] = ()
 
 
 @attrs.frozen
@@ -110,3 +124,5 @@ class Target:
     server_name: str | None = None
     listener: str | None = None
     tls: TlsClientOptions = VERIFIED
+    dscp: int | None = None
+    """A marking of its own for this host, remembered for all that is sent there."""

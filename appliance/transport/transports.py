@@ -8,12 +8,14 @@ RFC 3261 §18, RFC 5626 (flows), RFC 5923 (connections used both ways), RFC 7118
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TypeVarTuple
 
 import attrs
 import trio
 
+from appliance.marking import Markable, Marker
 from appliance.sip.flow import Address, Flow, FlowClosed
 
 from .adopted import AdoptedConnection, Receive, Send
@@ -23,8 +25,16 @@ from .counters import Counters, ListenerSnapshot
 from .dial import dial
 from .listener import Listener, bind_all, connection_id
 from .local import WILDCARDS, LocalAddresses, advertised_host, family_of, host_port
-from .options import ListenerOptions, Target, TlsClientOptions, TlsServerOptions, TransportOptions
+from .options import (
+    ListenerOptions,
+    Target,
+    TlsClientOptions,
+    TlsServerOptions,
+    TransportOptions,
+    TrunkMarking,
+)
 from .tls import TlsLayer, client_context, server_context
+from .trunkmarks import TrunkMarks
 from .udp import UdpEndpoint
 from .websocket import origin_allowed
 
@@ -68,12 +78,19 @@ class Transports:
     """
 
     def __init__(
-        self, on_message: OnMessage, on_closed: OnClosed, options: TransportOptions, nursery: trio.Nursery
+        self,
+        on_message: OnMessage,
+        on_closed: OnClosed,
+        options: TransportOptions,
+        nursery: trio.Nursery,
+        marker: Marker | None = None,
     ) -> None:
         self.on_message = on_message
         self.nursery = nursery
         self._on_closed = on_closed
         self._options = options
+        self._marker = marker or Marker()
+        self._marks = TrunkMarks(options.trunk_markings)
         self._listeners: dict[str, Listener] = {}
         self._connections: dict[str, Flow] = {}
         self._adopted: dict[tuple[str, str], Listener] = {}
@@ -110,12 +127,14 @@ class Transports:
                     self.on_message,
                     self._addresses,
                     self._options.remembered_remotes,
+                    self._marker,
                 )
                 listener.endpoints.append(endpoint)
                 self.nursery.start_soon(endpoint.run)
         else:
             self.nursery.start_soon(listener.accept, self)
         self._listeners[options.name] = listener
+        self._mark_listener(listener)
         self._chosen.clear()
         return listener
 
@@ -164,6 +183,8 @@ class Transports:
         for endpoint in listener.endpoints:
             endpoint.options = options
             endpoint.forget()
+        if options.dscp != old.dscp:
+            self._mark_everything()
 
     def listener(self, name: str) -> Listener | None:
         return self._listeners.get(name)
@@ -172,6 +193,37 @@ class Transports:
         """The figures of all listeners, and under the name "" those of connections that no listener answers for."""
         found = [listener.snapshot() for listener in (*self._listeners.values(), *self._adopted.values())]
         return [*found, ListenerSnapshot.of(self._counters, name="", transport="", addresses=(), accepting=False)]
+
+    # Marking
+
+    def configure_marking(self, dscp: int | None, trunks: Sequence[TrunkMarking]) -> None:
+        """Another marking for what no listener has its own for, and for trunks; what is open takes it at once."""
+        if tuple(trunks) != self._options.trunk_markings:
+            self._marks = TrunkMarks(trunks)
+        self._options = attrs.evolve(self._options, dscp=dscp, trunk_markings=tuple(trunks))
+        self._mark_everything()
+
+    def mark(self, sock: Markable, listener: str, remote: str) -> None:
+        self._marker.mark(sock, self._dscp(listener, remote))
+
+    def _dscp(self, listener: str, remote: str = "") -> int | None:
+        own = self._marks.of(remote) if remote and self._marks.any else None
+        if own is None and listener in self._listeners:
+            own = self._listeners[listener].options.dscp
+        return self._options.dscp if own is None else own
+
+    def _mark_listener(self, listener: Listener) -> None:
+        dscp = self._dscp(listener.name)
+        listener.mark(self._marker, dscp)
+        for endpoint in listener.endpoints:
+            endpoint.mark(dscp, self._marks)
+
+    def _mark_everything(self) -> None:
+        for listener in self._listeners.values():
+            self._mark_listener(listener)
+        for flow in self._connections.values():
+            if isinstance(flow, Connection | AdoptedConnection):
+                flow.mark(self._marker, self._dscp(flow.listener, flow.remote[0]))
 
     # Flows
 
@@ -203,6 +255,8 @@ class Transports:
         """
         if not 0 < target.port < 65_536:
             return DeadFlow(target, "no such port")
+        if target.dscp is not None and self._marks.learn(target.host, target.dscp):
+            self._mark_everything()
         if target.transport == "UDP":
             return self._udp(target)
         if target.transport not in ("TCP", "TLS"):
@@ -299,7 +353,8 @@ class Transports:
 
     async def _dial(self, connection: Connection, source: str | None) -> None:
         try:
-            sock = await dial(*connection.remote, source, self._options.connect_deadline_s)
+            mark = partial(self.mark, listener=connection.listener, remote=connection.remote[0])
+            sock = await dial(*connection.remote, source, self._options.connect_deadline_s, mark)
         except OSError as error:
             connection.fail("connect-failed", error.strerror or str(error))
             return
@@ -334,12 +389,21 @@ class Transports:
         return context
 
     async def serve_websocket(
-        self, receive: Receive, send: Send, *, listener: str, remote: Address, local: Address, secure: bool
+        self,
+        receive: Receive,
+        send: Send,
+        *,
+        listener: str,
+        remote: Address,
+        local: Address,
+        secure: bool,
+        sock: Markable | None = None,
     ) -> None:
         """Run one WebSocket of another server (the handshake done, subprotocol `sip`) as a flow, until it is closed.
 
         `receive` gives one WebSocket message, `send` takes one; either raises once the peer is gone. `listener` names
-        whose limits and figures count: one of ours, or a name of its own. Returns at once where a limit is reached.
+        whose limits and figures count: one of ours, or a name of its own. `sock`, where it is known, is marked like
+        ours. Returns at once where a limit is reached.
         """
         transport = "WSS" if secure else "WS"
         host = self._listeners.get(listener) or self._adopted.get((listener, transport))
@@ -358,7 +422,9 @@ class Transports:
             remote=remote,
             id=connection_id(transport),
             sent_by=host_port(advertised_host(host.options.advertise, local[0]), local[1]),
+            sock=sock,
         )
+        flow.mark(self._marker, self._dscp(listener, remote[0]))
         self._connections[flow.id] = flow
         try:
             await flow.run(receive, send)

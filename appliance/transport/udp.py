@@ -14,12 +14,14 @@ from typing import Any
 
 import trio
 
+from appliance.marking import Ancillary, Marker, ancillary
 from appliance.sip.flow import Flow, FlowClosed
 
 from .counters import Counters
 from .keepalive import answer_untrusted
 from .local import WILDCARDS, LocalAddresses, advertised_host, host_port, sockaddr
 from .options import ListenerOptions
+from .trunkmarks import TrunkMarks
 
 _BATCH = 64
 _GATHER_FROM = 2
@@ -77,6 +79,19 @@ class UdpFlow(Flow):
             return self
 
 
+class MarkedUdpFlow(UdpFlow):
+    """The same to an address whose trunk has a marking of its own: each packet carries it."""
+
+    __slots__ = ("_control",)
+
+    def __init__(self, endpoint: UdpEndpoint, address: SockAddr, dscp: int) -> None:
+        super().__init__(endpoint, address)
+        self._control = ancillary(endpoint.family, dscp)
+
+    def send(self, data: bytes) -> None:
+        self._endpoint.send_marked(data, self._sockaddr, self._control)
+
+
 class UdpEndpoint:
     """One bound UDP socket. `run` receives until `close`."""
 
@@ -88,6 +103,7 @@ class UdpEndpoint:
         on_message: Callable[[bytes, Flow], None],
         addresses: LocalAddresses,
         remembered: int,
+        marker: Marker,
     ) -> None:
         self.host, self.port = sock.getsockname()[:2]
         self.family = sock.family
@@ -97,6 +113,8 @@ class UdpEndpoint:
         self._on_message = on_message
         self._addresses = addresses
         self._room = remembered
+        self._marker = marker
+        self._marks = TrunkMarks()
         # Two generations, the older forgotten when the younger is full: bounded in size and cheap at every moment.
         self._flows: dict[SockAddr, UdpFlow] = {}
         self._older: dict[SockAddr, UdpFlow] = {}
@@ -153,16 +171,37 @@ class UdpEndpoint:
         try:
             self._sock.sendto(data, address)
         except OSError as error:
-            if error.errno in _FULL:
-                counters.drop("send-full")
-                return
-            if error.errno in _ICMP:
-                counters.drop("icmp")
-                return
-            counters.drop("send-error")
-            raise FlowClosed(error.strerror or "send failed") from error
+            self._unsent(error)
+            return
         counters.messages_out += 1
         counters.bytes_out += len(data)
+
+    def send_marked(self, data: bytes, address: SockAddr, control: Ancillary) -> None:
+        """The same, marked as `control` says."""
+        counters = self._counters
+        try:
+            self._marker.send_to(self._sock, data, address, control)
+        except OSError as error:
+            self._unsent(error)
+            return
+        counters.messages_out += 1
+        counters.bytes_out += len(data)
+
+    def _unsent(self, error: OSError) -> None:
+        counters = self._counters
+        if error.errno in _FULL:
+            counters.drop("send-full")
+        elif error.errno in _ICMP:
+            counters.drop("icmp")
+        else:
+            counters.drop("send-error")
+            raise FlowClosed(error.strerror or "send failed") from error
+
+    def mark(self, dscp: int | None, marks: TrunkMarks) -> None:
+        """Mark what goes out from now on: with `dscp`, and to the addresses of `marks` with theirs."""
+        self._marker.mark(self._sock, dscp)
+        self._marks = marks
+        self.forget()
 
     def flow_to(self, host: str, port: int) -> UdpFlow:
         """The flow to an IP literal and port; the same object as long as it is remembered.
@@ -189,7 +228,8 @@ class UdpEndpoint:
     def _flow(self, address: SockAddr) -> UdpFlow:
         flow = self._older.get(address)
         if flow is None:
-            flow = UdpFlow(self, address)
+            dscp = self._marks.of(address[0]) if self._marks.any else None
+            flow = UdpFlow(self, address) if dscp is None else MarkedUdpFlow(self, address, dscp)
         if len(self._flows) >= self._room:
             self._older = self._flows
             self._flows = {}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import socket
 import ssl
+from contextvars import ContextVar
 from typing import Final, cast
 
 import attrs
@@ -26,6 +27,9 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper, ConnectionState
 from wsproto.events import CloseConnection, Message, Ping
 from wsproto.frame_protocol import CloseReason
+
+serving: Final[ContextVar[trio.socket.SocketType]] = ContextVar("serving")
+"""The socket behind the request that is being answered."""
 
 _READ_BYTES: Final = 65_536
 _LINGER_S: Final = 2.0
@@ -185,6 +189,7 @@ class Connection:
             client, server = sock.getpeername()[:2], sock.getsockname()[:2]
         except OSError:
             return  # gone already
+        serving.set(sock)  # for the tasks of the group, which inherit it
         async with TaskGroup() as group:
             self._protocol = _Http1(
                 self._app,

@@ -10,6 +10,7 @@ from typing import Protocol
 import attrs
 
 from appliance.config import Settings
+from appliance.marking import Markable
 from appliance.metrics import Metrics
 from appliance.proxy.core import SipCore
 
@@ -42,6 +43,7 @@ class ServeSip(Protocol):
         remote: tuple[str, int],
         local: tuple[str, int],
         secure: bool,
+        sock: Markable | None = None,
     ) -> None: ...
 
 

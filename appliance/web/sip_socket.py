@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, WebsocketScope
 
+from .connection import serving
 from .hosts import of_this_machine
 from .inside import Inside
 
@@ -66,6 +67,7 @@ async def serve_sip_socket(
         remote=remote,
         local=(local[0], local[1] or 0),
         secure=scope["scheme"] == "wss",
+        sock=serving.get(None),
     )
     await send({"type": "websocket.close", "code": _GOING_AWAY, "reason": None})
 

@@ -49,6 +49,7 @@ class Appliance:
         self._ready_s = ready_s
         bind = ", ".join(addresses)
         first = free_block(media_ports)
+        self.media_ports = (first, first + media_ports - 1)
         written: dict[str, Mapping[str, object]] = {
             "media": {"bind": bind, "ports": f"{first}-{first + media_ports - 1}"},
             "web": {

@@ -22,6 +22,8 @@ _WORDS = {
     "ack_optional": "false",
     "lost_percent": "0",
     "via": "[transport]",
+    "audio_port": "[auto_media_port]",
+    "more_media": "",
     "own_contact": "sip:[service]@[local_ip]:[local_port];transport=[transport]",
 }
 
