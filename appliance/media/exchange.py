@@ -15,7 +15,7 @@ from appliance.media.reading import bundle_groups, learn, read_line
 from appliance.media.stream import agreed_codecs, stream_spec
 from appliance.rtc.errors import BadMedia
 from appliance.rtc.sdp import Field, Media, Session, attribute
-from appliance.rtc.sdp_codecs import Codec, answered, codecs_of, collide, offered
+from appliance.rtc.sdp_codecs import Codec, answered, codecs_of, collide, events_at_leading_clock, offered
 from appliance.rtc.sdp_convert import Crossing, converted_body, converted_session, extensions_of
 from appliance.rtc.sdp_crypto import Crypto
 from appliance.rtc.sdp_direction import both, reversed_direction
@@ -166,7 +166,7 @@ def _propose(leg: Leg, before: Sequence[LegLine], index: int, source: LegLine, o
         kind=kind,
         group=group,
         direction=reversed_direction(source.direction),
-        codecs=codecs,
+        codecs=events_at_leading_clock(codecs) if webrtc else codecs,
         peer=standing.peer if standing else None,
     )
 
@@ -287,9 +287,8 @@ def make_answer(exchange: Exchange, answer: Session) -> Session:
         )
         other = theirs[index]
         way = crossing(exchange.answerer, other.webrtc, exchange.offerer, line.webrtc)
-        media = _media(
-            exchange.offerer, line, other, answer.media[index], other.codecs, way, local, other.direction, index
-        )
+        told = events_at_leading_clock(other.codecs) if line.webrtc else other.codecs
+        media = _media(exchange.offerer, line, other, answer.media[index], told, way, local, other.direction, index)
         if line.webrtc and not other.webrtc and shares_payload_type(mine, codecs, index):
             media = _answer_mid_extension(media, exchange.offer, index)
         medias.append(media)

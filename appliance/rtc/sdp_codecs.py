@@ -114,6 +114,18 @@ def answered(codecs: Iterable[Codec], offer: Iterable[Codec]) -> tuple[Codec, ..
     return _with_partner([codec for codec in codecs if codec.identity in identities])
 
 
+def events_at_leading_clock(codecs: tuple[Codec, ...]) -> tuple[Codec, ...]:
+    """What of it a browser is told: telephone-event at the clock rate of the first codec alone, where it is there.
+
+    RFC 4733 §2.2 counts an event's length in the clock of its payload type. Chromium takes 8000 Hz wherever it is
+    named, goes on counting in that of its codec, and so sends a sixth of each digit beside opus.
+    """
+    lead = next((codec.clock_rate for codec in codecs if codec.carries_media), 0)
+    if not any(codec.is_dtmf and codec.clock_rate == lead for codec in codecs):
+        return codecs
+    return tuple(codec for codec in codecs if not codec.is_dtmf or codec.clock_rate == lead)
+
+
 def _with_partner(codecs: list[Codec]) -> tuple[Codec, ...]:
     """Without rtx whose codec is gone."""
     present = {codec.payload_type for codec in codecs}

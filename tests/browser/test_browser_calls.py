@@ -113,6 +113,21 @@ def test_digits_from_plain_phone_to_browser(browser_phone: MakePhone, plain_phon
     plain.expect_event("CALL_CLOSED")
 
 
+def test_digits_between_browsers_beside_opus(browser_phone: MakePhone) -> None:
+    """Telephone-event at 48 kHz: each hears the two tones of the other's digit, for as long as it was pressed."""
+    caller, callee = browser_phone("1001"), browser_phone("1003", tone_hz=700)
+    caller.call("1003")
+    callee.expect("session")
+    callee.answer()
+    caller.expect("confirmed")
+    caller.expect_tone(700)
+    callee.expect_tone(440)
+    callee.expect_digit_after(lambda: caller.send_digits("55"), 770, 1336)
+    caller.expect_digit_after(lambda: callee.send_digits("99"), 852, 1477)
+    caller.hang_up()
+    callee.expect("ended")
+
+
 def test_digits_in_info_both_ways_between_browsers(browser_phone: MakePhone) -> None:
     caller, callee = browser_phone("1001"), browser_phone("1003")
     caller.call("1003")

@@ -75,6 +75,19 @@ def test_telephone_event_at_48_khz_stays_behind_without_opus() -> None:
     assert offer.media[0].formats == ("9", "0", "8", "13", "126")
 
 
+def test_browsers_are_told_telephone_event_at_the_clock_of_their_codec_alone() -> None:
+    table = Table(b1=WEBRTC)
+    offer = table.offer(BROWSER_AUDIO)
+    assert offer.media[0].formats == ("111", "63", "9", "0", "8", "13", "110")
+    answer = table.answer(browser_answer())
+    assert answer.media[0].formats == ("111", "63", "9", "0", "8", "13", "110")
+    plain = Table()
+    plain.offer(BROWSER_AUDIO)
+    both = PHONE.replace("8 0 101\n", "8 0 97 101\n").replace("a=ptime", "a=rtpmap:97 telephone-event/48000\na=ptime")
+    assert plain.answer(both).media[0].formats == ("8", "0", "101")
+    assert 97 in plain.backend.at(30002).streams[0].payload_types
+
+
 def test_plain_answer_reaches_the_browser_with_ice_and_dtls() -> None:
     table = Table()
     table.offer(BROWSER_AUDIO)
