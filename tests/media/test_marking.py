@@ -80,6 +80,15 @@ async def test_each_leg_has_its_own_mark_and_a_new_one_counts_at_once() -> None:
             assert await heard(moved) == (0, EF)
 
 
+async def test_rtcp_on_a_port_of_its_own_goes_with_its_media() -> None:
+    async with open_relay() as relay:
+        made = relay.open_endpoint(EndpointKind.RTP, "127.0.0.1", mux=False, on_event=lambda event: None)
+        made.set_streams([video(dscp=AF41)])
+        assert made.port.control is not None
+        for sock in (made.port.open, made.port.control):
+            assert sock.getsockopt(socket.IPPROTO_IP, socket.IP_TOS) >> 2 == AF41
+
+
 def test_what_is_neither_audio_nor_video_goes_with_the_audio() -> None:
     profile = Profile(ProfileKind.RTP, "127.0.0.1", audio_dscp=EF, video_dscp=AF41)
     assert [profile.dscp(kind) for kind in ("audio", "video", "text")] == [EF, AF41, EF]

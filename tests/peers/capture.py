@@ -39,7 +39,8 @@ class Capture:
     def __init__(self, directory: Path, ports: Iterable[int | tuple[int, int]]) -> None:
         self._probe = free_port()
         spans = [f"portrange {one[0]}-{one[1]}" if isinstance(one, tuple) else f"port {one}" for one in ports]
-        argv = [*_as_root(), "tshark", "-i", "lo", "-l", "-n", "-f", " or ".join([f"port {self._probe}", *spans])]
+        self._sudo = _as_root()
+        argv = [*self._sudo, "tshark", "-i", "lo", "-l", "-n", "-f", " or ".join([f"port {self._probe}", *spans])]
         argv += ["-T", "fields", "-E", "separator=;", "-E", "occurrence=f"]
         for field in (*_FIELDS, *_MARKS):
             argv += ["-e", field]
@@ -86,8 +87,8 @@ class Capture:
         return {packet.dscp for packet in self.packets if wanted(packet)}
 
     def _stop(self) -> None:
-        if self._program.running() and os.geteuid() != 0:
-            subprocess.run([*_as_root(), "kill", str(self._program.pid)], check=False)
+        if self._program.running() and self._sudo:  # which passes the signal on, and which only root may send one
+            subprocess.run([*self._sudo, "kill", str(self._program.pid)], check=False)
             self._program.wait(10.0)
         self._program.stop()
 
@@ -103,4 +104,7 @@ class Capture:
 
 
 def _as_root() -> list[str]:
-    return ["sudo", "-n"] if os.geteuid() != 0 and shutil.which("sudo") else []
+    """Where sudo asks for a password the group that Debian's wireshark-common makes may still let us capture."""
+    if os.geteuid() == 0 or not shutil.which("sudo"):
+        return []
+    return ["sudo", "-n"] if subprocess.run(["sudo", "-n", "true"], capture_output=True).returncode == 0 else []
