@@ -12,13 +12,14 @@ import hashlib
 import hmac
 from base64 import urlsafe_b64decode
 from binascii import b2a_base64
-from functools import lru_cache
 
 from appliance.sip.flow import Flow
 from appliance.sip.uri import Uri
 
 _MAC_BYTES = 9
 _PREFIX = "jf-"
+_MOST_KNOWN = 8192
+_LONGEST_KNOWN = 256
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
@@ -29,16 +30,18 @@ class RecordRoutes:
         own = hashlib.blake2b(key, person=b"record-route").digest()
         self._keyed = hashlib.blake2b(key=own, digest_size=_MAC_BYTES)
         """Copied for each entry: it has taken the key in already."""
-        self._opened = lru_cache(maxsize=4096)(self._open)
-        """A dialog shows the same entry with its ACK, its BYE and all between."""
+        self._known: dict[tuple[str, str], tuple[str, str, str]] = {}
+        """What the latest entries say, by user part and Call-ID, since an ACK comes soon; bounded."""
 
     def entry(self, facing: Flow, call_id: str, serial: str, leg: str, by_contact: bool) -> str:
         """The Record-Route value towards `facing`; `by_contact`: the Request-URI, not the flow, leads there."""
-        payload = f"{serial},{leg},{'' if by_contact else facing.id}".encode()
+        flow_id = "" if by_contact else facing.id
+        payload = f"{serial},{leg},{flow_id}".encode()
         signed = b2a_base64(self._mac(payload, call_id) + payload, newline=False)
-        token = signed.translate(_URL_SAFE, b"=").decode()
+        token = _PREFIX + signed.translate(_URL_SAFE, b"=").decode()
+        self._remember(token, call_id, (serial, leg, flow_id))
         transport = "" if facing.transport == "UDP" else f";transport={uri_transport(facing)}"
-        return f"<sip:{_PREFIX}{token}@{facing.sent_by}{transport};lr>"
+        return f"<sip:{token}@{facing.sent_by}{transport};lr>"
 
     def claims(self, uri: Uri) -> bool:
         """Whether a Route looks like one of ours; whether it is, `open` says."""
@@ -51,9 +54,9 @@ class RecordRoutes:
         """
         if len(token) > 512:
             return None
-        return self._opened(token, call_id) if len(call_id) <= 256 else self._open(token, call_id)
-
-    def _open(self, token: str, call_id: str) -> tuple[str, str, str] | None:
+        known = self._known.get((token, call_id))
+        if known is not None:
+            return known
         text = token[len(_PREFIX) :]
         try:
             raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
@@ -63,7 +66,14 @@ class RecordRoutes:
         if not hmac.compare_digest(mac, self._mac(payload, call_id)):
             return None
         serial, leg, flow_id = payload.decode().split(",", 2)
+        self._remember(token, call_id, (serial, leg, flow_id))
         return serial, leg, flow_id
+
+    def _remember(self, token: str, call_id: str, said: tuple[str, str, str]) -> None:
+        if len(self._known) >= _MOST_KNOWN:
+            self._known.clear()
+        if len(call_id) <= _LONGEST_KNOWN:
+            self._known[token, call_id] = said
 
     def _mac(self, payload: bytes, call_id: str) -> bytes:
         mac = self._keyed.copy()

@@ -70,11 +70,16 @@ class Sender:
 
     def reach(self, flow: Flow | None, hop: Hop | None, send: Callable[[Flow], None]) -> None:
         """Call `send` with the flow, or with one to the first address of the hop."""
-        if flow is not None:
-            send(flow)
-            return
-        assert hop is not None
-        self.resolve(hop, partial(self._connect_and, send))
+        if flow is None:
+            assert hop is not None
+            targets = self.known(hop)
+            if targets is None:
+                self.resolve(hop, partial(self._connect_and, send))
+                return
+            if not targets:
+                return
+            flow = self.wires.connect(targets[0])
+        send(flow)
 
     def _connect_and(self, send: Callable[[Flow], None], targets: list[Target]) -> None:
         if targets:
