@@ -112,7 +112,6 @@ class RemoteParameters:
 
 
 MID_URI = "urn:ietf:params:rtp-hdrext:sdes:mid"
-TRANSPORT_CC_URI = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
 
 
 @frozen

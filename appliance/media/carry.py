@@ -12,7 +12,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from appliance.media.relaystream import Partner, Stream
-from appliance.rtc.errors import BadMedia
 from appliance.rtc.rtcp import (
     BYE,
     RR,
@@ -24,7 +23,6 @@ from appliance.rtc.rtcp import (
     build_receiver_report,
     chunks_untrusted,
     parse_rtcp_untrusted,
-    round_trip_s,
 )
 
 if TYPE_CHECKING:
@@ -188,6 +186,3 @@ def _carry_feedback(endpoint: RelayEndpoint, packet: RtcpPacket, name: str, outg
             other.drop("feedback_not_negotiated")
             continue
         _put(outgoing, target, packet.raw)
-
-
-__all__ = ["BadMedia", "SentReports", "carry_untrusted", "round_trip_s"]

@@ -70,7 +70,6 @@ class RelayEndpoint:
         self.timeline: deque[TimelineStep] = deque(maxlen=TIMELINE)
         self.sent_reports = SentReports()
         self.remote = RemoteParameters()
-        self.opened_at = relay.clock()
         self.closed = False
         self.keys = TransportKeys(required=kind is not EndpointKind.RTP)
         self.control = ControlChannel(self)

@@ -53,9 +53,6 @@ class Exchange:
             self.offerer_lines = _still_open(self.offerer_lines, self.settled[0])
             self.answerer_lines = _still_open(self.answerer_lines, self.settled[1])
 
-    def offer_bytes(self) -> bytes:
-        return self.offered.to_bytes()
-
 
 def _still_open(proposed: list[LegLine], settled: list[LegLine]) -> list[LegLine]:
     return [line if now.kind is not None else now for line, now in zip(proposed, settled, strict=True)]

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from appliance.media.entry import Source
 from appliance.media.relaystream import Stream
-from appliance.rtc.errors import BadMedia
 from appliance.rtc.g711 import (
     A_LAW_FULL,
     A_LAW_PEAK_DBM0,
@@ -25,7 +24,6 @@ from appliance.rtc.g711 import (
     encode_mu_law,
 )
 from appliance.rtc.rtcp import (
-    BYE,
     ReportBlock,
     SenderInfo,
     build_bye,
@@ -71,7 +69,6 @@ TONES = {
 class EchoLine:
     def __init__(self) -> None:
         self._mask = randbits(31) << 1 | 1
-        self._cname = token_hex(8).encode()
 
     def preset(self, endpoint: RelayEndpoint, stream: Stream, source: Source) -> None:
         if not stream.spec.send:
@@ -124,6 +121,8 @@ class ToneLine:
         self._packets = 0
         self._due = -1.0
         self._ticks = 0
+        self._heard: dict[int, tuple[int, float]] = {}
+        """The last SR of each SSRC: middle of its NTP time, and when it came."""
 
     def preset(self, endpoint: RelayEndpoint, stream: Stream, source: Source) -> None:
         source.hindrance = "consumed"
@@ -165,28 +164,20 @@ class ToneLine:
             self._due += PACKET_S
 
     def take_rtcp(self, endpoint: RelayEndpoint, stream: Stream, data: bytes) -> None:
+        """Raises BadMedia."""
         for packet in parse_rtcp_untrusted(data):
-            if packet.kind == BYE and packet.count > 31:
-                raise BadMedia("malformed")
+            info = packet.sender_info
+            if info is not None and packet.sender in endpoint.sources:
+                self._heard[packet.sender] = (info.middle, endpoint.relay.clock())
 
     def tick(self, endpoint: RelayEndpoint, stream: Stream, now: float) -> None:
         """An SR with what we sent and heard, every few seconds (RFC 3550 §6.2)."""
         self._ticks += 1
         if self._ticks % REPORT_TICKS or not endpoint.can_send:
             return
-        blocks = [
-            ReportBlock(
-                source.ssrc,
-                source.reception.fraction_lost(),
-                source.reception.lost,
-                source.reception.highest,
-                int(source.reception.jitter),
-                0,
-                0,
-            )
-            for source in endpoint.sources_of(self._index)
-            if source.reception.base >= 0
-        ][:31]
+        sources = [source for source in endpoint.sources_of(self._index) if source.reception.base >= 0][:31]
+        self._heard = {source.ssrc: self._heard[source.ssrc] for source in sources if source.ssrc in self._heard}
+        blocks = [self._block(source, now) for source in sources]
         if self._packets:
             info = SenderInfo(ntp_time(time.time()), self._timestamp, self._packets, self._octets)
             report = build_sender_report(self._ssrc, info, blocks)
@@ -195,6 +186,19 @@ class ToneLine:
         else:
             report = build_receiver_report(self._ssrc, blocks)
         endpoint.send_rtcp(report + build_cname(self._ssrc, self._cname))
+
+    def _block(self, source: Source, now: float) -> ReportBlock:
+        reception = source.reception
+        middle, heard_at = self._heard.get(source.ssrc, (0, now))
+        return ReportBlock(
+            ssrc=source.ssrc,
+            fraction=reception.fraction_lost(),
+            lost=reception.lost,
+            highest=reception.highest,
+            jitter=int(reception.jitter),
+            lsr=middle,
+            dlsr=int(65536 * (now - heard_at)),
+        )
 
     def close(self) -> None:
         endpoint = self._endpoint

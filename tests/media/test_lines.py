@@ -1,6 +1,7 @@
 import math
 
 import pytest
+import trio
 
 from appliance.media.backend import EndpointKind, Line
 from appliance.media.relay import open_relay
@@ -13,7 +14,7 @@ from appliance.rtc.rtcp import (
     parse_rtcp_untrusted,
 )
 
-from .phone import Events, audio, open_phone
+from .phone import Events, audio, open_phone, until_dropped
 
 
 def power(samples: list[float], hertz: float) -> float:
@@ -66,6 +67,27 @@ async def test_tone_stops_when_the_stream_is_held_and_when_it_is_left():
         bye = parse_rtcp_untrusted(await until_rtcp(alice))
         assert bye[-1].kind == 203
         assert a.stats().streams[0].packets_sent == sent
+
+
+async def test_tone_reports_let_the_listener_measure_the_round_trip():
+    async with open_relay() as relay, open_phone() as alice:
+        a = relay.open_endpoint(EndpointKind.RTP, "127.0.0.1", mux=True, on_event=Events())
+        a.set_remote(alice.remote())
+        a.set_streams([audio()])
+        relay.join_line(a, 0, Line.TONE)
+        await alice.send(a, alice.packet())
+        await until_dropped(a, "consumed")
+        info = SenderInfo(0x0102030405060708, 1, 1, 160)
+        await alice.send_rtcp(a, build_sender_report(alice.ssrc, info))
+        with trio.fail_after(5):
+            while not a.control.heard_at > 0:
+                await trio.lowlevel.checkpoint()
+        for _ in range(5):
+            a.lines[0].tick(a, a.streams[0], relay.clock())
+        report = parse_rtcp_untrusted(await until_rtcp(alice))[0]
+        (block,) = report.blocks
+        assert (block.ssrc, block.lsr) == (alice.ssrc, info.middle)
+        assert block.dlsr < 5 * 65536
 
 
 async def until_rtcp(phone):
