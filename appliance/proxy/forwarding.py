@@ -6,6 +6,8 @@ where a message goes is decided elsewhere.
 
 from __future__ import annotations
 
+import ipaddress
+
 from appliance.sip.errors import Rejected
 from appliance.sip.flow import Flow
 from appliance.sip.headers import number_of, parse_name_addr_untrusted
@@ -21,9 +23,23 @@ def contact_is_source(request: Request, flow: Flow) -> bool:
 
 
 def hidden(request: Request, flow: Flow) -> bool:
-    """Whether the sender sits behind NAT: its Contact names another host than the one that the request came from."""
+    """Whether the sender sits behind NAT: its Contact or its Via names another host than the request came from."""
     contact = _contact(request)
-    return contact is not None and contact[0] != flow.remote[0]
+    return behind_nat(request, flow) or (contact is not None and contact[0] != flow.remote[0])
+
+
+def behind_nat(request: Request, flow: Flow) -> bool:
+    """Whether the sender's Via names another address than the request came from.
+
+    Its Contact may not tell: many phones put the address there that `received` and `rport` have taught them.
+    """
+    host = request.via.host.strip("[]")
+    if host == flow.remote[0]:
+        return False
+    try:
+        return ipaddress.ip_address(host) != ipaddress.ip_address(flow.remote[0])
+    except ValueError:
+        return False  # a name: `.invalid` of a browser (RFC 7118 §5), or a host of several addresses
 
 
 def _contact(request: Request) -> tuple[str, int] | None:

@@ -30,7 +30,8 @@ class Binding:
     `path` are the Path values, first hop first. `gruu` is the number inside the temporary GRUUs. `flow_id` is that of
     the flow which brought the REGISTER, '' when that flow is gone but the contact can be reached by its address.
     `received` is (transport, host, port) of that flow. `features` are further Contact parameters, as on the wire.
-    `lost`: only its flow led there, and that is gone; it is kept but not called.
+    `behind_nat`: its Via said so, whatever its Contact says. `lost`: only its flow led there, and that is gone; it is
+    kept but not called.
     """
 
     aor: str
@@ -52,6 +53,7 @@ class Binding:
     features: str
     registered_at: float
     refreshed_at: float
+    behind_nat: bool = False
     lost: bool = False
 
     @property
@@ -72,11 +74,16 @@ class Binding:
         """Whether nothing but the flow leads there: WebSocket, Outbound, or an address behind a NAT (§5.3 of 5626)."""
         if self.path:
             return False
-        transport, host, _ = self.received
+        transport = self.transport
         if transport in ("WS", "WSS") or self.uri.host.endswith(".invalid") or self.reg_id is not None:
             return True
         literal = self.uri.host.startswith("[") or self.uri.host.replace(".", "").isdigit()
-        return transport != "UDP" and literal and self.uri.bare_host != host
+        return transport != "UDP" and literal and self.hidden
+
+    @property
+    def hidden(self) -> bool:
+        """Whether it sits behind NAT, so that its media cannot be reached by its SDP."""
+        return self.behind_nat or self.uri.bare_host != self.received[1]
 
     def row(self) -> BindingRow:
         return BindingRow(
@@ -98,6 +105,7 @@ class Binding:
             self.features,
             self.registered_at,
             self.refreshed_at,
+            self.behind_nat,
         )
 
     @classmethod
@@ -123,6 +131,7 @@ class Binding:
             row.features,
             row.registered_at,
             row.refreshed_at,
+            bool(row.behind_nat),
         )
 
 

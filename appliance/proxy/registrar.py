@@ -15,6 +15,7 @@ import attrs
 
 from appliance.logs import log
 from appliance.proxy.contact import Contact, contacts_untrusted, expires_untrusted
+from appliance.proxy.forwarding import behind_nat
 from appliance.proxy.gruu import TemporaryGruus, public_gruu
 from appliance.proxy.location import Binding, Location, canonical_instance
 from appliance.sip.build import response_to
@@ -181,6 +182,7 @@ class Registrar:
                 outbound = True
         header_expires = expires_untrusted(request)
         user_agent = (request.get("user-agent") or "")[:256].encode("utf-8", "replace").decode()
+        hidden = behind_nat(request, flow)
         current = before.copy()
         for contact in contacts:
             expires_s = self._granted(contact, header_expires)
@@ -218,6 +220,7 @@ class Registrar:
                 contact.features,
                 old.registered_at if old is not None else now,
                 now,
+                hidden,
             )
         puts = [binding for key, binding in current.items() if before.get(key) is not binding]
         excess = len(current) - self.options.max_contacts

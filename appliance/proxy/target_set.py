@@ -103,7 +103,7 @@ class TargetSets:
         raise Rejected(480, "Temporarily Unavailable", "the phone of this GRUU is not registered")
 
     def _phone(self, user: UserSettings, binding: Binding) -> Destination | None:
-        hidden = binding.uri.bare_host != binding.received[1]
+        hidden = binding.hidden
         flow = self.flows.flow(binding.flow_id) if not binding.path else None
         if flow is not None and binding.transport == "UDP" and not hidden and not binding.by_flow_only:
             flow = None  # §10: a Contact that no NAT stands before says itself where the phone listens

@@ -39,6 +39,7 @@ class BindingRow(NamedTuple):
     features: str
     registered_at: float
     refreshed_at: float
+    behind_nat: bool = False
 
 
 class BindingChange(NamedTuple):

@@ -37,6 +37,7 @@ MIGRATIONS: Final = (
         PRIMARY KEY (aor, key)
     ) WITHOUT ROWID;
     """,
+    "ALTER TABLE binding ADD COLUMN behind_nat INTEGER NOT NULL DEFAULT 0;",
 )
 
 VERSION: Final = len(MIGRATIONS)
@@ -45,7 +46,7 @@ _COLUMNS = ", ".join(BindingRow._fields)
 SELECT_BINDINGS: Final = f"SELECT {_COLUMNS} FROM binding"  # noqa: S608 (names of our own)
 _ROW = f"({', '.join('?' for _ in BindingRow._fields)})"
 MOST_AT_ONCE: Final = 1024
-"""Rows in one statement: 20 columns each, of the 32766 parameters that SQLite lets a statement have."""
+"""Rows in one statement: 21 columns each, of the 32766 parameters that SQLite lets a statement have."""
 
 
 @cache
