@@ -169,6 +169,8 @@ class Branch:
             attempt.client.cancel(now)
         if self._targets and not self.cancelled:
             self._next_target(now)
+        elif attempt is None:
+            self._unreachable(504, "Name Server Timeout", now)  # RFC 3261 §21.5.5; nothing was sent yet
         else:
             self._unreachable(408, "Request Timeout", now)
 

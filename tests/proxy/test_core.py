@@ -251,6 +251,15 @@ def test_busy_at_the_first_gateway_is_the_answer(box: Box) -> None:
     assert two.take() == []
 
 
+def test_caller_hears_when_no_name_server_answers(box: Box) -> None:
+    box = Box(with_carrier_at(box.settings, "gw.example.net"))
+    box.net.silent_names.add("gw.example.net")
+    caller = box.peer("192.0.2.1")
+    caller.invite("sip:0123@example.com")
+    box.run(4.2)
+    assert caller.take_response(504).reason == "Name Server Timeout"
+
+
 def test_every_address_of_a_gateway_is_tried(box: Box) -> None:
     box = Box(with_carrier_at(box.settings, "gw.example.net"))
     box.net.names["gw.example.net"] = [Target("UDP", "192.0.2.61", 5060), Target("UDP", "192.0.2.62", 5060)]
