@@ -9,6 +9,7 @@ are read in passing. RFC 3550 §6, 4585, 5104, 5506, 8108.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from appliance.media.relaystream import Partner, Stream
@@ -22,6 +23,7 @@ from appliance.rtc.rtcp import (
     build_packet,
     build_receiver_report,
     chunks_untrusted,
+    map_ssrcs_untrusted,
     parse_rtcp_untrusted,
 )
 
@@ -40,9 +42,6 @@ class SentReports:
 
     def __init__(self) -> None:
         self._sent: dict[int, dict[int, float]] = {}
-
-    def remember(self, packet: RtcpPacket, now: float) -> None:
-        self.remember_as(packet, packet.sender, now)
 
     def remember_as(self, packet: RtcpPacket, ssrc: int, now: float) -> None:
         info = packet.sender_info
@@ -82,10 +81,19 @@ def carry_untrusted(endpoint: RelayEndpoint, data: bytes, now: float) -> None:
         elif (target := _partner_of_source(endpoint, packet.sender)) is not None:
             _put(outgoing, target, packet.raw)
     for other, _, pieces in outgoing.values():
-        other.send_rtcp(b"".join(pieces))
+        names = endpoint.aliases | {alias: ssrc for ssrc, alias in other.aliases.items()}
+        whole = b"".join(pieces)
+        other.send_rtcp(_renamed(whole, names) if names else whole)
         for packet in packets:
             if packet.kind == SR:
-                other.sent_reports.remember(packet, now)
+                other.sent_reports.remember_as(packet, names.get(packet.sender, packet.sender), now)
+
+
+def _renamed(data: bytes, names: Mapping[int, int]) -> bytes:
+    """Each SSRC by the name that the receiver knows (returning.py)."""
+    return b"".join(
+        map_ssrcs_untrusted(packet, lambda ssrc: names.get(ssrc, ssrc)) for packet in parse_rtcp_untrusted(data)
+    )
 
 
 def _account(endpoint: RelayEndpoint, packet: RtcpPacket, now: float) -> None:

@@ -32,7 +32,8 @@ from appliance.media.keys import TransportKeys, sdes_keys
 from appliance.media.learning import index_untrusted
 from appliance.media.mediaport import MediaPort
 from appliance.media.relaystream import LineJoin, Partner, Stream, describe, rates_of
-from appliance.media.rewrite import plan_rewrite
+from appliance.media.returning import rename_returned
+from appliance.media.rewrite import plan_rewrite, under_ssrc
 from appliance.media.secured import SecuredLeg
 from appliance.media.silence import expect_media, show, watch_silence
 from appliance.rtc.errors import BadMedia
@@ -204,11 +205,13 @@ class RelayEndpoint:
                 source.hindrance = "not_joined"
             elif not target.spec.send:
                 source.hindrance = "held"
-            elif not other.claim(source.ssrc, join.index):
+            elif not other.claim(source.ssrc if source.alias is None else source.alias, join.index):
                 source.hindrance = "ssrc_collision"
             else:
                 source.out = target.sent
                 source.rewrite = plan_rewrite(stream.spec, target.spec)
+                if source.alias is not None:
+                    source.rewrite = under_ssrc(source.alias, source.rewrite)
                 other.aim(source, target)
 
     def aim(self, source: Source, stream: Stream) -> None:
@@ -221,6 +224,11 @@ class RelayEndpoint:
         else:
             source.protect, source.keeper = self.keys.protect, self.keys.sender
             source.send = self.port.sender(stream.spec.dscp)
+
+    @property
+    def aliases(self) -> dict[int, int]:
+        """Our peer's SSRCs that its partner knows by another name."""
+        return {source.ssrc: source.alias for source in self.sources.values() if source.alias is not None}
 
     def claim(self, ssrc: int, index: int) -> bool:
         """Note that this SSRC goes out on this m-line. Two m-lines of one transport cannot share one: they
@@ -436,4 +444,6 @@ class RelayEndpoint:
             stream = self.streams.get(index)
             if stream is not None:
                 line.tick(self, stream, now)
+        if rename_returned(self):
+            self.preset_sources()
         watch_silence(self, now)

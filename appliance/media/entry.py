@@ -50,6 +50,8 @@ class Source:
     """Owns what `protect` points to."""
     out: Sent = field(factory=Sent)
     hindrance: str = "not_joined"
+    alias: int | None = None
+    """The SSRC under which the partner gets it, None for its own (returning.py)."""
 
 
 class Receiver(Protocol):

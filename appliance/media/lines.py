@@ -182,7 +182,7 @@ class ToneLine:
             info = SenderInfo(ntp_time(time.time()), self._timestamp, self._packets, self._octets)
             report = build_sender_report(self._ssrc, info, blocks)
             for packet in parse_rtcp_untrusted(report):
-                endpoint.sent_reports.remember(packet, now)
+                endpoint.sent_reports.remember_as(packet, self._ssrc, now)
         else:
             report = build_receiver_report(self._ssrc, blocks)
         endpoint.send_rtcp(report + build_cname(self._ssrc, self._cname))

@@ -70,6 +70,8 @@ class Stream:
     listening_since: float | None = None
     """Since when the peer could be expected to send; None while it need not."""
     silent: bool = False
+    renamed: int = 0
+    """How often a source of it got another SSRC (returning.py)."""
     retired_packets: int = 0
     retired_bytes: int = 0
     retired_lost: int = 0

@@ -47,6 +47,19 @@ def plan_rewrite(come: StreamSpec, go: StreamSpec) -> Rewrite | None:
     return rewrite
 
 
+def under_ssrc(ssrc: int, inner: Rewrite | None) -> Rewrite:
+    """The change that gives packets another SSRC, after `inner`."""
+    name = ssrc.to_bytes(4, "big")
+
+    def rewrite(buffer: PacketBuffer, size: int) -> int:
+        if inner is not None:
+            size = inner(buffer, size)
+        buffer.view[8:12] = name
+        return size
+
+    return rewrite
+
+
 def strip(buffer: PacketBuffer, size: int) -> int:
     """Take the header extension out in place: a browser's packets towards a phone, so it must be quick."""
     view = buffer.view

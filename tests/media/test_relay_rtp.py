@@ -331,6 +331,35 @@ async def test_rtcp_keeps_a_phone_that_leaves_silence_out():
         assert a.streams[0].silent
 
 
+async def test_an_ssrc_that_comes_back_to_a_browser_has_another_name():
+    now = 1000.0
+    async with open_relay(clock=lambda: now) as relay, open_phone() as phone, open_phone() as browser:
+        a = leg(relay, phone)
+        b = relay.open_endpoint(EndpointKind.WEBRTC, LOCAL, mux=True, on_event=Events())
+        b.set_streams([audio()])
+        a.set_streams([audio(feedback=frozenset({"nack pli"}))])
+        b.settle(browser.address)
+        b.keys.required = False  # what matters here is before SRTP
+        relay.join(a, 0, b, 0)
+        voice, music = phone.ssrc, phone.ssrc ^ 0xFF
+        names = []
+        for ssrc in (voice, voice, music, voice, voice, music):
+            phone.ssrc = ssrc
+            for _ in range(2):  # what is told after a look shows with the next packet
+                now += 0.5
+                await phone.send(a, phone.packet())
+                heard = (await browser.receive()).ssrc
+                a.tick(now)
+            names.append(heard)
+        assert names[:3] == [voice, voice, music]
+        assert names[3] == names[4]
+        assert len({voice, music, names[3], names[5]}) == 4
+        await browser.send_rtcp(b, build_pli(browser.ssrc, names[5]))
+        assert await phone.receive_rtcp() == build_pli(browser.ssrc, music)
+        await phone.send_rtcp(a, build_sender_report(music, SenderInfo(1 << 32, 1, 1, 160)))
+        assert parse_rtcp_untrusted(await browser.receive_rtcp())[0].sender == names[5]
+
+
 async def test_malformed_packets_are_counted_and_the_next_good_one_is_served():
     async with open_relay() as relay, open_phone() as alice, open_phone() as bob:
         a, b = leg(relay, alice), leg(relay, bob)
