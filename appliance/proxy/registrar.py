@@ -225,8 +225,9 @@ class Registrar:
         puts = [binding for key, binding in current.items() if before.get(key) is not binding]
         excess = len(current) - self.options.max_contacts
         if excess > 0:
-            # Lost ones make room first: a page that was open when we were killed will not come back.
-            lost = [key for key, binding in current.items() if binding.lost][:excess]
+            # Lost ones make room first, the longest unheard before others: a page that was open when we were killed
+            # will not come back.
+            lost = [key for _, key in sorted((b.refreshed_at, key) for key, b in current.items() if b.lost)][:excess]
             if excess > len(lost) and puts:
                 raise Rejected(403, "Too Many Contacts", f"more than {self.options.max_contacts} contacts")
             for key in lost:

@@ -56,6 +56,7 @@ class Known:
     call_id: str
     cseq: int
     flow: Wire
+    refreshed_at: float
     lost: bool = False
 
     def lives_by_its_flow(self, contact: str) -> bool:
@@ -102,8 +103,8 @@ class Life(RuleBasedStateMachine):
             after.pop(contact, None)
             if expires_s:
                 mine.add(contact)
-                after[contact] = Known(self.now + min(expires_s, 7200), call_id, cseq, flow)
-        lost = [contact for contact, known in after.items() if known.lost]
+                after[contact] = Known(self.now + min(expires_s, 7200), call_id, cseq, flow, self.now)
+        lost = [c for _, c in sorted((known.refreshed_at, c) for c, known in after.items() if known.lost)]
         if len(after) > LIMIT:
             if len(after) - len(lost) > LIMIT and mine:
                 assert answer.status == 403
