@@ -1,12 +1,20 @@
-"""What all tests share: asyncio's own event loops for the peers that need one (Playwright, aiortc), in any thread.
+"""What all tests share: asyncio's own event loops for the peers that need one, and repeatable examples in CI.
 
-storage/ brings trio-asyncio, which from its import on makes loops of its own for everybody, even outside trio.
+storage/ brings trio-asyncio, which from its import on makes loops of its own for everybody, even outside trio;
+Playwright and aiortc need asyncio's. Where CI is set, hypothesis draws the same examples each time, so that a run which
+fails there has to do with the change; everywhere else it goes on searching.
 """
 
 import asyncio
 import asyncio.events
+import os
 
 import trio_asyncio  # noqa: F401 (it must patch asyncio first)
+from hypothesis import settings
+
+settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 
 asyncio.set_event_loop_policy(asyncio.DefaultEventLoopPolicy())
 asyncio.new_event_loop = asyncio.events.new_event_loop = asyncio.SelectorEventLoop

@@ -5,6 +5,7 @@ Ends with status 0 when nothing was found, otherwise with the traceback and the 
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from tempfile import gettempdir
@@ -27,7 +28,8 @@ def main() -> None:
             print(f"input: {data.hex()}", flush=True)
             raise
 
-    options = [f"-max_total_time={seconds}", "-max_len=2048", "-timeout=5", "-rss_limit_mb=1024", "-verbosity=0"]
+    seed = ["-seed=1"] if os.environ.get("CI") else []
+    options = [*seed, f"-max_total_time={seconds}", "-max_len=2048", "-timeout=5", "-rss_limit_mb=1024", "-verbosity=0"]
     options.append(f"-artifact_prefix={corpus[0] if corpus else gettempdir()}/")
     atheris.Setup([sys.argv[0], *options, *corpus], once)
     atheris.Fuzz()
