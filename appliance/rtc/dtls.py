@@ -34,7 +34,6 @@ HANDSHAKE_S = 30.0
 HELD = 8
 """Datagrams kept while the peer's SDP has not come yet."""
 RECORD_HEAD = 13
-HANDSHAKE_RECORD = 22
 CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES:!aNULL:!eNULL"
 
 
@@ -245,10 +244,6 @@ def matches(certificate: x509.Certificate, fingerprints: Sequence[tuple[str, byt
         if offered:
             return certificate.fingerprint(HASHES[algorithm]()) in offered
     return False
-
-
-def is_client_hello(data: bytes) -> bool:
-    return len(data) > RECORD_HEAD and data[0] == HANDSHAKE_RECORD and data[RECORD_HEAD] == 1
 
 
 def _accept_any_chain(*_: Any) -> bool:

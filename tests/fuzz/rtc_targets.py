@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from appliance.rtc.dtmf import parse_event_untrusted
 from appliance.rtc.errors import BadMedia
 from appliance.rtc.ice import IceLite
 from appliance.rtc.rtcp import map_ssrcs_untrusted, parse_rtcp_untrusted
@@ -44,7 +43,6 @@ def rtp(data: bytes) -> None:
         list(iter_elements_untrusted(packet.extension_profile, packet.extension))
         again = parse_rtp_untrusted(rewrite_extension_untrusted(data, {1: 2, 2: 1}))
         assert (again.ssrc, again.payload) == (packet.ssrc, packet.payload)
-        parse_event_untrusted(packet.payload)
     except BadMedia:
         pass
 

@@ -1,6 +1,6 @@
 import pytest
 
-from appliance.rtc.dtls import HANDSHAKE_S, MTU, DtlsIdentity, DtlsSession, DtlsState, is_client_hello, pack_records
+from appliance.rtc.dtls import HANDSHAKE_S, MTU, DtlsIdentity, DtlsSession, DtlsState, pack_records
 from appliance.rtc.srtp import AEAD_AES_128_GCM, PacketBuffer
 
 ALICE, BOB = DtlsIdentity.generate(), DtlsIdentity.generate()
@@ -81,7 +81,6 @@ def test_datagrams_fit_the_mtu():
     client, server = pair()
     client.start(0.0)
     hello = client.take_datagrams()
-    assert is_client_hello(hello[0])
     server.receive_untrusted(hello[0], 0.0)
     flight = server.take_datagrams()
     assert flight

@@ -2,7 +2,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.rtc.dtmf import KEYS, KeyListener, TelephoneEvent, parse_event_untrusted, press
 from appliance.rtc.errors import BadMedia
 from appliance.rtc.rtp import (
     PacketKind,
@@ -100,25 +99,3 @@ def test_rewriting_renumbers_removes_and_leaves_the_payload(elements, payload):
     expected = [(number, b"new" if number == 5 else value) for number, value in kept]
     assert list(iter_elements_untrusted(rewritten.extension_profile, rewritten.extension)) == expected
     assert (rewritten.extension_profile is None) == (not expected)
-
-
-def test_a_key_press_is_heard_once():
-    listener = KeyListener()
-    events = press("#", 8000, 100)
-    assert [event.duration for event in events] == [160, 320, 480, 640, 800, 800, 800]
-    assert [event.end for event in events] == [False] * 4 + [True] * 3
-    heard = [listener.hear(parse_event_untrusted(event.pack()), 4711) for event in events]
-    assert heard == ["#"] + [None] * 6
-    assert listener.hear(events[0], 9000) == "#"
-
-
-@pytest.mark.parametrize("key", KEYS)
-def test_every_key_survives_the_wire(key):
-    event = press(key, 48000)[0]
-    assert parse_event_untrusted(event.pack()).key == key
-
-
-def test_other_events_are_no_keys_and_short_ones_are_bad():
-    assert TelephoneEvent(16, False, 0, 0).key is None
-    with pytest.raises(BadMedia):
-        parse_event_untrusted(b"\x01\x80\x00")
