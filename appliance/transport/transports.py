@@ -29,7 +29,6 @@ from .options import (
     ListenerOptions,
     Target,
     TlsClientOptions,
-    TlsServerOptions,
     TransportOptions,
     TrunkMarking,
 )
@@ -151,19 +150,6 @@ class Transports:
         self._accepting = False
         for listener in self._listeners.values():
             listener.stop_accepting()
-
-    def reload_certificates(self, name: str, tls: TlsServerOptions | None = None) -> None:
-        """Read the certificate files again, or those of `tls`. New connections use them, the others go on undisturbed.
-
-        Raises `OSError`, `ssl.SSLError` or `ValueError` where they cannot be used; nothing has changed then.
-        """
-        listener = self._listeners[name]
-        wanted = tls or listener.options.tls
-        if wanted is None:
-            raise ValueError(f"listener {name} has no certificate")
-        listener.context = server_context(wanted)
-        listener.options = attrs.evolve(listener.options, tls=wanted)
-        self._contexts.clear()
 
     def reconfigure(self, options: ListenerOptions) -> None:
         """Give a listener that runs new options: for new connections, and for what is advertised, from now on.

@@ -3,6 +3,7 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
+import attrs
 import pytest
 import trio
 
@@ -180,12 +181,19 @@ async def test_plain_text_on_a_tls_port_is_refused(transports: Transports, core:
     refused(transports, "tls-handshake")
 
 
+def with_certificate(transports: Transports, tls: TlsServerOptions) -> None:
+    """What a reload does to the listener."""
+    listener = transports.listener("tls")
+    assert listener is not None
+    transports.reconfigure(attrs.evolve(listener.options, tls=tls))
+
+
 async def test_a_new_certificate_serves_new_connections_and_leaves_the_old(
     transports: Transports, core: Core, authority: Authority
 ) -> None:
     listener = await transports.listen(tls(authority.issue("old.example.com")))
     old = await openssl("127.0.0.1", listener.port, authority.ca, "old.example.com")
-    transports.reload_certificates("tls", TlsServerOptions(certificate=authority.issue("new.example.com")))
+    with_certificate(transports, TlsServerOptions(certificate=authority.issue("new.example.com")))
     new = await openssl("127.0.0.1", listener.port, authority.ca, "new.example.com")
     with pytest.raises(trio.BrokenResourceError):
         await openssl("127.0.0.1", listener.port, authority.ca, "old.example.com")
@@ -202,9 +210,9 @@ async def test_a_bad_certificate_file_changes_nothing(
     bad = tmp_path / "bad.pem"
     bad.write_text("nothing of the kind")
     with pytest.raises(ssl.SSLError):
-        transports.reload_certificates("tls", TlsServerOptions(certificate=bad))
+        with_certificate(transports, TlsServerOptions(certificate=bad))
     with pytest.raises(FileNotFoundError):
-        transports.reload_certificates("tls", TlsServerOptions(certificate=tmp_path / "none.pem"))
+        with_certificate(transports, TlsServerOptions(certificate=tmp_path / "none.pem"))
     await (await openssl("127.0.0.1", listener.port, authority.ca, "example.com")).aclose()
 
 
