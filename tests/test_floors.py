@@ -26,7 +26,7 @@ MAY_IMPORT = (
     | {room: GROUND | {"router"} | FLOOR_2 | FLOOR_3 | SHARED for room in FLOOR_3}
     | {"web": FLOOR_3 | {"config"} | SHARED}
 )
-CRYPTO = {"OpenSSL", "cryptography", "pylibsrtp"}
+BINDINGS = {"OpenSSL", "cryptography", "pylibsrtp", "re2"}
 ASYNCIO_GUESTS = {"asyncio", "trio_asyncio", "aiosqlite", "redis", "sqlalchemy", "uvloop"}
 IO_MODULES = {"socket", "select", "selectors", "asyncio", "threading", "subprocess", "multiprocessing"}
 
@@ -61,7 +61,9 @@ def faults_of(path: Path, source: str) -> list[str]:
             continue
         if top in ASYNCIO_GUESTS and room != "storage":
             found.append(place)
-        if room in GROUND and (top in IO_MODULES or not (top in sys.stdlib_module_names or top in {"attrs", *CRYPTO})):
+        if room in GROUND and (
+            top in IO_MODULES or not (top in sys.stdlib_module_names or top in {"attrs", *BINDINGS})
+        ):
             found.append(place)
         if room == "router" and (top in IO_MODULES or not (top in sys.stdlib_module_names or top == "attrs")):
             found.append(place)
