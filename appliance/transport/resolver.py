@@ -1,16 +1,17 @@
-"""Names to targets (RFC 3263), asked of DNS through dnspython on trio, and remembered.
+"""Names to targets (RFC 3263) and numbers to URIs (ENUM), asked of DNS through dnspython on trio, and remembered.
 
 Every question is asked once however many wait for it, in a task of its own with a deadline, so that a dead server costs
 only those who need the name. Answers, absences and failures are kept in bounds and for their time; an answer that has
-expired still serves while DNS is silent (RFC 8767). What to ask for is the business of selection.py.
+expired still serves while DNS is silent (RFC 8767). What to ask for is the business of selection.py and enum.py.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import attrs
 import dns.asyncresolver
@@ -24,10 +25,13 @@ import trio
 from dns.rdtypes.IN.NAPTR import NAPTR
 from dns.rdtypes.IN.SRV import SRV
 
+from .enum import look_up
 from .hosts import Hosts
 from .local import LocalAddresses
 from .options import VERIFIED, Target, TlsClientOptions
-from .selection import Address, Answers, Asking, Destination, Naptr, Question, Record, Srv, select
+from .selection import Address, Answers, Asking, Destination, Naptr, Question, Record, Srv, literal, select
+
+T = TypeVar("T")
 
 
 @attrs.frozen(kw_only=True)
@@ -108,23 +112,15 @@ class Resolver:
             if known is not None:
                 return known
         to = Destination(host=host, port=port, transport=transport, secure=secure, listener=listener, tls=tls)
-        asking = self._select(to)
-        answers: Answers | None = None
-        while True:
-            try:
-                questions = next(asking) if answers is None else asking.send(answers)
-            except StopIteration as done:
-                targets = self._routable(done.value)
-                if usual and answers is None and len(host) <= 64:  # nothing had to be asked: an address
-                    if len(self._literals) >= self._options.most_entries:
-                        self._literals.clear()
-                    self._literals[host, port, transport, secure] = targets
-                return targets
-            found = {question: self._known(question) for question in questions}
-            answers = {question: records for question, records in found.items() if records is not None}
-            if len(answers) < len(found):
-                asking.close()
-                return None
+        found = self._from_memory(self._select(to))
+        if found is None:
+            return None
+        targets = self._routable(found)
+        if usual and literal(host) is not None and len(host) <= 64:
+            if len(self._literals) >= self._options.most_entries:
+                self._literals.clear()
+            self._literals[host, port, transport, secure] = targets
+        return targets
 
     async def resolve(
         self,
@@ -142,15 +138,7 @@ class Resolver:
         disturbs no other. Never takes longer than three questions' deadlines.
         """
         to = Destination(host=host, port=port, transport=transport, secure=secure, listener=listener, tls=tls)
-        asking = self._select(to)
-        answers: Answers | None = None
-        while True:
-            try:
-                questions = next(asking) if answers is None else asking.send(answers)
-            except StopIteration as done:
-                await trio.lowlevel.checkpoint()
-                return self._routable(done.value)
-            answers = await self._answers(questions)
+        return self._routable(await self._from_dns(self._select(to)))
 
     def resolve_later(
         self,
@@ -169,6 +157,46 @@ class Resolver:
             done(await self.resolve(host, port, transport, secure, listener=listener, tls=tls))
 
         self._nursery.start_soon(wait)
+
+    def look_up_now(self, number: str, suffixes: Sequence[str]) -> list[str] | None:
+        """The SIP URIs of an E.164 number (RFC 6116), best first, none where no suffix knows it.
+
+        None where DNS must be asked first.
+        """
+        return self._from_memory(look_up(number, suffixes))
+
+    def look_up_later(self, number: str, suffixes: Sequence[str], done: Callable[[list[str]], None]) -> None:
+        """As `look_up_now`, asking DNS: `done` is called with the URIs from a task of the nursery."""
+
+        async def wait() -> None:
+            done(await self._from_dns(look_up(number, suffixes)))
+
+        self._nursery.start_soon(wait)
+
+    def _from_memory(self, asking: Generator[Sequence[Question], Answers, T]) -> T | None:
+        answers: Answers | None = None
+        while True:
+            try:
+                questions = next(asking) if answers is None else asking.send(answers)
+            except StopIteration as done:
+                result: T = done.value
+                return result
+            found = {question: self._known(question) for question in questions}
+            answers = {question: records for question, records in found.items() if records is not None}
+            if len(answers) < len(found):
+                asking.close()
+                return None
+
+    async def _from_dns(self, asking: Generator[Sequence[Question], Answers, T]) -> T:
+        answers: Answers | None = None
+        while True:
+            try:
+                questions = next(asking) if answers is None else asking.send(answers)
+            except StopIteration as done:
+                await trio.lowlevel.checkpoint()
+                result: T = done.value
+                return result
+            answers = await self._answers(questions)
 
     def _select(self, to: Destination) -> Asking:
         return select(to, self._options.transports, self._rng, ipv6_first=self._options.ipv6_first)
@@ -295,7 +323,8 @@ def _record(data: object) -> Record:
         return Srv(data.priority, data.weight, data.port, _plain(data.target))
     if isinstance(data, NAPTR):
         flags, service = data.flags.decode("latin-1"), data.service.decode("latin-1")
-        return Naptr(data.order, data.preference, flags, service, _plain(data.replacement))
+        regexp = data.regexp.decode("utf-8", "replace")
+        return Naptr(data.order, data.preference, flags, service, _plain(data.replacement), regexp)
     return Address(str(getattr(data, "address", "")))
 
 

@@ -48,6 +48,7 @@ class Naptr:
     flags: str
     service: str
     replacement: str
+    regexp: str = ""
 
 
 @attrs.frozen

@@ -29,6 +29,7 @@ a.example.com. 60 IN A 127.0.0.11
 b.example.com. 60 IN CNAME c.example.com.
 c.example.com. 60 IN AAAA ::1
 plain.example.com. 60 IN A 127.0.0.21
+3.8.0.0.6.9.2.3.6.1.4.4.e164.example.com. 60 IN NAPTR 1 1 "u" "E2U+sip" "!^\\\\+44(.*)$!sip:\\\\1@uk.example.com!" .
 """
 
 
@@ -102,6 +103,13 @@ def resolver(server: NameServer, nursery: trio.Nursery, **more: object) -> Resol
     return Resolver(options, nursery)
 
 
+async def looked_up(it: Resolver, suffixes: list[str]) -> list[str]:
+    said, heard = trio.open_memory_channel[list[str]](1)
+    it.look_up_later("+441632960083", suffixes, said.send_nowait)
+    with trio.fail_after(5):
+        return await heard.receive()
+
+
 WANTED = [("TCP", "127.0.0.11", 5070), ("TCP", "::1", 5080)]
 
 
@@ -143,6 +151,16 @@ async def test_who_cannot_wait_is_called_back(server: NameServer, nursery: trio.
     it.resolve_later("plain.example.com", 5060, "tcp", False, send.send_nowait)
     with trio.fail_after(5):
         assert places(await receive.receive()) == [("TCP", "127.0.0.21", 5060)]
+
+
+async def test_a_number_becomes_a_uri_and_is_remembered(server: NameServer, nursery: trio.Nursery) -> None:
+    it = resolver(server, nursery)
+    suffixes = ["absent.example.com", "e164.example.com"]
+    assert it.look_up_now("+441632960083", suffixes) is None
+    assert (
+        await looked_up(it, suffixes) == it.look_up_now("+441632960083", suffixes) == ["sip:1632960083@uk.example.com"]
+    )
+    assert server.asked.total() == 2  # the suffix that does not know it is remembered too
 
 
 async def test_many_who_wait_ask_once(server: NameServer, nursery: trio.Nursery) -> None:
@@ -227,6 +245,7 @@ def dnsmasq() -> Iterator[tuple[str, int]]:
         "--naptr-record=example.net,10,10,s,SIPS+D2T,,_sips._tcp.example.net",
         "--srv-host=_sips._tcp.example.net,one.example.net,5099,1,1",
         "--host-record=one.example.net,127.0.0.31,::1",
+        r"--naptr-record=3.8.0.0.6.9.2.3.6.1.4.4.e164.example.net,1,1,u,E2U+sip,!^\+44(.*)$!sip:\1@example.net!",
         "--log-facility=-",
         "--log-queries",
     ]
@@ -247,4 +266,5 @@ async def test_dnsmasq_is_understood(dnsmasq: tuple[str, int], nursery: trio.Nur
     assert places(targets) == [("TLS", "127.0.0.31", 5099), ("TLS", "::1", 5099)]
     assert {target.server_name for target in targets} == {"example.net"}
     assert await it.resolve("absent.example.net") == []
+    assert await looked_up(it, ["e164.example.net"]) == ["sip:1632960083@example.net"]
     assert it.figures.failures == {}
