@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
+from appliance.proxy.dialog_changes import UNCHANGED, restore
 from appliance.proxy.forwarding import push_via, set_next_hop
 from appliance.sip.build import response_to
 from appliance.sip.errors import BadMessage, Rejected
@@ -29,7 +30,7 @@ _LATE = (("Reason", 'SIP;cause=200;text="Call completed elsewhere"'),)
 class Attempt:
     """One try over one flow. `answer` is the 2xx as it went back, to be said again when it is repeated."""
 
-    __slots__ = ("answer", "branch", "client", "ended", "exchange", "flow", "provisional")
+    __slots__ = ("answer", "branch", "changed", "client", "ended", "exchange", "flow", "provisional")
 
     client: ClientTransaction
 
@@ -37,6 +38,8 @@ class Attempt:
         self.branch = branch
         self.flow = flow
         self.exchange: Exchange | None = None
+        self.changed = False
+        """Its From, To or CSeq are not those that came to us."""
         self.provisional = False
         self.answer: Response | None = None
         self.ended = False
@@ -44,6 +47,8 @@ class Attempt:
 
     def on_response(self, client: ClientTransaction, response: Response, now: float) -> None:
         response.drop_top_via()
+        if self.changed:
+            restore(response, self.branch.context.request)
         if "via" in response.keys:  # §16.7 step 3: without one it was meant for us, who asked nothing
             self.branch.on_response(self, response, now)
 
@@ -62,6 +67,7 @@ class Branch:
         "attempt",
         "breadth",
         "cancelled",
+        "changes",
         "context",
         "destination",
         "due",
@@ -76,6 +82,8 @@ class Branch:
         self.breadth = breadth
         self.attempt: Attempt | None = None
         self.leg = ""
+        self.changes = UNCHANGED
+        """What we change in the dialog that this branch may make."""
         self.alive = True
         self.cancelled = False
         self.timed_out = ""

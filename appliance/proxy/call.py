@@ -15,6 +15,7 @@ import attrs
 
 from appliance.logs import LEVELS, log
 from appliance.media.figures import CallMedia
+from appliance.proxy.dialog_changes import UNCHANGED, DialogChanges
 from appliance.proxy.media_path import MediaPath
 from appliance.router.dialplan import CallerKind, Decision
 from appliance.sip.errors import BadMessage
@@ -111,6 +112,8 @@ class Call:
     """Where phones redirected it to, in words."""
     leg: str = ""
     """The media leg of the branch that answered."""
+    changes: DialogChanges = UNCHANGED
+    """What we change in the messages of its dialog."""
     media: MediaPath | None = None
     last_media: CallMedia | None = None
     """The media figures at the end."""

@@ -9,6 +9,7 @@ from appliance.media.backend import PortsExhausted
 from appliance.proxy.anchoring import Anchoring
 from appliance.proxy.branch import Attempt, Branch
 from appliance.proxy.call import Call, Calls, CallState, Side
+from appliance.proxy.dialog_changes import UNCHANGED, change
 from appliance.proxy.overload import overloaded
 from appliance.proxy.record_route import RecordRoutes
 from appliance.proxy.response_context import ResponseContext
@@ -73,6 +74,11 @@ class CallFollower:
                     attempt.exchange = call.media.request(request, from_leg, to_leg)
                 except PortsExhausted as none:
                     raise overloaded(self.settings, str(none) or "no media port is free") from None
+        changes = branch.changes
+        extras = context.extras if changes is UNCHANGED else changes.extras
+        if context.extras:
+            change(request, extras, context.to_leg)
+            attempt.changed = True
         if context.record:
             upstream = context.transaction.flow
             serial = call.serial if call is not None else ""
@@ -81,8 +87,9 @@ class CallFollower:
             make = self._record_routes.entry
             request.put_above(
                 "record-route",
-                "Record-Route: " + make(flow, call_id, serial, branch.leg or context.to_leg, by_contact),
-                "Record-Route: " + make(upstream, call_id, serial, context.from_leg, context.upstream_by_contact),
+                "Record-Route: " + make(flow, call_id, serial, branch.leg or context.to_leg, by_contact, extras),
+                "Record-Route: "
+                + make(upstream, call_id, serial, context.from_leg, context.upstream_by_contact, extras),
             )
 
     def _anchor(self, call: Call, context: ResponseContext, branch: Branch, flow: Flow) -> None:
@@ -140,6 +147,7 @@ class CallFollower:
         call.callee = branch.destination.label
         call.trunk = branch.destination.trunk
         call.leg = branch.leg
+        call.changes = branch.changes
         call.callee_side = Side(response, "to", attempt.flow, branch.destination.by_contact)
         self.calls.answered += 1
         if call.media is not None:

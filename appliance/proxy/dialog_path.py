@@ -27,12 +27,14 @@ _PLAIN_ENTRY = re.compile(r"Route: <sip:(jf-[A-Za-z0-9_-]+)@([^<>@,]+)>")
 class Entry:
     """What one of our Record-Route entries says: the call, the leg that it faces, the flow to it ('': by Contact).
 
+    `extras` are the changes of the dialog in short (`dialog_changes`), '' for none.
     `nearest` is the entry that faces the sender, still unread; '' where it left that out.
     """
 
     serial: str
     leg: str
     flow_id: str
+    extras: str = ""
     nearest: str = ""
 
 
@@ -151,7 +153,8 @@ class DialogPath:
                 request.uri = side.contact
                 for route in reversed(side.routes):
                     request.prepend("route", route)
-                return Entry(call.serial, leg, "" if side.by_contact or side.flow is None else side.flow.id)
+                flow_id = "" if side.by_contact or side.flow is None else side.flow.id
+                return Entry(call.serial, leg, flow_id, call.changes.extras)
         return None
 
     def destination(self, request: Request, entry: Entry) -> Destination:

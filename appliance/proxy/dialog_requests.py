@@ -8,6 +8,7 @@ from appliance.config.settings import Settings
 from appliance.proxy.call import Call
 from appliance.proxy.call_follower import CallFollower
 from appliance.proxy.credentials import Authenticator
+from appliance.proxy.dialog_changes import change
 from appliance.proxy.dialog_path import DialogPath, Entry
 from appliance.proxy.forwarding import spend_hop
 from appliance.proxy.lines import Lines
@@ -48,6 +49,7 @@ class DialogRequests:
             self._core, transaction, mark, breadth=1, call=call, record=request.method in ("SUBSCRIBE", "REFER")
         )
         context.to_leg = entry.leg
+        context.extras = entry.extras
         if entry.leg == "a":
             context.from_leg = "" if call is None else self._path.leg_of_sender(entry, request) or call.leg
         if call is not None:
@@ -72,6 +74,8 @@ class DialogRequests:
         if call is not None:
             call.heard_at = now
             fault = self._follower.acknowledged(call, request, entry.leg)
+        if entry.extras:
+            change(request, entry.extras, entry.leg)
         self._core.sender.send_once(request, destination)
         if call is not None and fault:
             call.hang_up(fault)

@@ -1,8 +1,8 @@
 """Our Record-Route entries: signed, so that in-dialog requests find their way by themselves, also after restart.
 
 Each entry faces one side of the dialog and carries the flow to it, or nothing where that side is to be reached by its
-Contact; and the call and leg that it belongs to, for media and the call's page. The signature covers the Call-ID, so
-an entry serves its own dialog only and makes no open relay.
+Contact; the call and leg that it belongs to, for media and the call's page; and what we change in the dialog. The
+signature covers the Call-ID, so an entry serves its own dialog only and makes no open relay.
 RFC 3261 §16.6 step 4, RFC 5658 (two entries, one facing each side), RFC 5626 §5.2 (unforgeable flow tokens).
 """
 
@@ -20,6 +20,7 @@ _MAC_BYTES = 9
 _PREFIX = "jf-"
 _MOST_KNOWN = 8192
 _LONGEST_KNOWN = 256
+_LONGEST_TOKEN = 2048
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
@@ -30,16 +31,20 @@ class RecordRoutes:
         own = hashlib.blake2b(key, person=b"record-route").digest()
         self._keyed = hashlib.blake2b(key=own, digest_size=_MAC_BYTES)
         """Copied for each entry: it has taken the key in already."""
-        self._known: dict[tuple[str, str], tuple[str, str, str]] = {}
+        self._known: dict[tuple[str, str], tuple[str, str, str, str]] = {}
         """What the latest entries say, by user part and Call-ID, since an ACK comes soon; bounded."""
 
-    def entry(self, facing: Flow, call_id: str, serial: str, leg: str, by_contact: bool) -> str:
-        """The Record-Route value towards `facing`; `by_contact`: the Request-URI, not the flow, leads there."""
+    def entry(self, facing: Flow, call_id: str, serial: str, leg: str, by_contact: bool, extras: str = "") -> str:
+        """The Record-Route value towards `facing`; `by_contact`: the Request-URI, not the flow, leads there.
+
+        `extras` are the dialog's changes in short (`dialog_changes`); they hold no comma.
+        """
         flow_id = "" if by_contact else facing.id
-        payload = f"{serial},{leg},{flow_id}".encode()
+        said = f"{leg}~{extras}" if extras else leg
+        payload = f"{serial},{said},{flow_id}".encode()
         signed = b2a_base64(self._mac(payload, call_id) + payload, newline=False)
         token = _PREFIX + signed.translate(_URL_SAFE, b"=").decode()
-        self._remember(token, call_id, (serial, leg, flow_id))
+        self._remember(token, call_id, (serial, leg, flow_id, extras))
         transport = "" if facing.transport == "UDP" else f";transport={uri_transport(facing)}"
         return f"<sip:{token}@{facing.sent_by}{transport};lr>"
 
@@ -47,12 +52,12 @@ class RecordRoutes:
         """Whether a Route looks like one of ours; whether it is, `open` says."""
         return uri.user is not None and uri.user.startswith(_PREFIX)
 
-    def open(self, token: str, call_id: str) -> tuple[str, str, str] | None:
-        """Serial of the call, leg, flow id ('' for by-contact) of the user part of an entry.
+    def open(self, token: str, call_id: str) -> tuple[str, str, str, str] | None:
+        """Serial of the call, leg, flow id ('' for by-contact) and extras of the user part of an entry.
 
         None where the signature is not ours.
         """
-        if len(token) > 512:
+        if len(token) > _LONGEST_TOKEN:
             return None
         known = self._known.get((token, call_id))
         if known is not None:
@@ -65,11 +70,13 @@ class RecordRoutes:
         mac, payload = raw[:_MAC_BYTES], raw[_MAC_BYTES:]
         if not hmac.compare_digest(mac, self._mac(payload, call_id)):
             return None
-        serial, leg, flow_id = payload.decode().split(",", 2)
-        self._remember(token, call_id, (serial, leg, flow_id))
-        return serial, leg, flow_id
+        serial, said, flow_id = payload.decode().split(",", 2)
+        leg, _, extras = said.partition("~")
+        opened = serial, leg, flow_id, extras
+        self._remember(token, call_id, opened)
+        return opened
 
-    def _remember(self, token: str, call_id: str, said: tuple[str, str, str]) -> None:
+    def _remember(self, token: str, call_id: str, said: tuple[str, str, str, str]) -> None:
         if len(self._known) >= _MOST_KNOWN:
             self._known.clear()
         if len(call_id) <= _LONGEST_KNOWN:

@@ -88,6 +88,7 @@ class ResponseContext:
         "core",
         "done",
         "ending",
+        "extras",
         "from_leg",
         "groups",
         "invites",
@@ -125,6 +126,8 @@ class ResponseContext:
         self.caller_anchor = Anchor.AUTO
         self.from_leg = "a"
         self.to_leg = ""
+        self.extras = ""
+        """What we change in the dialog that the request belongs to, in short (`dialog_changes`)."""
         self.groups: list[list[Destination]] = []
         self.branches: list[Branch] = []
         self.best = NOTHING  # most requests succeed at once
