@@ -108,6 +108,7 @@ def test_the_example_file_loads_when_its_sections_are_opened(tmp_path: Path) -> 
     text = example().replace(" NAME]", " name]")
     lines = [line.removeprefix("#") if not line.startswith("# ") else "" for line in text.splitlines()]
     needed = {"transport = ": "udp", "port = ": "5060", "match = ": "any", "target = ": "aor", "kind = ": "echo"}
+    needed |= {"gateways = ": "192.0.2.1", "members = ": "name"}
     filled = [line + " " + needed.get(line + " ", "") for line in lines]
     (tmp_path / "a.conf").write_text("\n".join(filled))
     settings = load_settings(tmp_path)

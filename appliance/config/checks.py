@@ -5,7 +5,6 @@ Ports taken twice, references that lead nowhere, limits in the wrong order, cert
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import ssl
 from collections.abc import Iterable, Iterator
@@ -14,7 +13,8 @@ from pathlib import Path
 import attrs
 
 from .dialplan import RouteSettings
-from .mistakes import Mistake, Place
+from .group_checks import find_in_groups
+from .mistakes import Mistake, Place, nearest
 from .patch import MatchKind, TargetKind
 from .places import Places
 from .sections import ClientCertificate, ListenerSettings, Transport
@@ -30,6 +30,7 @@ def find_contradictions(settings: Settings, places: Places) -> list[Mistake]:
         *_addresses(settings, places),
         *_routes(settings, places),
         *_trunks(settings, places),
+        *find_in_groups(settings, places),
     ]
 
 
@@ -179,12 +180,12 @@ def _routes(settings: Settings, places: Places) -> Iterator[Mistake]:
     for route in settings.routes.values():
         title = f"[route {route.name}]"
         target = route.target
-        if target.kind in (TargetKind.TRUNK, TargetKind.LINE):
+        if target.kind in (TargetKind.TRUNK, TargetKind.GROUP, TargetKind.LINE):
             known = places.written(str(target.kind))
             if target.name not in known:
                 place = places.of("route", route.name, "target")
                 mistake = f"there is no [{target.kind} {target.name}]"
-                yield Mistake(place, title, "target", mistake, _nearest(target.name, str(target.kind), known))
+                yield Mistake(place, title, "target", mistake, nearest(target.name, str(target.kind), known))
             trunk = settings.trunks.get(target.name) if target.kind is TargetKind.TRUNK else None
             if trunk is not None and not trunk.gateways and places.sound("trunk", trunk.name):
                 place = places.of("route", route.name, "target")
@@ -194,7 +195,7 @@ def _routes(settings: Settings, places: Places) -> Iterator[Mistake]:
             name = caller.removeprefix("trunk:")
             if name != caller and name not in places.written("trunk"):
                 place = places.of("route", route.name, "callers")
-                remedy = _nearest(name, "trunk", places.written("trunk"))
+                remedy = nearest(name, "trunk", places.written("trunk"))
                 yield Mistake(place, title, "callers", f"there is no [trunk {name}]", remedy)
         for match in route.match if places.sound("route", route.name) else ():
             first = seen.setdefault(str(match), route) if match.kind is not MatchKind.AOR else route
@@ -208,13 +209,6 @@ def _covers(first: tuple[str, ...], later: tuple[str, ...]) -> bool:
     """Whether every caller of the later route is one of the first's already."""
     trunks = "trunks" in first
     return "anyone" in first or all(one in first or (trunks and one.startswith("trunk:")) for one in later)
-
-
-def _nearest(name: str, heading: str, known: set[str]) -> str:
-    near = difflib.get_close_matches(name, known, 1)
-    if near:
-        return f"Did you mean {near[0]}"
-    return f"Known are {', '.join(sorted(known))}" if known else f"Add a section [{heading} {name}]"
 
 
 def _trunks(settings: Settings, places: Places) -> Iterator[Mistake]:

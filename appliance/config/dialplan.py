@@ -9,6 +9,7 @@ from enum import StrEnum
 
 import attrs
 
+from .groups import ChoiceSettings
 from .kinds import (
     Network,
     listed,
@@ -80,14 +81,15 @@ class UserSettings:
 
 
 @attrs.frozen(kw_only=True)
-class TrunkSettings:
+class TrunkSettings(ChoiceSettings):
     """A carrier, a PBX or a load generator: where calls go out, and whom we trust by address."""
 
     name: str
     gateways: tuple[Gateway, ...] = setting(
         listed(gateway()),
         "",
-        "Next hops, tried in this order. Without a port DNS decides (RFC 3263). Empty: a trunk that only calls in.",
+        "Next hops. Those of the lowest priority number come first, ordered by the algorithm. Without a port DNS "
+        "decides (RFC 3263). Empty: a trunk that only calls in.",
     )
     trusted: tuple[Network, ...] = setting(
         listed(network()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 
 import attrs
@@ -40,3 +41,11 @@ class ConfigRejected(Exception):  # noqa: N818 (it says what happened)
     def __init__(self, mistakes: Sequence[Mistake]) -> None:
         self.mistakes = tuple(sorted(mistakes))
         super().__init__("\n".join(str(mistake) for mistake in self.mistakes))
+
+
+def nearest(name: str, heading: str, known: set[str]) -> str:
+    """The remedy for a name that leads nowhere: what was meant, or what there is."""
+    near = difflib.get_close_matches(name, known, 1)
+    if near:
+        return f"Did you mean {near[0]}"
+    return f"Known are {', '.join(sorted(known))}" if known else f"Add a section [{heading} {name}]"

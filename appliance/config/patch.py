@@ -12,6 +12,7 @@ import attrs
 
 from .kinds import host, whole
 from .setting import Kind
+from .terms import TERMS_ACCEPTED, USUAL, Terms, read_terms
 
 
 class MatchKind(StrEnum):
@@ -23,6 +24,7 @@ class MatchKind(StrEnum):
 
 class TargetKind(StrEnum):
     TRUNK = "trunk"
+    GROUP = "group"
     LINE = "line"
     AOR = "aor"
     REJECT = "reject"
@@ -30,11 +32,15 @@ class TargetKind(StrEnum):
 
 @attrs.frozen
 class Gateway:
-    """One next hop of a trunk: port and transport are None where DNS decides (RFC 3263)."""
+    """One next hop of a trunk: port and transport are None where DNS decides (RFC 3263).
+
+    As text it is without its terms: by that name it is known over reloads.
+    """
 
     host: str
     port: int | None = None
     transport: str | None = None
+    terms: Terms = USUAL
 
     def __str__(self) -> str:
         name = f"[{self.host}]" if ":" in self.host else self.host
@@ -55,7 +61,7 @@ class Match:
 
 @attrs.frozen
 class Target:
-    """Where a route leads: a trunk's or a line's name, the location service, or a refusal's status."""
+    """Where a route leads: a trunk's, a group's or a line's name, the location service, or a refusal's status."""
 
     kind: TargetKind
     name: str = ""
@@ -73,9 +79,10 @@ _GATEWAY_TRANSPORTS = ("udp", "tcp", "tls", "ws", "wss")
 
 
 def gateway() -> Kind[Gateway]:
-    """host[:port][;transport=...]; an IPv6 address stands in brackets."""
+    """host[:port][;transport=...], and on what terms it takes part; an IPv6 address stands in brackets."""
 
     def read(value: str) -> Gateway:
+        value, terms = read_terms(value)
         match = _GATEWAY.fullmatch(value)
         if not match:
             raise ValueError(f"{value!r} is not a gateway")
@@ -85,9 +92,9 @@ def gateway() -> Kind[Gateway]:
         transport = match["transport"] and match["transport"].lower()
         if transport is not None and transport not in _GATEWAY_TRANSPORTS:
             raise ValueError(f"{transport!r} in {value!r} is not a transport")
-        return Gateway(host().read(match["host"]), port, transport)
+        return Gateway(host().read(match["host"]), port, transport, terms)
 
-    return Kind("host[:port][;transport=udp|tcp|tls|ws|wss], IPv6 in brackets", read)
+    return Kind(f"host[:port][;transport=udp|tcp|tls|ws|wss]{TERMS_ACCEPTED}, IPv6 in brackets", read)
 
 
 def match() -> Kind[Match]:
@@ -108,11 +115,11 @@ def match() -> Kind[Match]:
 
 
 def target() -> Kind[Target]:
-    """trunk:NAME, line:NAME, aor or reject:STATUS."""
+    """trunk:NAME, group:NAME, line:NAME, aor or reject:STATUS."""
 
     def read(value: str) -> Target:
         word, _, rest = value.partition(":")
-        if word in (TargetKind.TRUNK, TargetKind.LINE) and rest:
+        if word in (TargetKind.TRUNK, TargetKind.GROUP, TargetKind.LINE) and rest:
             return Target(TargetKind(word), name=rest)
         if value == TargetKind.AOR:
             return Target(TargetKind.AOR)
@@ -120,7 +127,7 @@ def target() -> Kind[Target]:
             return Target(TargetKind.REJECT, status=whole(400, 699).read(rest))
         raise ValueError(f"{value!r} is not a target")
 
-    return Kind("trunk:NAME, line:NAME, aor or reject:STATUS (400 to 699)", read)
+    return Kind("trunk:NAME, group:NAME, line:NAME, aor or reject:STATUS (400 to 699)", read)
 
 
 def statuses() -> Kind[frozenset[int]]:

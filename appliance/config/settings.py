@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 import attrs
 
 from .dialplan import LineSettings, RouteSettings, TrunkSettings, UserSettings
+from .groups import GroupSettings
 from .qos import QosSettings
 from .secret import Secret
 from .sections import (
@@ -42,6 +43,7 @@ class Settings:
     listeners: Mapping[str, ListenerSettings] = attrs.field(factory=dict, converter=_ordered)
     users: Mapping[str, UserSettings] = attrs.field(factory=dict, converter=_ordered)
     trunks: Mapping[str, TrunkSettings] = attrs.field(factory=dict, converter=_ordered)
+    groups: Mapping[str, GroupSettings] = attrs.field(factory=dict, converter=_ordered)
     routes: Mapping[str, RouteSettings] = attrs.field(factory=dict, converter=_ordered)
     lines: Mapping[str, LineSettings] = attrs.field(factory=dict, converter=_ordered)
 
@@ -88,6 +90,7 @@ SECTIONS: Final = (
     SectionKind("qos", "qos", QosSettings),
     SectionKind("user", "users", UserSettings, named=True),
     SectionKind("trunk", "trunks", TrunkSettings, named=True),
+    SectionKind("group", "groups", GroupSettings, named=True),
     SectionKind("route", "routes", RouteSettings, named=True),
     SectionKind("line", "lines", LineSettings, named=True),
     SectionKind("web", "web", WebSettings),

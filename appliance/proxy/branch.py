@@ -12,6 +12,7 @@ from attrs import evolve
 
 from appliance.proxy.dialog_changes import UNCHANGED, restore
 from appliance.proxy.forwarding import push_via, set_next_hop
+from appliance.proxy.trial import Trial
 from appliance.sip.build import response_to
 from appliance.sip.errors import BadMessage, Rejected
 from appliance.sip.flow import Flow
@@ -73,6 +74,7 @@ class Branch:
         "due",
         "leg",
         "timed_out",
+        "trial",
         "unreachable",
     )
 
@@ -93,6 +95,8 @@ class Branch:
         self._targets: list[Target] = []
         self._fallback: Target | None = None
         """The target that is only tried over UDP because nobody took the large request over TCP."""
+        self.trial: Trial | None = None
+        """Where the gateway's figures are kept, until it ended."""
         self.due = 0.0
         self._answer_by: float | None = None
 
@@ -102,6 +106,10 @@ class Branch:
         if self.context.invites:
             self.due = now + (destination.attempt_timeout_s or core.timer_c_s)
             core.deadlines.watch(self, now)
+            if destination.living is not None:
+                if not self._has_time(now):
+                    return
+                self.trial = Trial(destination.living, self.context.call, core.outcomes, now)
         flow = destination.flow
         if flow is not None and not flow.closed:
             self._send(flow, None, now)
@@ -109,6 +117,18 @@ class Branch:
             core.resolve(self, destination, now)
         else:
             self._unreachable(430, "Flow Failed", now)
+
+    def _has_time(self, now: float) -> bool:
+        """Whether it may still be tried; else it has failed."""
+        give_up_at = self.destination.give_up_at
+        if give_up_at is None:
+            return True
+        if now < give_up_at:
+            self.due = min(self.due, give_up_at)
+            return True
+        self.timed_out = f"{self.destination.label} was not tried: the time for all tries is over"
+        self._unreachable(408, "Request Timeout", now)
+        return False
 
     def resolved(self, targets: list[Target], now: float) -> None:
         """The addresses of the destination, best first; none where the name leads nowhere."""
@@ -126,6 +146,8 @@ class Branch:
         if limit is not None and (self._targets or self.context.invites):
             self.due = now + limit
             core.deadlines.watch(self, now)
+            if not self._has_time(now):
+                return
         dscp = self.destination.dscp
         self._send(core.connect(target if dscp is None else evolve(target, dscp=dscp)), target, now)
 
@@ -191,6 +213,8 @@ class Branch:
         if attempt is not self.attempt or not self.alive:
             return  # left for another address
         if status < 200:
+            if self.trial is not None:
+                self.trial.provisional(status, now)
             if context.invites:
                 self._progress(attempt, status, now)
             if status > 100:
@@ -240,6 +264,8 @@ class Branch:
             return
         self.cancelled = True
         if self.attempt is None:
+            if self.trial is not None:
+                self.trial.failed(self, None, now)
             self.settle()  # nothing was sent yet
         else:
             self.attempt.client.cancel(now, headers)

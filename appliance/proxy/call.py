@@ -18,6 +18,8 @@ from appliance.media.figures import CallMedia
 from appliance.proxy.dialog_changes import UNCHANGED, DialogChanges
 from appliance.proxy.media_path import MediaPath
 from appliance.router.dialplan import CallerKind, Decision
+from appliance.router.gateway import LivingGateway
+from appliance.router.hunting import Selection
 from appliance.sip.errors import BadMessage
 from appliance.sip.flow import Flow
 from appliance.sip.headers import parse_name_addr_untrusted
@@ -108,6 +110,12 @@ class Call:
     """The trunk that it came in from."""
     tags: set[str | None] = attrs.field(factory=set)
     """The To tags of all who rang or answered: the dialogs of the call."""
+    selection: Selection | None = None
+    """How its gateway was chosen, where there was a choice."""
+    gateway: LivingGateway | None = None
+    """The gateway that answered, where its figures are kept."""
+    number: str = ""
+    """The number as that gateway was given it."""
     detours: str = ""
     """Where phones redirected it to, in words."""
     leg: str = ""
@@ -145,7 +153,8 @@ class Call:
     @property
     def route(self) -> str:
         """The router's explanation in one line."""
-        return self.decision.explanation + self.detours
+        selection = f"; {self.selection.explanation}" if self.selection is not None else ""
+        return self.decision.explanation + selection + self.detours
 
     def silent(self, sentence: str) -> None:
         """The media has not been heard for too long."""
@@ -218,6 +227,8 @@ class Calls:
         if status is not None:
             call.status = status
         call.hang_up = _nothing
+        if call.gateway is not None:
+            call.gateway.carried.discard(call)
         if call.media is not None:
             call.last_media = call.media.media.snapshot()
             call.media.close()

@@ -146,6 +146,10 @@ class CallFollower:
         call.status = response.status
         call.callee = branch.destination.label
         call.trunk = branch.destination.trunk
+        call.gateway = living = branch.destination.living
+        if living is not None:
+            living.carried.add(call)
+        call.number = branch.destination.number
         call.leg = branch.leg
         call.changes = branch.changes
         call.callee_side = Side(response, "to", attempt.flow, branch.destination.by_contact)

@@ -36,6 +36,8 @@ from appliance.proxy.record_route import RecordRoutes
 from appliance.proxy.registrar import Registrar
 from appliance.proxy.response_context import ResponseContext
 from appliance.proxy.sender import Names, Sender, Wires
+from appliance.router.hunting import Hunts
+from appliance.router.outcome import Outcomes
 from appliance.sip.build import response_to
 from appliance.sip.errors import BadMessage, Rejected
 from appliance.sip.flow import Address, Flow, FlowClosed
@@ -111,6 +113,8 @@ class SipCore:
         self.unique = self.sender.unique
         self.schedule = timers.schedule
         self.deadlines = Deadlines(timers)
+        self.hunts = Hunts()
+        self.outcomes = Outcomes()
         self.open_client = self.layer.open_client
         record_routes = RecordRoutes(key)
         self.hang_up = HangUp(self)
@@ -147,6 +151,7 @@ class SipCore:
         self.udp_threshold_bytes = settings.sip.udp_threshold_bytes
         self.anchoring = Anchoring(settings, self._bridge)
         self.path.own(Ownership(settings, own_hosts, own_ports))
+        self.hunts.configure(settings.trunks, settings.groups)
         self.follower.configure(settings, self.anchoring)
         self.initial.configure(settings, self.path.ownership, authenticator)
         self.dialogs.configure(settings, authenticator)

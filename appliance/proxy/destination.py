@@ -8,6 +8,7 @@ import attrs
 
 from appliance.config.dialplan import Profile
 from appliance.config.sections import Anchor
+from appliance.router.gateway import LivingGateway
 from appliance.sip.flow import Flow
 from appliance.sip.uri import Uri, parse_uri_untrusted
 
@@ -54,7 +55,8 @@ class Destination:
     `failover` holds the answers after which the next destination of a serial group is tried; None means every failure
     but 6xx. Timeouts in seconds, None for none of its own. `otherwise` is the same phone over another of its flows,
     for when this one fails (RFC 5626 §7). `dscp` is a trunk's own marking of signalling, `user` is whose phone it is,
-    `redirects` how many 3xx led here.
+    `redirects` how many 3xx led here. `group`, `trunk`, `gateway` and `number` say by which way it was found; `living`
+    is the gateway where its figures are kept. After `give_up_at` (monotonic) it is not tried any more.
     """
 
     uri: str
@@ -69,7 +71,12 @@ class Destination:
     failover: frozenset[int] | None = None
     attempt_timeout_s: float | None = None
     answer_timeout_s: float | None = None
+    group: str = ""
     trunk: str = ""
+    gateway: str = ""
+    number: str = ""
+    living: LivingGateway | None = None
+    give_up_at: float | None = None
     dscp: int | None = None
     user: str = ""
     redirects: int = 0

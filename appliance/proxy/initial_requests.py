@@ -18,7 +18,7 @@ from appliance.proxy.overload import overloaded
 from appliance.proxy.ownership import Ownership
 from appliance.proxy.registrar import Registrar
 from appliance.proxy.response_context import ResponseContext
-from appliance.proxy.target_set import Groups, TargetSets
+from appliance.proxy.target_set import Groups, Targets, TargetSets
 from appliance.router.dialplan import Caller, CallerKind, Decision, DialPlan
 from appliance.router.trusted import TrustedSources
 from appliance.sip.build import response_to
@@ -58,7 +58,7 @@ class InitialRequests:
         self._trusted = TrustedSources(settings.trunks)
         self._trunk_callers = {name: Caller(CallerKind.TRUNK, name) for name in settings.trunks}
         self._plan = DialPlan(settings.routes, frozenset(settings.users))
-        self._target_sets = TargetSets(settings, self._location, self._core.wires, ownership)
+        self._target_sets = TargetSets(settings, self._location, self._core.wires, ownership, self._core.hunts)
 
     def begin(self, transaction: ServerTransaction, mark: str, now: float) -> None:
         """Answer it, or open its response context. Raises `Rejected` and `BadMessage`."""
@@ -141,12 +141,14 @@ class InitialRequests:
         if target.kind == "line":
             self._lines.receive(transaction, target.name, caller, decision, now)
             return
-        groups = self._groups_of(decision, request.request_uri)
+        groups = self._groups_of(decision, request.request_uri, transaction, now)
         flow = transaction.flow
         by_contact = caller.kind is CallerKind.TRUNK or contact_is_source(request, flow)
         call = None
         if request.method == "INVITE":
             call = self._follower.open(transaction, caller, decision, now)
+            if isinstance(groups, Targets):
+                call.selection = groups.selection
         context = ResponseContext(
             self._core,
             transaction,
@@ -187,9 +189,9 @@ class InitialRequests:
                 return []
             for contact in sorted(contacts, key=lambda contact: -contact.q):
                 decision = self._plan.decide(self._number(contact.uri), Caller(CallerKind.USER, user))
-                if decision.target is None or decision.target.kind not in ("aor", "trunk"):
+                if decision.target is None or decision.target.kind not in ("aor", "trunk", "group"):
                     return []
-                groups += self._groups_of(decision, contact.uri)
+                groups += self._groups_of(decision, contact.uri, context.transaction, self._core.clock())
         except (Rejected, BadMessage):
             return []
         tried = {one.destination.uri for one in context.branches}
@@ -208,12 +210,14 @@ class InitialRequests:
         user = settings.users.get(caller.name)
         return user.anchor if user is not None else Anchor.AUTO
 
-    def _groups_of(self, decision: Decision, uri: Uri) -> Groups:
+    def _groups_of(self, decision: Decision, uri: Uri, transaction: ServerTransaction, now: float) -> Groups:
         target = decision.target
         if uri.param("gr") is not None:
             return self._target_sets.of_gruu(uri, self._core.wall())
         if target is not None and target.kind == "trunk":
-            return self._target_sets.of_trunk(target.name, decision.number)
+            return self._target_sets.of_trunk(target.name, decision.number, transaction, now)
+        if target is not None and target.kind == "group":
+            return self._target_sets.of_group(target.name, decision.number, transaction, now)
         return self._target_sets.of_user(decision.number, self._core.wall())
 
     def _register(self, transaction: ServerTransaction, now: float) -> None:

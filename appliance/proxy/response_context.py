@@ -13,6 +13,7 @@ from appliance.proxy.best_response import NOTHING, BestResponse
 from appliance.proxy.branch import Attempt, Branch
 from appliance.proxy.deadlines import Deadlines
 from appliance.proxy.destination import Destination
+from appliance.router.outcome import Outcomes
 from appliance.sip.build import response_to
 from appliance.sip.errors import BadMessage, Rejected
 from appliance.sip.flow import Flow
@@ -37,6 +38,7 @@ class Forwarder(Protocol):
     timer_c_s: float
     udp_threshold_bytes: int
     deadlines: Deadlines
+    outcomes: Outcomes
 
     def resolve(self, branch: Branch, destination: Destination, now: float) -> None:
         """Answer by `branch.resolved(targets, now)`, at once where no waiting is needed."""
@@ -186,6 +188,8 @@ class ResponseContext:
         """The branch ended with `response`; `ours`: because of a limit or rule of the box."""
         if not branch.alive:
             return
+        if branch.trial is not None:
+            branch.trial.failed(branch, response, now, ours=ours)
         attempt = branch.settle()
         self.core.lost(self, branch, attempt)
         if self.done:
@@ -204,6 +208,8 @@ class ResponseContext:
                 self.groups.clear()
         sentence = branch.timed_out or f"{destination.label}: {status} {response.reason}"
         self._consider(response, sentence, ours=ours)
+        if self.groups and self.call is not None and not self.cancelled:
+            self.call.detours += f"; {sentence}, so the next"
         self._advance(now)
 
     def _follow(self, branch: Branch, response: Response, now: float) -> bool:
@@ -221,6 +227,8 @@ class ResponseContext:
     def success(self, attempt: Attempt, response: Response, now: float) -> None:
         """A 2xx, perhaps repeated, late, or one of several (§16.7 steps 5 and 10)."""
         branch = attempt.branch
+        if branch.trial is not None and not self.done:
+            branch.trial.answered(branch, now)
         latest = branch.settle()
         if attempt.ended:
             self.core.unwanted(self, attempt, response, "")

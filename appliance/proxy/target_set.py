@@ -17,14 +17,24 @@ from appliance.config.settings import Settings
 from appliance.proxy.destination import Destination, Hop
 from appliance.proxy.location import Binding, Location, canonical_instance
 from appliance.proxy.ownership import Ownership
+from appliance.router.hunting import Hunts, Selection
 from appliance.sip.errors import BadMessage, Rejected
 from appliance.sip.flow import Flow
+from appliance.sip.server_transaction import ServerTransaction
 from appliance.sip.uri import Uri, parse_uri_untrusted
 
 #: What may stand in the user part of a URI as it is (RFC 3261 §25.1), and '#', which is dialled everywhere.
 _USER_SAFE = "-_.!~*'()&=+$,;?/#"
 
 Groups = list[list[Destination]]
+
+
+class Targets(Groups):
+    """A target set that was selected; `selection` says how, where there was a choice."""
+
+    def __init__(self, groups: Groups | None = None, selection: Selection | None = None) -> None:
+        super().__init__(groups or ())
+        self.selection = selection
 
 
 class Flows(Protocol):
@@ -50,6 +60,7 @@ class TargetSets:
     location: Location
     flows: Flows
     ownership: Ownership
+    hunts: Hunts
     _trunks: dict[str, list[_Gateway]] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -133,30 +144,79 @@ class TargetSets:
             user=user.name,
         )
 
-    def of_trunk(self, name: str, number: str) -> Groups:
-        """The trunk's gateways in order. Raises `Rejected` 503 for a trunk that has none."""
-        trunk = self.settings.trunks[name]
-        if not trunk.gateways:
+    def of_trunk(self, name: str, number: str, transaction: ServerTransaction, now: float) -> Targets:
+        """The trunk's gateways in order. Raises `Rejected` 503 for a trunk that has none, or none in service."""
+        hunt = self.hunts.trunks[name]
+        if not hunt.places:
             raise Rejected(503, "Service Unavailable", f"trunk {name} has no gateways: calls only come in from it")
-        user = number if number.isalnum() and number.isascii() else quote(number, _USER_SAFE, errors="surrogateescape")
-        return [
-            [
-                Destination(
-                    uri=f"sip:{user}@{gateway.address}",
-                    label=gateway.label,
-                    hop=gateway.hop,
-                    by_contact=True,
-                    profile=trunk.profile,
-                    anchor=trunk.anchor,
-                    failover=trunk.failover,
-                    attempt_timeout_s=trunk.attempt_timeout_s,
-                    answer_timeout_s=trunk.answer_timeout_s,
-                    trunk=name,
-                    dscp=trunk.qos_signalling,
-                )
-            ]
-            for gateway in self._trunks[name]
-        ]
+        if hunt.plain:
+            user = _user_part(number)
+            return Targets([[self._destination(name, at, user, number)] for at in hunt.order])
+        return self._selected(hunt.hunt(now, _Hashed(transaction).of), "", number)
+
+    def of_group(self, name: str, number: str, transaction: ServerTransaction, now: float) -> Targets:
+        """The gateways of the group's trunks in order. Raises `Rejected` 503 where there is none in service."""
+        return self._selected(self.hunts.groups[name].hunt(now, _Hashed(transaction).of), name, number)
+
+    def _selected(self, selection: Selection, group: str, number: str) -> Targets:
+        if not selection.places:
+            raise Rejected(503, "Service Unavailable", selection.explanation)
+        failover = self.settings.groups[group].failover if group else None
+        user = _user_part(number)
+        found = Targets(selection=selection)
+        for place in selection.places:
+            one = self._destination(place.trunk, place.position, user, number)
+            one.group = group
+            one.living = place.living
+            one.give_up_at = selection.give_up_at
+            if failover is not None:
+                one.failover = failover
+            found.append([one])
+        return found
+
+    def _destination(self, name: str, position: int, user: str, number: str) -> Destination:
+        trunk = self.settings.trunks[name]
+        gateway = self._trunks[name][position]
+        return Destination(
+            uri=f"sip:{user}@{gateway.address}",
+            label=gateway.label,
+            hop=gateway.hop,
+            by_contact=True,
+            profile=trunk.profile,
+            anchor=trunk.anchor,
+            failover=trunk.failover,
+            attempt_timeout_s=trunk.attempt_timeout_s,
+            answer_timeout_s=trunk.answer_timeout_s,
+            trunk=name,
+            gateway=gateway.address,
+            number=number,
+            dscp=trunk.qos_signalling,
+        )
+
+
+@attrs.frozen
+class _Hashed:
+    """What there is of a request to choose a gateway by."""
+
+    transaction: ServerTransaction
+
+    def of(self, what: str) -> bytes:
+        request = self.transaction.request
+        if what == "source":
+            return self.transaction.flow.remote[0].encode()
+        if what == "from" or what == "to":
+            uri = (request.from_ if what == "from" else request.to).uri
+            text = f"{uri.user}@{uri.host}"
+        elif what.startswith("header:"):
+            text = request.get(what[7:].lower()) or request.call_id
+        else:
+            text = request.call_id
+        return text.encode("utf-8", "surrogateescape")
+
+
+def _user_part(number: str) -> str:
+    plain = number.isalnum() and number.isascii()
+    return number if plain else quote(number, _USER_SAFE, errors="surrogateescape")
 
 
 def _prepared(trunk: TrunkSettings, gateway: Gateway) -> _Gateway:

@@ -1,0 +1,219 @@
+"""Hunting: which gateways a call to a trunk or a group is offered to, in which order, and why.
+
+Compiled from the settings at each reload; what lives on (gateways, turns) is kept by name in `Hunts`. A trunk that only
+has an order, and nothing that could change it, is `plain`: nobody has to hunt there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
+
+import attrs
+
+from appliance.config.dialplan import TrunkSettings
+from appliance.config.groups import Algorithm, ChoiceSettings, GroupSettings, WhenDown
+from appliance.router.gateway import Gateways, LivingGateway, Standing
+from appliance.router.selection import Candidate, Turn, arrange, candidates
+
+Key = Callable[[str], bytes]
+"""What is to be hashed of a request, by what `hash-on` says."""
+
+
+@attrs.frozen(eq=False)
+class Place:
+    """One gateway of a trunk: `position` as in the trunk's settings."""
+
+    trunk: str
+    position: int
+    living: LivingGateway
+
+
+@attrs.define
+class Found:
+    """Places by how good they are: in service, only after those, out of service; and who is left out, with why."""
+
+    first: list[Place] = attrs.field(factory=list)
+    spare: list[Place] = attrs.field(factory=list)
+    out: list[Place] = attrs.field(factory=list)
+    held: list[Place] = attrs.field(factory=list)
+
+    def add(self, more: Found) -> None:
+        self.first += more.first
+        self.spare += more.spare
+        self.out += more.out
+        self.held += more.held
+
+
+@attrs.define(eq=False)
+class Selection:
+    """What a hunt came to: `places` in order; `skipped` are those who are not tried, each with the reason."""
+
+    title: str
+    algorithm: Algorithm
+    places: list[Place]
+    skipped: tuple[tuple[str, str], ...] = ()
+    late: tuple[tuple[str, str], ...] = ()
+    """Those who stand behind the others for a reason."""
+    give_up_at: float | None = None
+
+    @property
+    def explanation(self) -> str:
+        """In one line, for the call's page and the log."""
+        order = ", then ".join(f"{place.trunk} {place.living.name}" for place in self.places) or "nobody"
+        asides = [f"{name} not at all, {why}" for name, why in self.skipped]
+        asides += [f"{name} last, {why}" for name, why in self.late]
+        return f"{self.title} by {self.algorithm}: {order}" + "".join(f"; {aside}" for aside in asides)
+
+
+class TrunkHunt:
+    """The choice among the gateways of one trunk.
+
+    It has two turns: one for calls that begin here, another for those that only might come here later. Were it one,
+    the turns of a group and of its trunks would run in step, and some gateways get more than others.
+    """
+
+    def __init__(self, settings: TrunkSettings, gateways: Gateways, turn: Turn) -> None:
+        self.settings = settings
+        self.title = f"trunk {settings.name}"
+        self.turn = turn
+        self._standby = Turn()
+        names = [str(gateway) for gateway in settings.gateways]
+        turn.keep(names)
+        self.places = [Place(settings.name, at, gateways.of(settings.name, name)) for at, name in enumerate(names)]
+        self._candidates = candidates(
+            settings.algorithm, [(str(gateway), gateway.terms) for gateway in settings.gateways]
+        )
+
+    @property
+    def plain(self) -> bool:
+        """Whether the order never changes."""
+        settings = self.settings
+        return (
+            (settings.algorithm is Algorithm.PRIORITY or len(self.places) < 2)
+            and not settings.tries
+            and settings.total_time_s is None
+        )
+
+    @cached_property
+    def order(self) -> list[int]:
+        """Positions by priority alone."""
+        return [one.position for one in self._candidates]
+
+    def usable(self, now: float) -> tuple[list[Candidate], Found]:
+        """Those in service with their figures of this moment, and all others by standing."""
+        found = Found()
+        usable: list[Candidate] = []
+        for one in self._candidates:
+            place = self.places[one.position]
+            living = place.living
+            match living.standing(now):
+                case Standing.IN:
+                    one.calls = len(living.carried)
+                    one.latency_s = living.latency_s(now)
+                    usable.append(one)
+                case Standing.SPARE:
+                    found.spare.append(place)
+                case Standing.OUT:
+                    found.out.append(place)
+                case Standing.HELD:
+                    found.held.append(place)
+        return usable, found
+
+    def arranged(self, usable: list[Candidate], found: Found, key: Key, *, first: bool) -> Found:
+        """All in the order in which to try them; `first`: this call begins here."""
+        settings = self.settings
+        turn = self.turn if first else self._standby
+        order = arrange(settings.algorithm, usable, turn, lambda: key(settings.hash_on))
+        found.first = [self.places[one.position] for one in order]
+        if settings.tries:
+            self._limit(found, settings.tries)
+        return found
+
+    def _limit(self, found: Found, tries: int) -> None:
+        for one in (found.first, found.spare):
+            del one[tries:]
+            tries -= len(one)
+        del found.out[tries:]
+
+    def hunt(self, now: float, key: Key) -> Selection:
+        found = self.arranged(*self.usable(now), key, first=True)
+        return _select(self.title, self.settings, found, now)
+
+
+class GroupHunt:
+    """The choice among the trunks of a group, and in each among its gateways."""
+
+    def __init__(self, settings: GroupSettings, trunks: Mapping[str, TrunkHunt], turn: Turn) -> None:
+        self.settings = settings
+        self.title = f"group {settings.name}"
+        self.turn = turn
+        members = [member for member in settings.members if member.trunk in trunks]
+        turn.keep(member.trunk for member in members)
+        self.trunks = [trunks[member.trunk] for member in members]
+        self._candidates = candidates(settings.algorithm, [(member.trunk, member.terms) for member in members])
+        for one in self._candidates:
+            if one.capacity is None:
+                capacities = [gateway.terms.capacity for gateway in self.trunks[one.position].settings.gateways]
+                if capacities and None not in capacities:
+                    one.capacity = sum(filter(None, capacities))
+
+    def hunt(self, now: float, key: Key) -> Selection:
+        settings = self.settings
+        seen: dict[int, tuple[list[Candidate], Found]] = {}
+        usable: list[Candidate] = []
+        others: list[Candidate] = []
+        for one in self._candidates:
+            trunk = self.trunks[one.position]
+            gateways, _ = seen[one.position] = trunk.usable(now)
+            one.calls = sum(len(place.living.carried) for place in trunk.places)
+            known = [gateway.latency_s for gateway in gateways if gateway.latency_s is not None]
+            one.latency_s = min(known, default=None)
+            (usable if gateways else others).append(one)
+        order = arrange(settings.algorithm, usable, self.turn, lambda: key(settings.hash_on))
+        whole = Found()
+        for one in (*order, *others):
+            trunk = self.trunks[one.position]
+            whole.add(trunk.arranged(*seen[one.position], key, first=not whole.first))
+        return _select(self.title, settings, whole, now)
+
+
+def _select(title: str, settings: ChoiceSettings, found: Found, now: float) -> Selection:
+    places = found.first + found.spare
+    late: list[Place] = []
+    skipped = found.held
+    if settings.when_down is WhenDown.LAST:
+        places += found.out
+        late = found.out
+    else:
+        skipped = skipped + found.out
+    if settings.tries:
+        del places[settings.tries :]
+    give_up_at = None if settings.total_time_s is None else now + settings.total_time_s
+    return Selection(title, settings.algorithm, places, _reasons(skipped, now), _reasons(late, now), give_up_at)
+
+
+def _reasons(places: Iterable[Place], now: float) -> tuple[tuple[str, str], ...]:
+    return tuple((f"{place.trunk} {place.living.name}", place.living.why(now)) for place in places)
+
+
+class Hunts:
+    """All trunks and groups. `configure` takes new settings; gateways and turns go on by their names."""
+
+    def __init__(self) -> None:
+        self.gateways = Gateways()
+        self.trunks: dict[str, TrunkHunt] = {}
+        self.groups: dict[str, GroupHunt] = {}
+
+    def configure(self, trunks: Mapping[str, TrunkSettings], groups: Mapping[str, GroupSettings]) -> None:
+        gateways = self.gateways
+        old_trunks, old_groups = self.trunks, self.groups
+        self.trunks = {
+            name: TrunkHunt(trunk, gateways, old_trunks[name].turn if name in old_trunks else Turn())
+            for name, trunk in trunks.items()
+        }
+        self.groups = {
+            name: GroupHunt(group, self.trunks, old_groups[name].turn if name in old_groups else Turn())
+            for name, group in groups.items()
+        }
+        gateways.keep({(place.trunk, place.living.name) for hunt in self.trunks.values() for place in hunt.places})
