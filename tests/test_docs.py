@@ -109,7 +109,9 @@ def test_the_example_file_loads_when_its_sections_are_opened(tmp_path: Path) -> 
     lines = [line.removeprefix("#") if not line.startswith("# ") else "" for line in text.splitlines()]
     needed = {"transport = ": "udp", "port = ": "5060", "match = ": "any", "target = ": "aor", "kind = ": "echo"}
     needed |= {"gateways = ": "192.0.2.1", "members = ": "name"}
+    needed |= {"scope = ": "box", "refusal = ": "name"}
     filled = [line + " " + needed.get(line + " ", "") for line in lines]
+    filled = ["calls = 10" if line == "calls = none " else line for line in filled]
     (tmp_path / "a.conf").write_text("\n".join(filled))
     settings = load_settings(tmp_path)
     assert settings.listeners["name"].port == 5060

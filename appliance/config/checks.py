@@ -14,6 +14,7 @@ import attrs
 
 from .dialplan import RouteSettings
 from .group_checks import find_in_groups
+from .limit_checks import limit_contradictions
 from .mistakes import Mistake, Place, nearest
 from .patch import MatchKind, TargetKind
 from .places import Places
@@ -31,6 +32,7 @@ def find_contradictions(settings: Settings, places: Places) -> list[Mistake]:
         *_routes(settings, places),
         *_trunks(settings, places),
         *find_in_groups(settings, places),
+        *limit_contradictions(settings, places),
     ]
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 
 import attrs
 
+from .admission import LimitSettings, PrioritySettings, RefusalSettings
 from .dialplan import LineSettings, RouteSettings, TrunkSettings, UserSettings
 from .groups import GroupSettings
 from .qos import QosSettings
@@ -46,6 +47,9 @@ class Settings:
     groups: Mapping[str, GroupSettings] = attrs.field(factory=dict, converter=_ordered)
     routes: Mapping[str, RouteSettings] = attrs.field(factory=dict, converter=_ordered)
     lines: Mapping[str, LineSettings] = attrs.field(factory=dict, converter=_ordered)
+    limits: Mapping[str, LimitSettings] = attrs.field(factory=dict, converter=_ordered)
+    refusals: Mapping[str, RefusalSettings] = attrs.field(factory=dict, converter=_ordered)
+    priority: PrioritySettings = attrs.field(factory=PrioritySettings)
 
     def with_passwords(self, passwords: Mapping[str, Secret]) -> Settings:
         """The same with the given passwords, keyed by user, for the users whose password is auto."""
@@ -93,6 +97,9 @@ SECTIONS: Final = (
     SectionKind("group", "groups", GroupSettings, named=True),
     SectionKind("route", "routes", RouteSettings, named=True),
     SectionKind("line", "lines", LineSettings, named=True),
+    SectionKind("limit", "limits", LimitSettings, named=True),
+    SectionKind("refusal", "refusals", RefusalSettings, named=True),
+    SectionKind("priority", "priority", PrioritySettings),
     SectionKind("web", "web", WebSettings),
     SectionKind("storage", "storage", StorageSettings),
 )

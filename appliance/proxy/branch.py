@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from appliance.proxy.destination import Destination
     from appliance.proxy.media_path import Exchange
     from appliance.proxy.response_context import ResponseContext
+    from appliance.router.lease import Hold
     from appliance.sip.client_transaction import Cause, ClientTransaction
 
 _LATE = (("Reason", 'SIP;cause=200;text="Call completed elsewhere"'),)
@@ -72,6 +73,8 @@ class Branch:
         "context",
         "destination",
         "due",
+        "full",
+        "hold",
         "leg",
         "timed_out",
         "trial",
@@ -86,6 +89,10 @@ class Branch:
         self.leg = ""
         self.changes = UNCHANGED
         """What we change in the dialog that this branch may make."""
+        self.hold: Hold | None = None
+        """Its share of the limits, until it fails; that of the branch that answers goes on with the call."""
+        self.full = False
+        """A limit had no room for it: the next is tried, whatever the code of the refusal."""
         self.alive = True
         self.cancelled = False
         self.timed_out = ""
@@ -106,9 +113,15 @@ class Branch:
         if self.context.invites:
             self.due = now + (destination.attempt_timeout_s or core.timer_c_s)
             core.deadlines.watch(self, now)
+            if destination.living is not None and not self._has_time(now):
+                return
+            try:
+                core.admit(self, now)
+            except Rejected as full:
+                self.full = True
+                self._fail(full.status, full.reason, now, full.headers, full.cause)
+                return
             if destination.living is not None:
-                if not self._has_time(now):
-                    return
                 self.trial = Trial(destination.living, self.context.call, core.outcomes, now)
         flow = destination.flow
         if flow is not None and not flow.closed:
@@ -165,7 +178,7 @@ class Branch:
                 set_next_hop(request)
             core.prepare(context, attempt, request)
         except Rejected as rejected:
-            self._fail(rejected.status, rejected.reason, now, rejected.headers)
+            self._fail(rejected.status, rejected.reason, now, rejected.headers, rejected.cause)
             return
         except BadMessage as bad:
             self._fail(bad.status, bad.reason, now)
@@ -252,11 +265,13 @@ class Branch:
         self.unreachable = True
         self._fail(status, reason, now)
 
-    def _fail(self, status: int, reason: str, now: float, headers: tuple[tuple[str, str], ...] = ()) -> None:
+    def _fail(
+        self, status: int, reason: str, now: float, headers: tuple[tuple[str, str], ...] = (), cause: str = ""
+    ) -> None:
         context = self.context
         lower = [(name.lower(), value) for name, value in headers]
         response = response_to(context.request, status, reason or None, to_tag=context.core.unique(), headers=lower)
-        context.failure(self, response, now, ours=not self.unreachable)
+        context.failure(self, response, now, ours=not self.unreachable, cause=cause)
 
     def cancel(self, now: float, headers: tuple[tuple[str, str], ...] = _LATE) -> None:
         """Give it up; `headers` (Reason) go into the CANCEL. It is alive until its final response comes."""
@@ -267,8 +282,15 @@ class Branch:
             if self.trial is not None:
                 self.trial.failed(self, None, now)
             self.settle()  # nothing was sent yet
+            self.release()
         else:
             self.attempt.client.cancel(now, headers)
+
+    def release(self) -> None:
+        """Give back its share of the limits."""
+        if self.hold is not None:
+            self.hold.release()
+            self.hold = None
 
     def settle(self) -> Attempt | None:
         """It has its final response, or needs none: no more timers. The last attempt, the first time."""

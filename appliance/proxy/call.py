@@ -20,6 +20,7 @@ from appliance.proxy.media_path import MediaPath
 from appliance.router.dialplan import CallerKind, Decision
 from appliance.router.gateway import LivingGateway
 from appliance.router.hunting import Selection
+from appliance.router.lease import Lease
 from appliance.sip.errors import BadMessage
 from appliance.sip.flow import Flow
 from appliance.sip.headers import parse_name_addr_untrusted
@@ -132,6 +133,8 @@ class Call:
     """The final response of the INVITE, 0 while there is none."""
     ending: str = ""
     """One sentence: who ended or refused it, and why."""
+    lease: Lease | None = None
+    """What it holds of the limits, None where there are none."""
     legs_made: int = 0
     hang_up: Callable[[str], None] = _nothing
     """End it from our side, with the sentence why; set by whoever can."""
@@ -229,6 +232,9 @@ class Calls:
         call.hang_up = _nothing
         if call.gateway is not None:
             call.gateway.carried.discard(call)
+        if call.lease is not None:
+            call.lease.release()
+            call.lease = None
         if call.media is not None:
             call.last_media = call.media.media.snapshot()
             call.media.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from appliance.config.admission import RefusalKind
 from appliance.config.settings import Settings
 from appliance.media.backend import PortsExhausted
 from appliance.proxy.anchoring import Anchoring
@@ -13,7 +14,9 @@ from appliance.proxy.dialog_changes import UNCHANGED, change
 from appliance.proxy.overload import overloaded
 from appliance.proxy.record_route import RecordRoutes
 from appliance.proxy.response_context import ResponseContext
+from appliance.router.admission import SILENT, Admission
 from appliance.router.dialplan import Caller, CallerKind, Decision
+from appliance.router.priority import Priorities
 from appliance.sip.errors import BadMessage, Rejected
 from appliance.sip.flow import Flow
 from appliance.sip.message import Request, Response
@@ -33,8 +36,10 @@ class CallFollower:
         record_routes: RecordRoutes,
         wall: Callable[[], float],
         hang_up: Callable[[Call, str], None],
+        admission: Admission,
     ) -> None:
         self.calls = calls
+        self.admission = admission
         self._record_routes = record_routes
         self._wall = wall
         self._hang_up = hang_up
@@ -43,11 +48,17 @@ class CallFollower:
         self.settings = settings
         self.anchoring = anchoring
         self.calls.limit = settings.sip.max_calls
+        self._priorities = Priorities(settings.priority)
 
     def open(self, transaction: ServerTransaction, caller: Caller, decision: Decision, now: float) -> Call:
         if self.calls.full:
-            raise overloaded(self.settings, f"{self.calls.limit} calls are in progress")
+            raise overloaded(self.settings, f"{self.calls.limit} calls are in progress", RefusalKind.BOX_FULL)
         request = transaction.request
+        lease = None
+        if self.admission.limited:
+            source = transaction.flow.remote[0]
+            urgency = self._priorities.urgency(request, caller, decision.called)
+            lease = self.admission.admit(caller, source, decision.route, SILENT, now, urgency)
         side = Side(request, "from", transaction.flow, cseq=request.cseq.number)
         call = self.calls.open(
             call_id=request.call_id,
@@ -56,9 +67,20 @@ class CallFollower:
             wall=self._wall(),
             now=now,
         )
+        if lease is not None:
+            call.lease, lease.owner = lease, call
         if caller.kind is CallerKind.TRUNK:
             call.from_trunk = caller.name
         return call
+
+    def admit(self, branch: Branch, now: float) -> None:
+        """The branch's share of the limits. Raises `Rejected` where one of them is full."""
+        context = branch.context
+        call = context.call
+        if call is not None and call.lease is not None and context.record:
+            to = branch.destination
+            subjects = self.admission.outgoing(user=to.user, trunk=to.trunk, group=to.group, gateway=to.gateway)
+            branch.hold = self.admission.attempt(call.lease, subjects, SILENT, now)
 
     def prepare(self, context: ResponseContext, attempt: Attempt, request: Request) -> None:
         call = context.call
@@ -73,7 +95,9 @@ class CallFollower:
                 try:
                     attempt.exchange = call.media.request(request, from_leg, to_leg)
                 except PortsExhausted as none:
-                    raise overloaded(self.settings, str(none) or "no media port is free") from None
+                    raise overloaded(
+                        self.settings, str(none) or "no media port is free", RefusalKind.MEDIA_FULL
+                    ) from None
         changes = branch.changes
         extras = context.extras if changes is UNCHANGED else changes.extras
         if context.extras:
@@ -105,7 +129,7 @@ class CallFollower:
         """Count a call whose media goes through us. Raises `Rejected` 503 beyond the limit."""
         most = self.settings.media.max_sessions
         if len(self.calls.anchored) >= most:
-            raise overloaded(self.settings, f"{most} calls with media are in progress")
+            raise overloaded(self.settings, f"{most} calls with media are in progress", RefusalKind.MEDIA_FULL)
         self.calls.anchored.add(call.serial)
 
     def arrived(self, context: ResponseContext, attempt: Attempt, response: Response, now: float) -> None:
@@ -153,6 +177,7 @@ class CallFollower:
         call.leg = branch.leg
         call.changes = branch.changes
         call.callee_side = Side(response, "to", attempt.flow, branch.destination.by_contact)
+        branch.hold = None  # it ends with the call
         self.calls.answered += 1
         if call.media is not None:
             if attempt.exchange is None:

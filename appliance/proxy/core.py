@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hmac
 import os
+import random
 from collections import deque
 from collections.abc import Callable, Collection
 
 import attrs
 
+from appliance.config.admission import RefusalKind
 from appliance.config.settings import Settings
 from appliance.logs import log
 from appliance.media.bridge import Bridge
@@ -36,6 +38,7 @@ from appliance.proxy.record_route import RecordRoutes
 from appliance.proxy.registrar import Registrar
 from appliance.proxy.response_context import ResponseContext
 from appliance.proxy.sender import Names, Sender, Wires
+from appliance.router.admission import Admission
 from appliance.router.hunting import Hunts
 from appliance.router.outcome import Outcomes
 from appliance.sip.build import response_to
@@ -61,6 +64,8 @@ class Counters:
     inbox_full: int = 0
     stray_responses: int = 0
     flow_errors: int = 0
+    lost_leases: int = 0
+    """Leases that outlived their call: a fault of ours, mended by the sweep."""
 
 
 @attrs.frozen
@@ -119,7 +124,9 @@ class SipCore:
         record_routes = RecordRoutes(key)
         self.hang_up = HangUp(self)
         self.unwanted = self.hang_up.answer
-        self.follower = CallFollower(self.calls, record_routes, wall, self.hang_up.call)
+        self.admission = Admission(settings, random.randint, clock())
+        self.follower = CallFollower(self.calls, record_routes, wall, self.hang_up.call, self.admission)
+        self.admit = self.follower.admit
         self.prepare = self.follower.prepare
         self.arrived = self.follower.arrived
         self.lost = self.follower.lost
@@ -147,6 +154,7 @@ class SipCore:
     ) -> None:
         """Take new settings; calls, transactions and registrations go on."""
         self.settings = settings
+        self.admission.configure(settings, self.clock())
         self.timer_c_s = settings.sip.timer_c_s
         self.udp_threshold_bytes = settings.sip.udp_threshold_bytes
         self.anchoring = Anchoring(settings, self._bridge)
@@ -260,7 +268,7 @@ class SipCore:
             return
         if len(self._inbox) >= self.settings.sip.inbox:
             self.counters.inbox_full += 1
-            raise overloaded(self.settings, "the inbox is full")
+            raise overloaded(self.settings, "the inbox is full", RefusalKind.OVERLOAD)
         self._inbox.append((transaction, mark))
 
     def work(self, most: int = 64) -> bool:
@@ -337,6 +345,10 @@ class SipCore:
         """Once a second: registrations that have run out, calls that nobody has heard of for too long."""
         now = self.clock()
         self.registrar.expire(self.wall())
+        lost = self.admission.sweep(now)
+        if lost:
+            self.counters.lost_leases += lost
+            log.error("admission.leases_lost", leases=lost)
         longest = self.settings.sip.longest_call_s
         for call in self.calls:
             if now - call.heard_at > longest:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from appliance.config.admission import RefusalKind
 from appliance.config.sections import Anchor
 from appliance.config.settings import Settings
 from appliance.proxy.branch import Branch
@@ -46,6 +47,7 @@ class InitialRequests:
     ) -> None:
         self.draining = False
         self._core = core
+        self._admission = core.admission
         self._location = location
         self._registrar = registrar
         self._follower = follower
@@ -65,14 +67,14 @@ class InitialRequests:
         request = transaction.request
         method = request.method
         uri = request.request_uri
-        if uri.scheme not in ("sip", "sips", "tel"):
+        if uri.scheme not in ("sip", "sips", "tel") and not request.uri.startswith("urn:service:"):
             raise Rejected(416, "Unsupported URI Scheme", f"scheme {uri.scheme}")
         extensions = request.values("proxy-require") if "proxy-require" in request.keys else None
         if extensions:
             raise Rejected(420, "Bad Extension", "Proxy-Require", (("Unsupported", ", ".join(extensions)),))
         if "route" in request.keys:
             raise Rejected(403, "Route Leads Elsewhere", f"not to this box: {request.get('route')}")
-        ours = uri.scheme == "tel" or self._ownership.owns(uri)
+        ours = uri.scheme in ("tel", "urn") or self._ownership.owns(uri)
         if method == "REGISTER" and ours:
             self._register(transaction, now)
             return
@@ -80,7 +82,7 @@ class InitialRequests:
             transaction.respond(self.capabilities(request), now)
             return
         if self.draining and method == "INVITE":
-            raise overloaded(self._settings, "the box is about to stop")
+            raise overloaded(self._settings, "the box is about to stop", RefusalKind.STOPPING)
         spend_hop(request, self._settings.sip.max_forwards)
         caller = self._caller(transaction, now)
         if not ours:
@@ -96,7 +98,12 @@ class InitialRequests:
         self._route(transaction, mark, caller, decision, now)
 
     def _number(self, uri: Uri) -> str:
-        """What the dial plan looks at: the user part, or for a GRUU the user whose phone it names (RFC 5627 §4.1)."""
+        """What the dial plan looks at: the user part, or for a GRUU the user whose phone it names (RFC 5627 §4.1).
+
+        A service URN (RFC 5031) is looked at as it is.
+        """
+        if uri.scheme == "urn":
+            return f"urn:{uri.username}"
         if uri.param("gr") is None:
             number = uri.username
             if not number.isprintable():
@@ -143,6 +150,8 @@ class InitialRequests:
             return
         groups = self._groups_of(decision, request.request_uri, transaction, now)
         flow = transaction.flow
+        if self._admission.limited and request.method != "INVITE":
+            self._admission.message(caller, flow.remote[0], decision.route, now)
         by_contact = caller.kind is CallerKind.TRUNK or contact_is_source(request, flow)
         call = None
         if request.method == "INVITE":
@@ -230,6 +239,9 @@ class InitialRequests:
             raise Rejected(403, "Forbidden", f"{user} may not register {address.username}")
         if self._settings.users.get(user) is None:
             raise Rejected(404, "Not Found", f"{user} is not a user of this box")
+
+        if self._admission.limited:
+            self._admission.register(Caller(CallerKind.USER, user), transaction.flow.remote[0], now)
 
         def reply(response: Response) -> None:
             transaction.respond(response, self._core.clock())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from appliance.config.admission import RefusalKind
 from appliance.media.backend import Line, PortsExhausted
 from appliance.media.bridge import Bridge, MediaCall
 from appliance.proxy.call import Call, CallState, Side
@@ -128,7 +129,7 @@ class Lines:
         except BadMedia as bad:
             raise unacceptable(bad, request.method) from None
         except PortsExhausted as none:
-            raise overloaded(self._settings, str(none) or "no media port is free") from None
+            raise overloaded(self._settings, str(none) or "no media port is free", RefusalKind.MEDIA_FULL) from None
         line_call.offered = sdp is None
         response = response_to(
             request,

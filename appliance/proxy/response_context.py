@@ -51,6 +51,9 @@ class Forwarder(Protocol):
     @property
     def open_client(self) -> OpenClient: ...
 
+    def admit(self, branch: Branch, now: float) -> None:
+        """A branch of an INVITE is about to be tried: its share of the limits. Raises `Rejected`."""
+
     def prepare(self, context: ResponseContext, attempt: Attempt, request: Request) -> None:
         """Record-Route and SDP of the attempt's request, just before its Via. Raises `Rejected`."""
 
@@ -184,19 +187,20 @@ class ResponseContext:
             return  # early media that cannot cross: the final response will say so
         self.transaction.respond(response, now)
 
-    def failure(self, branch: Branch, response: Response, now: float, *, ours: bool = False) -> None:
-        """The branch ended with `response`; `ours`: because of a limit or rule of the box."""
+    def failure(self, branch: Branch, response: Response, now: float, *, ours: bool = False, cause: str = "") -> None:
+        """The branch ended with `response`; `ours`: because of a limit or rule of the box, which `cause` names."""
         if not branch.alive:
             return
         if branch.trial is not None:
             branch.trial.failed(branch, response, now, ours=ours)
         attempt = branch.settle()
+        branch.release()
         self.core.lost(self, branch, attempt)
         if self.done:
             return
         status = response.status
         destination = branch.destination
-        if not self.cancelled:
+        if not self.cancelled and not branch.full:
             if status < 400 and self._follow(branch, response, now):
                 return
             if destination.otherwise is not None and (branch.unreachable or status in (408, 430)):
@@ -206,7 +210,7 @@ class ResponseContext:
                 self._give_up(now, ())
             elif destination.failover is not None and status not in destination.failover:
                 self.groups.clear()
-        sentence = branch.timed_out or f"{destination.label}: {status} {response.reason}"
+        sentence = branch.timed_out or f"{destination.label}: {cause or f'{status} {response.reason}'}"
         self._consider(response, sentence, ours=ours)
         if self.groups and self.call is not None and not self.cancelled:
             self.call.detours += f"; {sentence}, so the next"
@@ -237,17 +241,20 @@ class ResponseContext:
             self.transaction.respond(attempt.answer, now)
             return
         if self.done and not (self.invites and self.succeeded):
+            branch.release()
             if self.invites:
                 self.core.unwanted(self, attempt, response, "the answer came too late")
             return
         try:
             self.core.arrived(self, attempt, response, now)
         except (Rejected, BadMessage) as refused:
+            branch.release()
             self._refuse(attempt, response, refused, now)
             return
         attempt.answer = response
         self.transaction.respond(response, now)
         if self.done:
+            branch.release()
             return
         self.succeeded = True
         if latest is not None and latest is not attempt:

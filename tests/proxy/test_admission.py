@@ -1,0 +1,202 @@
+"""Limits on the whole core: reached exactly, released exactly, the next target tried before refusing."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+
+from appliance.config.admission import LimitSettings
+from appliance.config.setting import declarations
+from appliance.sip.message import Request
+
+from .pretend_net import Box, Peer, _settings
+
+CARRIER, CARRIER_PEER = "192.0.2.50", ("192.0.2.50", 5060)
+
+
+def limit(name: str, **written: str) -> LimitSettings:
+    """A [limit NAME] with the values as in a file."""
+    kinds = {one.attribute: one.kind for one in declarations(LimitSettings)}
+    return LimitSettings(name=name, **{key: kinds[key].read(value) for key, value in written.items()})
+
+
+def box_with(*limits: LimitSettings, **more: object) -> Box:
+    settings = attrs.evolve(_settings(), limits={one.name: one for one in limits}, **more)
+    return Box(settings)
+
+
+def used(box: Box, name: str = "") -> int:
+    return sum(one.calls for one in box.core.admission.states() if not name or one.name == name)
+
+
+def carrier_calls(box: Box, number: int, **more: object) -> tuple[Peer, Request]:
+    carrier = box.peer(*CARRIER_PEER)
+    invite = carrier.request("INVITE", "sip:1002@example.com", call_id=f"c{number}", **more)  # type: ignore[arg-type]
+    carrier.send(invite)
+    return carrier, invite
+
+
+def phone(box: Box) -> Peer:
+    callee = box.peer("192.0.2.2")
+    callee.register("1002")
+    return callee
+
+
+def test_calls_at_a_time_are_refused_exactly_and_come_free_exactly() -> None:
+    box = box_with(limit("lines", scope="trunk:carrier", calls="2"))
+    callee = phone(box)
+    carrier, _ = carrier_calls(box, 1)
+    carrier_calls(box, 2)
+    carrier_calls(box, 3)
+    refused = carrier.take_response(503)
+    assert refused.get("reason") == 'Q.850;cause=34;text="No circuit/channel available"'
+    assert 2 <= int(refused.require("retry-after")) <= 10
+    assert box.core.refused[0].cause == "limit lines (trunk:carrier): 2 of 2 calls"
+    assert used(box) == 2
+    first, _ = [one for one in callee.take() if isinstance(one, Request)]
+    callee.answer(first, 200)
+    ok = carrier.take_response(200)
+    carrier.send(carrier.in_dialog("BYE", ok))
+    callee.answer(callee.take_request("BYE"), 200)
+    assert used(box) == 1
+    carrier_calls(box, 4)
+    assert carrier.take_kinds() == ["200"]
+    assert used(box) == 2
+
+
+def test_a_full_trunk_is_passed_over_for_the_next_target_and_refuses_when_there_is_none() -> None:
+    box = box_with(limit("lines", scope="trunk:two", direction="out", calls="1"))
+    caller = box.peer("192.0.2.1")
+    caller.invite("sip:9123@example.com")
+    assert used(box) == 1
+    caller.invite("sip:9123@example.com", call_id="second")
+    refused = caller.take_response(503)
+    assert "cause=34" in refused.require("reason")
+    assert "limit lines (trunk:two): 1 of 1 calls" in box.core.calls.ended[0].ending
+    assert used(box) == 1
+
+
+def test_nothing_is_charged_where_one_of_several_limits_is_full() -> None:
+    box = box_with(
+        limit("a", scope="box", calls="10", rate="5/s", burst="5"),
+        limit("b", scope="trunk:carrier", calls="0"),
+    )
+    phone(box)
+    carrier, _ = carrier_calls(box, 1)
+    assert carrier.take_kinds() == ["503"]
+    [whole] = [one for one in box.core.admission._limits.values() if one.settings.name == "a"]
+    assert whole.used == 0
+    assert whole._rate is not None
+    assert whole._rate.level(box.now) == 5
+
+
+def test_a_users_calls_are_counted_for_each_and_refused_busy() -> None:
+    box = box_with(limit("one-each", scope="user:each", calls="1"))
+    callee = phone(box)
+    carrier, _ = carrier_calls(box, 1)
+    carrier_calls(box, 2)
+    refused = carrier.take_response(486)
+    assert refused.get("reason") == 'Q.850;cause=17;text="User busy"'
+    assert "retry-after" not in refused
+    callee.answer(callee.take_request("INVITE"), 486)
+    assert used(box) == 0
+
+
+def test_calls_a_second_follow_the_token_bucket() -> None:
+    box = box_with(limit("cps", scope="box", rate="2/s", burst="3"))
+    phone(box)
+    carrier = box.peer(*CARRIER_PEER)
+    for number in range(5):
+        carrier_calls(box, number)
+    assert [kind for kind in carrier.take_kinds() if kind != "100"] == ["503", "503"]
+    box.run(0.5)
+    carrier.take()
+    carrier_calls(box, 5)
+    carrier_calls(box, 6)
+    assert [kind for kind in carrier.take_kinds() if kind != "100"] == ["503"]
+
+
+def test_a_spike_is_cut_by_the_sliding_window() -> None:
+    box = box_with(limit("spike", scope="source:each", spike="2 in 4 x 100 ms"))
+    phone(box)
+    carrier = box.peer(*CARRIER_PEER)
+    for number in range(3):
+        carrier_calls(box, number)
+    assert carrier.take_kinds() == ["503"]
+    box.run(0.3)
+    carrier.take()
+    carrier_calls(box, 4)
+    assert "503" in carrier.take_kinds()
+    box.run(0.2)
+    carrier.take()
+    carrier_calls(box, 5)
+    assert "503" not in carrier.take_kinds()
+
+
+def test_an_emergency_call_passes_a_full_limit_and_counts() -> None:
+    box = box_with(limit("none", scope="box", calls="0"))
+    caller = box.peer("192.0.2.1")
+    caller.invite("sip:0112@example.com")
+    assert caller.take_kinds() == ["503"]
+    route = attrs.evolve(box.settings.routes["20-carrier"], name="05-sos", match=(_match("exact:112"),))
+    box = box_with(limit("none", scope="box", calls="0"), routes={**box.settings.routes, "05-sos": route})
+    caller = box.peer("192.0.2.1")
+    caller.invite("sip:112@example.com")
+    assert caller.take_kinds() == []
+    assert used(box) == 1
+    box.run(400)
+    assert used(box) == 0
+
+
+def _match(text: str):  # type: ignore[no-untyped-def]
+    from appliance.config.patch import match
+
+    return match().read(text)
+
+
+@pytest.mark.parametrize("believed", [True, False])
+def test_resource_priority_is_believed_from_trusted_trunks_only(believed: bool) -> None:
+    from appliance.config.admission import PrioritySettings
+
+    priority = PrioritySettings(namespaces=("ets",), trusted=("trunks",) if believed else ())
+    box = box_with(limit("few", scope="box", calls="0", priority="exempt"), priority=priority)
+    phone(box)
+    carrier, _ = carrier_calls(box, 1, headers=(("resource-priority", "wps.3, ETS.0"),))
+    assert ("503" in carrier.take_kinds()) is not believed
+
+
+def test_calls_that_stand_count_in_a_limit_that_a_reload_brings() -> None:
+    box = box_with(limit("whole", scope="box", calls="10"))
+    phone(box)
+    carrier_calls(box, 1)
+    settings = attrs.evolve(box.settings, limits={"lines": limit("lines", scope="trunk:carrier", calls="1")})
+    box.core.admission.configure(settings, box.now)
+    assert [(one.name, one.calls) for one in box.core.admission.states()] == [("lines", 1)]
+    carrier, _ = carrier_calls(box, 2)
+    assert "503" in carrier.take_kinds()
+
+
+def test_messages_are_limited_apart_from_calls() -> None:
+    box = box_with(limit("m", scope="user:each", message_rate="1/s"))
+    phone(box)
+    caller = box.peer("192.0.2.1")
+    answers: list[str] = []
+    for number in range(3):
+        request = caller.request("MESSAGE", "sip:1002@example.com", call_id=f"m{number}")
+        caller.send(request)
+        caller.send(caller.authorized(caller.take_response(407), request))
+        answers += caller.take_kinds()
+    assert answers == ["503"]
+
+
+def test_a_lease_without_its_call_is_found_and_told() -> None:
+    box = box_with(limit("whole", scope="box", calls="10"))
+    phone(box)
+    carrier_calls(box, 1)
+    [call] = box.core.calls
+    call.lease = None  # as a fault of ours would
+    box.core.calls.end(call, "gone", box.core.wall())
+    assert used(box) == 1
+    box.core.sweep()
+    assert used(box) == 0
+    assert box.core.counters.lost_leases == 1
