@@ -12,6 +12,7 @@ import attrs
 from .groups import ChoiceSettings
 from .kinds import (
     Network,
+    flag,
     listed,
     network,
     one_of,
@@ -119,6 +120,12 @@ class TrunkSettings(ChoiceSettings):
     failover: frozenset[int] = setting(
         statuses(), "408, 430, 500, 502-504", "Answers after which the next gateway is tried."
     )
+    hide_topology: bool = setting(
+        flag(),
+        "no",
+        "Show the trunk none of the addresses behind this box: Via, Record-Route and Contact of others are sealed into "
+        "addresses of ours, the Call-ID is another one, and media goes through us unless anchor says never.",
+    )
     qos_signalling: int | None = setting(
         inherited_dscp("as the listener, or [qos], says"),
         "auto",
@@ -131,6 +138,11 @@ class TrunkSettings(ChoiceSettings):
     qos_video: int | None = setting(
         inherited_dscp("as [qos] says"), "auto", "DSCP of video to this trunk; calls in progress keep theirs."
     )
+
+    @property
+    def media_anchor(self) -> Anchor:
+        """Where the network is hidden, its media addresses are too, unless somebody wants otherwise."""
+        return Anchor.ALWAYS if self.hide_topology and self.anchor is Anchor.AUTO else self.anchor
 
 
 @attrs.frozen(kw_only=True)

@@ -13,6 +13,7 @@ from attrs import evolve
 from appliance.proxy.dialog_changes import UNCHANGED, restore
 from appliance.proxy.forwarding import push_via, set_next_hop
 from appliance.proxy.trial import Trial
+from appliance.proxy.veil import growth
 from appliance.sip.build import response_to
 from appliance.sip.errors import BadMessage, Rejected
 from appliance.sip.flow import Flow
@@ -187,6 +188,8 @@ class Branch:
             request.set("max-breadth", str(self.breadth))  # RFC 5393 §5.3.3
         if flow.transport == "UDP" and target is not None and target is not self._fallback:
             size = sum(map(len, request.lines)) + 2 * len(request.lines) + len(request.body) + 200
+            if destination.hiding is not None:
+                size += growth(request)
             if size > core.udp_threshold_bytes and (destination.hop is None or destination.hop.transport is None):
                 # §18.1.1: a request this large goes over TCP; where nobody takes it there, over UDP after all.
                 host, port = flow.remote
@@ -194,6 +197,8 @@ class Branch:
                 self._targets.insert(0, self._fallback)
                 self._send(core.connect(Target(transport="TCP", host=host, port=port)), None, now)
                 return
+        if destination.hiding is not None:
+            core.hide(request, flow, destination.hiding)
         self.attempt = attempt
         via_branch = push_via(request, flow, core.unique(), context.mark)
         attempt.client = core.open_client(request, flow, attempt, now, branch=via_branch)

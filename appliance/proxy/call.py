@@ -17,6 +17,7 @@ from appliance.logs import LEVELS, log
 from appliance.media.figures import CallMedia
 from appliance.proxy.dialog_changes import UNCHANGED, DialogChanges
 from appliance.proxy.media_path import MediaPath
+from appliance.proxy.veil import Hiding
 from appliance.router.dialplan import CallerKind, Decision
 from appliance.router.gateway import LivingGateway
 from appliance.router.hunting import Selection
@@ -51,6 +52,8 @@ class Side:
     """To be added to the address, for an end of our own."""
     cseq: int = 0
     """The highest CSeq number that came from this end."""
+    hiding: Hiding | None = None
+    """What of the other end it may not see."""
 
     @property
     def address(self) -> str:

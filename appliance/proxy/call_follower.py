@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import attrs
+
 from appliance.config.admission import RefusalKind
 from appliance.config.settings import Settings
 from appliance.media.backend import PortsExhausted
@@ -14,6 +16,8 @@ from appliance.proxy.dialog_changes import UNCHANGED, change
 from appliance.proxy.overload import overloaded
 from appliance.proxy.record_route import RecordRoutes
 from appliance.proxy.response_context import ResponseContext
+from appliance.proxy.topology import noted
+from appliance.proxy.veil import hiding_of
 from appliance.router.admission import SILENT, Admission
 from appliance.router.dialplan import Caller, CallerKind, Decision
 from appliance.router.priority import Priorities
@@ -59,7 +63,8 @@ class CallFollower:
             source = transaction.flow.remote[0]
             urgency = self._priorities.urgency(request, caller, decision.called)
             lease = self.admission.admit(caller, source, decision.route, SILENT, now, urgency)
-        side = Side(request, "from", transaction.flow, cseq=request.cseq.number)
+        hiding = hiding_of(request.veil)
+        side = Side(request, "from", transaction.flow, cseq=request.cseq.number, hiding=hiding)
         call = self.calls.open(
             call_id=request.call_id,
             decision=decision,
@@ -98,6 +103,10 @@ class CallFollower:
                     raise overloaded(
                         self.settings, str(none) or "no media port is free", RefusalKind.MEDIA_FULL
                     ) from None
+        if context.record and context.spread:
+            veil, hiding = context.request.veil, branch.destination.hiding
+            if veil is not None or hiding is not None:
+                branch.changes = attrs.evolve(branch.changes, veils=noted(hiding_of(veil), hiding))
         changes = branch.changes
         extras = context.extras if changes is UNCHANGED else changes.extras
         if context.extras:
@@ -176,7 +185,8 @@ class CallFollower:
         call.number = branch.destination.number
         call.leg = branch.leg
         call.changes = branch.changes
-        call.callee_side = Side(response, "to", attempt.flow, branch.destination.by_contact)
+        destination = branch.destination
+        call.callee_side = Side(response, "to", attempt.flow, destination.by_contact, hiding=destination.hiding)
         branch.hold = None  # it ends with the call
         self.calls.answered += 1
         if call.media is not None:

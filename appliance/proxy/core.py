@@ -32,12 +32,14 @@ from appliance.proxy.hang_up import HangUp
 from appliance.proxy.initial_requests import InitialRequests
 from appliance.proxy.lines import Lines
 from appliance.proxy.location import Location
+from appliance.proxy.masks import MARK
 from appliance.proxy.overload import overloaded
 from appliance.proxy.ownership import Ownership
 from appliance.proxy.record_route import RecordRoutes
 from appliance.proxy.registrar import Registrar
 from appliance.proxy.response_context import ResponseContext
 from appliance.proxy.sender import Names, Sender, Wires
+from appliance.proxy.topology import TopologyHiding
 from appliance.router.admission import Admission
 from appliance.router.hunting import Hunts
 from appliance.router.outcome import Outcomes
@@ -52,6 +54,7 @@ from appliance.sip.timers import TimerHeap
 from appliance.sip.transaction import TransactionOptions
 
 _AT_ONCE = 64
+_MASKED = MARK.encode()
 
 
 @attrs.define
@@ -113,7 +116,9 @@ class SipCore:
         self.refused: deque[Refusal] = deque(maxlen=50)
         """The last INVITEs that made no call, the latest first."""
         self.layer = TransactionLayer(timers, self, options)
-        self.sender = Sender(wires, names)
+        self.hiding = TopologyHiding(key, self.calls)
+        self.hide = self.hiding.send
+        self.sender = Sender(wires, names, self.hide)
         self.connect = self.sender.connect
         self.unique = self.sender.unique
         self.schedule = timers.schedule
@@ -161,6 +166,7 @@ class SipCore:
         self.path.own(Ownership(settings, own_hosts, own_ports))
         self.hunts.configure(settings.trunks, settings.groups)
         self.follower.configure(settings, self.anchoring)
+        self.hiding.configure(settings)
         self.initial.configure(settings, self.path.ownership, authenticator)
         self.dialogs.configure(settings, authenticator)
         self.lines.configure(settings)
@@ -189,6 +195,8 @@ class SipCore:
             except BadMessage:
                 self.counters.malformed += 1
                 return
+            if _MASKED in data:
+                self.hiding.unmask(message, flow)
             self.layer.receive_response(message, flow, now)
             return
         try:
@@ -198,6 +206,8 @@ class SipCore:
             self.counters.malformed += 1
             self._answer_unchecked(message, flow, bad)
             return
+        if _MASKED in data:
+            self.hiding.unmask(message, flow)
         self.layer.receive_request(message, flow, now)
 
     def _answer_unchecked(self, request: Request, flow: Flow, bad: BadMessage) -> None:

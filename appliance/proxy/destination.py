@@ -8,6 +8,7 @@ import attrs
 
 from appliance.config.dialplan import Profile
 from appliance.config.sections import Anchor
+from appliance.proxy.veil import Hiding
 from appliance.router.gateway import LivingGateway
 from appliance.sip.flow import Flow
 from appliance.sip.uri import Uri, parse_uri_untrusted
@@ -57,6 +58,7 @@ class Destination:
     for when this one fails (RFC 5626 §7). `dscp` is a trunk's own marking of signalling, `user` is whose phone it is,
     `redirects` how many 3xx led here. `group`, `trunk`, `gateway` and `number` say by which way it was found; `living`
     is the gateway where its figures are kept. After `give_up_at` (monotonic) it is not tried any more.
+    `hiding` is what of us and the others it may not see.
     """
 
     uri: str
@@ -80,4 +82,5 @@ class Destination:
     dscp: int | None = None
     user: str = ""
     redirects: int = 0
+    hiding: Hiding | None = None
     otherwise: Destination | None = None

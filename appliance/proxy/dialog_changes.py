@@ -19,10 +19,14 @@ _BETWEEN = "~"
 
 @attrs.frozen
 class DialogChanges:
-    """`towards_callee` and `towards_caller` are the shifts of requests in either direction, None for none."""
+    """`towards_callee` and `towards_caller` are the shifts of requests in either direction, None for none.
+
+    `veils` notes the sides from which something is hidden, for `topology`.
+    """
 
     towards_callee: CseqShift | None = None
     towards_caller: CseqShift | None = None
+    veils: str = ""
 
     @property
     def extras(self) -> str:
@@ -32,6 +36,8 @@ class DialogChanges:
             items.append(f"u{self.towards_callee}")
         if self.towards_caller is not None:
             items.append(f"d{self.towards_caller}")
+        if self.veils:
+            items.append(f"v{self.veils}")
         return _BETWEEN.join(items)
 
 
@@ -45,6 +51,7 @@ def read_extras(extras: str) -> DialogChanges:
     return DialogChanges(
         towards_callee=CseqShift.read(items["u"]) if "u" in items else None,
         towards_caller=CseqShift.read(items["d"]) if "d" in items else None,
+        veils=items.get("v", ""),
     )
 
 

@@ -50,6 +50,8 @@ class DialogRequests:
         )
         context.to_leg = entry.leg
         context.extras = entry.extras
+        if entry.extras:
+            self._core.hiding.pass_on(request, transaction.flow, destination, entry.extras, entry.leg)
         if entry.leg == "a":
             context.from_leg = "" if call is None else self._path.leg_of_sender(entry, request) or call.leg
         if call is not None:
@@ -76,6 +78,7 @@ class DialogRequests:
             fault = self._follower.acknowledged(call, request, entry.leg)
         if entry.extras:
             change(request, entry.extras, entry.leg)
+            self._core.hiding.pass_on(request, flow, destination, entry.extras, entry.leg)
         self._core.sender.send_once(request, destination)
         if call is not None and fault:
             call.hang_up(fault)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from appliance.proxy.call import Call, Side
 from appliance.proxy.destination import Hop
 from appliance.proxy.forwarding import new_via, set_next_hop
+from appliance.proxy.veil import Hiding
 from appliance.sip.client_transaction import NOBODY
 from appliance.sip.errors import BadMessage
 from appliance.sip.flow import Flow, FlowClosed
@@ -45,7 +46,7 @@ class HangUp:
                 hop = next_hop(to)
                 flow = None if to.by_contact or to.flow is None or to.flow.closed else to.flow
                 if hop is not None:
-                    self.send(partial(bye, call, to, peer, sentence), flow, hop)
+                    self.send(partial(bye, call, to, peer, sentence), flow, hop, to.hiding)
 
     def answer(self, context: ResponseContext, attempt: Attempt, response: Response, sentence: str) -> None:
         """Acknowledge a 2xx that does not go back, the first time with a BYE after it; '' for a repeated one."""
@@ -59,22 +60,25 @@ class HangUp:
         flow = None if side.by_contact or attempt.flow.closed else attempt.flow
         number = context.request.cseq.number
         make = partial(_to_callee, response, target, routes)
-        self.send(partial(make, "ACK", number, ()), flow, Hop.of(first))
+        hiding = attempt.branch.destination.hiding
+        self.send(partial(make, "ACK", number, ()), flow, Hop.of(first), hiding)
         if attempt.ended:
             return
         attempt.ended = True
         if context.record:
-            self.send(partial(make, "BYE", number + 1, (reason_header(sentence),)), flow, Hop.of(first))
+            self.send(partial(make, "BYE", number + 1, (reason_header(sentence),)), flow, Hop.of(first), hiding)
         elif context.call is not None:
             context.call.hang_up(sentence)  # the callee has changed over to a session that the caller will never have
 
-    def send(self, make: Make, flow: Flow | None, hop: Hop) -> None:
-        """Send the request that `make` makes, over `flow` or to `hop`."""
+    def send(self, make: Make, flow: Flow | None, hop: Hop, hiding: Hiding | None) -> None:
+        """Send the request that `make` makes, over `flow` or to `hop`, to a peer from which so much is hidden."""
         core = self._core
 
         def send(flow: Flow) -> None:
             via, branch = new_via(flow, core.unique())
             request = make(via)
+            if hiding is not None:
+                core.hide(request, flow, hiding)
             if request.method != "ACK":
                 core.layer.open_client(request, flow, NOBODY, core.clock(), branch=branch)
                 return

@@ -119,6 +119,8 @@ class InitialRequests:
         request = transaction.request
         trunk = self._trusted.trunk_of(transaction.flow.remote[0])
         if trunk is not None:
+            if request.veil is None and self._core.hiding.hides_from(trunk):
+                self._core.hiding.receive(request, transaction.flow)
             return self._trunk_callers[trunk]
         origin = request.from_.uri
         claims_user = origin.scheme in ("sip", "sips") and self._ownership.has_domain(origin.host)
@@ -215,7 +217,7 @@ class InitialRequests:
     def _anchor_of(self, caller: Caller) -> Anchor:
         settings = self._settings
         if caller.kind is CallerKind.TRUNK:
-            return settings.trunks[caller.name].anchor
+            return settings.trunks[caller.name].media_anchor
         user = settings.users.get(caller.name)
         return user.anchor if user is not None else Anchor.AUTO
 

@@ -212,6 +212,7 @@ class Lines:
         flow = None if line_call.flow.closed else line_call.flow
         target = parse_name_addr_untrusted(dialog.route_set[0]).uri if dialog.route_set else None
         hop = Hop.of(target or parse_uri_untrusted(dialog.remote_target))
+        hiding = line_call.call.caller_side.hiding
         self._forget(line_call, sentence)
         headers = [reason_header(sentence)]
-        self._core.hang_up.send(lambda via: dialog.make_request("BYE", via=via, headers=headers), flow, hop)
+        self._core.hang_up.send(lambda via: dialog.make_request("BYE", via=via, headers=headers), flow, hop, hiding)

@@ -13,6 +13,7 @@ from appliance.proxy.best_response import NOTHING, BestResponse
 from appliance.proxy.branch import Attempt, Branch
 from appliance.proxy.deadlines import Deadlines
 from appliance.proxy.destination import Destination
+from appliance.proxy.veil import Hiding
 from appliance.router.outcome import Outcomes
 from appliance.sip.build import response_to
 from appliance.sip.errors import BadMessage, Rejected
@@ -53,6 +54,9 @@ class Forwarder(Protocol):
 
     def admit(self, branch: Branch, now: float) -> None:
         """A branch of an INVITE is about to be tried: its share of the limits. Raises `Rejected`."""
+
+    def hide(self, request: Request, flow: Flow, hiding: Hiding) -> None:
+        """Veil a request that is about to go over `flow`."""
 
     def prepare(self, context: ResponseContext, attempt: Attempt, request: Request) -> None:
         """Record-Route and SDP of the attempt's request, just before its Via. Raises `Rejected`."""

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from appliance.proxy.destination import Destination, Hop
 from appliance.proxy.forwarding import push_via, set_next_hop
+from appliance.proxy.veil import Hiding
 from appliance.sip.flow import Flow, FlowClosed
 from appliance.sip.message import Request
 from appliance.transport.options import Target
@@ -40,8 +41,9 @@ class Names(Protocol):
 class Sender:
     """What leaves the box, and where to."""
 
-    def __init__(self, wires: Wires, names: Names) -> None:
+    def __init__(self, wires: Wires, names: Names, hide: Callable[[Request, Flow, Hiding], None]) -> None:
         self.wires = wires
+        self.hide = hide
         self.flow_errors = 0
         self._names = names
         self._drawn: list[str] = []
@@ -87,9 +89,12 @@ class Sender:
 
     def send_once(self, request: Request, destination: Destination) -> None:
         """Without a transaction: the ACK to a 2xx."""
-        self.reach(destination.flow, destination.hop, partial(self._send_once, request))
+        self.reach(destination.flow, destination.hop, partial(self._send_once, request, destination.hiding))
 
-    def _send_once(self, request: Request, flow: Flow) -> None:
+    def _send_once(self, request: Request, hiding: Hiding | None, flow: Flow) -> None:
+        request.veil = None  # its sender's
+        if hiding is not None:
+            self.hide(request, flow, hiding)
         if "route" in request.keys:
             set_next_hop(request)
         push_via(request, flow, self.unique())

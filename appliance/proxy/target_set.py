@@ -17,6 +17,7 @@ from appliance.config.settings import Settings
 from appliance.proxy.destination import Destination, Hop
 from appliance.proxy.location import Binding, Location, canonical_instance
 from appliance.proxy.ownership import Ownership
+from appliance.proxy.veil import Hiding
 from appliance.router.hunting import Hunts, Selection
 from appliance.sip.errors import BadMessage, Rejected
 from appliance.sip.flow import Flow
@@ -183,7 +184,7 @@ class TargetSets:
             hop=gateway.hop,
             by_contact=True,
             profile=trunk.profile,
-            anchor=trunk.anchor,
+            anchor=trunk.media_anchor,
             failover=trunk.failover,
             attempt_timeout_s=trunk.attempt_timeout_s,
             answer_timeout_s=trunk.answer_timeout_s,
@@ -191,6 +192,7 @@ class TargetSets:
             gateway=gateway.address,
             number=number,
             dscp=trunk.qos_signalling,
+            hiding=Hiding.CALL_ID if trunk.hide_topology else None,
         )
 
 

@@ -137,7 +137,9 @@ def response_to(
     if content_type is not None:
         keys.append("content-type")
         lines.append(f"Content-Type: {content_type}")
-    return Response(status, reason or reason_of(status), keys, lines, body)
+    response = Response(status, reason or reason_of(status), keys, lines, body)
+    response.veil = request.veil
+    return response
 
 
 def cancel_of(request: Request) -> Request:
@@ -173,4 +175,6 @@ def _same_branch(request: Request, method: str, response: Response | None) -> Re
     if "max-forwards" not in keys:
         keys.append("max-forwards")
         lines.append(_MAX_FORWARDS)
-    return Request(method, request.uri, keys, lines)
+    made = Request(method, request.uri, keys, lines)
+    made.veil = request.veil
+    return made

@@ -7,6 +7,7 @@ Text is UTF-8 with surrogateescape, so any byte survives the way in and out. Rea
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Protocol
 
 import attrs
 
@@ -79,6 +80,18 @@ class Shape:
     fault: str | None
 
 
+class Veil(Protocol):
+    """Changes messages at the very last, as they become bytes.
+
+    `call_id` is the one that stands in them then, '' for the true one.
+    """
+
+    @property
+    def call_id(self) -> str: ...
+
+    def cover(self, message: Message) -> bytes: ...
+
+
 class Message:
     """Header lines and a body.
 
@@ -86,11 +99,25 @@ class Message:
     its last CRLF. Names given to the methods are canonical keys.
     """
 
-    __slots__ = ("_call_id", "_cseq", "_from_tag", "_length", "_shape", "_to_tag", "_via", "body", "keys", "lines")
+    __slots__ = (
+        "_call_id",
+        "_cseq",
+        "_from_tag",
+        "_length",
+        "_shape",
+        "_to_tag",
+        "_via",
+        "body",
+        "keys",
+        "lines",
+        "veil",
+    )
 
     keys: list[str]
     lines: list[str]
     body: bytes
+    veil: Veil | None
+    """What it wears on its way out, or, of a request, what its responses will; a copy wears none."""
     _via: Via | None
     _call_id: str | None
     _cseq: CSeq | None
@@ -224,6 +251,19 @@ class Message:
         keys[index:index] = (key,) * len(lines)
         self.lines[index:index] = lines
         self._changed(key)
+
+    def put_below(self, index: int, lines: Iterable[str]) -> None:
+        """Add whole lines of the same header below line `index`."""
+        key = self.keys[index]
+        added = list(lines)
+        self.keys[index + 1 : index + 1] = [key] * len(added)
+        self.lines[index + 1 : index + 1] = added
+        self._changed(key)
+
+    def put_at(self, index: int, line: str) -> None:
+        """Put a whole line in the place of another of the same header."""
+        self.lines[index] = line
+        self._changed(self.keys[index])
 
     def prepend(self, key: str, value: str) -> None:
         """Add a header above all of its kind: before the first of them, or at the very top."""
@@ -372,6 +412,7 @@ class Request(Message):
         self.keys = keys
         self.lines = lines
         self.body = body
+        self.veil = None
         self._via = None
         self._call_id = self._cseq = None
         self._from_tag = self._to_tag = _UNREAD
@@ -397,6 +438,8 @@ class Request(Message):
         return twin
 
     def to_bytes(self) -> bytes:
+        if self.veil is not None:
+            return self.veil.cover(self)
         return self._head(f"{self.method} {self.uri} SIP/2.0") + self.body
 
     def __repr__(self) -> str:
@@ -414,6 +457,7 @@ class Response(Message):
         self.keys = keys
         self.lines = lines
         self.body = body
+        self.veil = None
         self._via = None
         self._call_id = self._cseq = None
         self._from_tag = self._to_tag = _UNREAD
@@ -426,6 +470,8 @@ class Response(Message):
         return twin
 
     def to_bytes(self) -> bytes:
+        if self.veil is not None:
+            return self.veil.cover(self)
         return self._head(f"SIP/2.0 {self.status} {self.reason}") + self.body
 
     def __repr__(self) -> str:

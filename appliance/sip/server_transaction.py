@@ -128,6 +128,7 @@ class InviteServer(ServerTransaction):
     def respond(self, response: Response, now: float) -> None:
         status = response.status
         if self.state is PROCEEDING:
+            response.veil = self.request.veil
             self._last = data = response.to_bytes()
             clock = self._clock
             if status < 200:
@@ -147,6 +148,7 @@ class InviteServer(ServerTransaction):
                         self._arm(clock.t1, now)  # timer G
             self._send(data, now)
         elif self.state is ACCEPTED and 200 <= status < 300:
+            response.veil = self.request.veil
             self._last = data = response.to_bytes()
             self._send(data, now)
 
@@ -207,6 +209,7 @@ class OtherServer(ServerTransaction):
             return
         self._layer.unanswered -= 1
         self.state = COMPLETED
+        response.veil = self.request.veil
         self._last = data = response.to_bytes()
         if self.reply_flow.reliable:
             self._send(data, now)

@@ -1,0 +1,190 @@
+"""Topology hiding: what a carrier sees of a call, and that the call works all the same."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+
+from appliance.config.dialplan import TrunkSettings
+from appliance.config.kinds import network
+from appliance.config.settings import Settings
+from appliance.sip.message import Request, Response
+from tests.rtc.sdp_samples import PHONE, crlf
+
+from .pretend_net import BOX, Box, Peer, PretendNet, _settings
+
+SDP = crlf(PHONE)
+CALLER, PROXY, CARRIER, CALL_ID = "192.0.2.1", "192.0.2.44", "192.0.2.50", "call@inside.example.net"
+
+
+def hiding(settings: Settings) -> Settings:
+    """The same with nothing to be seen from the carrier, and an exchange behind a proxy of its own."""
+    carrier = attrs.evolve(settings.trunks["carrier"], hide_topology=True)
+    exchange = TrunkSettings(name="exchange", trusted=(network().read(PROXY),))
+    out = attrs.evolve(settings.routes["20-carrier"], callers=("users", "trunks"))
+    return attrs.evolve(
+        settings,
+        trunks={**settings.trunks, "carrier": carrier, "exchange": exchange},
+        routes={**settings.routes, out.name: out},
+    )
+
+
+@pytest.fixture
+def box() -> Box:
+    return Box(hiding(_settings()))
+
+
+def again(box: Box) -> Box:
+    """The box after kill -9 and a new start: the same key, the same wires, no memory."""
+    return Box(box.settings, box.net)
+
+
+def shown(message: Request | Response) -> bytes:
+    """Whether nothing of the inside stands in what the carrier got; the message as bytes."""
+    data = message.to_bytes()
+    for secret in (CALLER, PROXY, "192.0.2.2", CALL_ID, "inside.example"):
+        assert secret.encode() not in data, data.decode()
+    return data
+
+
+def through(proxy: str, request: Request) -> Request:
+    """The request as the proxy of that address hands it on."""
+    if request.values("route")[0].startswith(f"<sip:{proxy}"):
+        request.pop_first("route")
+    return request
+
+
+def called(box: Box, *, proxied: bool = False) -> tuple[Peer, Peer, Request, Response]:
+    """A call that the carrier answered, of a phone or from behind a proxy: its ends, the INVITE there, the 200 here."""
+    carrier = box.peer(CARRIER)
+    if proxied:
+        caller = box.peer(PROXY, 5070)
+        caller.contact = f"<sip:me@{CALLER}:5060>"
+        request = caller.request("INVITE", "sip:0123@example.com", call_id=CALL_ID, body=SDP)
+        request.put_below(0, [f"Via: SIP/2.0/UDP {CALLER}:5060;branch=z9hG4bKphone;received={CALLER}"])
+        request.append("record-route", f"<sip:{PROXY}:5070;lr;r2=on>")
+        caller.send(request)
+    else:
+        caller = box.peer(CALLER)
+        caller.invite("sip:0123@example.com", call_id=CALL_ID, body=SDP)
+    invite = carrier.take_request("INVITE")
+    shown(invite)
+    carrier.answer(invite, 200, body=SDP)
+    return caller, carrier, invite, caller.take_response(200)
+
+
+def test_a_call_out_shows_the_carrier_the_box_alone(box: Box) -> None:
+    caller, carrier, invite, ok = called(box, proxied=True)
+    assert len(invite.values("via")) == 1
+    assert invite.call_id.startswith("jfh-")
+    assert all(f"@{BOX}" in value for value in (*invite.values("record-route"), *invite.values("contact")))
+    assert ok.call_id == CALL_ID
+    assert [via.partition(";")[0] for via in ok.values("via")] == [
+        f"SIP/2.0/UDP {PROXY}:5070",
+        f"SIP/2.0/UDP {CALLER}:5060",
+    ]
+    assert ok.values("record-route")[-1] == f"<sip:{PROXY}:5070;lr;r2=on>"
+    caller.send(through(PROXY, caller.in_dialog("ACK", ok, cseq=2)))
+    ack = carrier.take_request("ACK")
+    shown(ack)
+    assert ack.call_id == invite.call_id
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize("proxied", [False, True])
+def test_both_ends_reinvite_and_hang_up(box: Box, restarted: bool, proxied: bool) -> None:
+    caller, carrier, invite, ok = called(box, proxied=proxied)
+    caller.send(through(PROXY, caller.in_dialog("ACK", ok, cseq=2)))
+    carrier.take()
+    if restarted:
+        box = again(box)
+        carrier = box.peer(CARRIER)
+        contact, caller = caller.contact, box.peer(*caller.address)
+        caller.contact = contact
+
+    caller.send(through(PROXY, caller.in_dialog("INVITE", ok, cseq=3, body=SDP)))
+    reinvite = carrier.take_request("INVITE")
+    shown(reinvite)
+    assert reinvite.uri == "sip:me@192.0.2.50:5060"
+    assert reinvite.call_id == invite.call_id
+    assert reinvite.addresses("contact")[0].uri.user == invite.addresses("contact")[0].uri.user
+    carrier.answer(reinvite, 200, body=SDP)
+    assert caller.take_response(200).call_id == CALL_ID
+
+    carrier.send(carrier.back("UPDATE", invite, cseq=10, body=SDP))
+    update = caller.take_request("UPDATE")
+    assert update.uri == f"sip:me@{CALLER}:5060"
+    assert update.call_id == CALL_ID
+    assert update.values("route") == ([f"<sip:{PROXY}:5070;lr;r2=on>"] if proxied else [])
+    caller.answer(update, 200, body=SDP)
+    answered = carrier.take_response(200)
+    shown(answered)
+    assert answered.call_id == invite.call_id
+
+    carrier.send(carrier.back("BYE", invite, cseq=11))
+    bye = caller.take_request("BYE")
+    assert (bye.uri, bye.call_id) == (f"sip:me@{CALLER}:5060", CALL_ID)
+    caller.answer(bye, 200)
+    shown(carrier.take_response(200))
+    assert box.core.calls.active == {}
+
+
+def test_a_call_in_keeps_the_carriers_call_id(box: Box) -> None:
+    carrier, callee = box.peer(CARRIER), box.peer("192.0.2.2")
+    callee.register("1002")
+    rr = ("record-route", "<sip:203.0.113.9;lr>")
+    carrier.send(carrier.request("INVITE", "sip:1002@example.com", user="0301234", headers=(rr,), body=SDP))
+    invite = callee.take_request("INVITE")
+    assert invite.call_id == "call@example.net"
+    assert invite.values("contact") == ["<sip:me@192.0.2.50:5060>"]
+    invite.prepend("record-route", f"<sip:{PROXY};lr>")
+    callee.answer(invite, 180)
+    shown(carrier.take_response(180))
+    callee.answer(invite, 200, body=SDP)
+    ok = carrier.take_response(200)
+    shown(ok)
+    assert ok.call_id == "call@example.net"
+    assert ok.values("record-route")[-1] == "<sip:203.0.113.9;lr>"
+    box = again(box)
+    carrier, callee = box.peer(CARRIER), box.peer("192.0.2.2")
+    carrier.send(through("203.0.113.9", carrier.in_dialog("BYE", ok, user="0301234")))
+    bye = callee.take_request("BYE")
+    assert (bye.uri, bye.values("route")) == ("sip:me@192.0.2.2:5060", [f"<sip:{PROXY};lr>"])
+    callee.answer(bye, 200)
+    shown(carrier.take_response(200))
+    callee.send(through(PROXY, callee.back("INFO", invite)))
+    info = box.peer("203.0.113.9").take_request("INFO")
+    shown(info)
+    assert info.uri == "sip:me@192.0.2.50:5060"
+
+
+def test_cancel_and_refusal_go_by_the_masked_call_id(box: Box) -> None:
+    caller, carrier = box.peer(CALLER), box.peer(CARRIER)
+    invite = caller.invite("sip:0123@example.com", call_id=CALL_ID)
+    seen = carrier.take_request("INVITE")
+    carrier.answer(seen, 180)
+    caller.take()
+    caller.cancel(invite)
+    cancel = carrier.take_request("CANCEL")
+    shown(cancel)
+    assert cancel.call_id == seen.call_id
+    carrier.answer(cancel, 200)
+    carrier.answer(seen, 487)
+    ack = carrier.take_request("ACK")
+    shown(ack)
+    assert ack.call_id == seen.call_id
+    assert "487" in caller.take_kinds()
+
+
+def test_failing_over_to_a_trunk_that_sees_all_shows_it_the_true_call() -> None:
+    settings = hiding(_settings())
+    net = PretendNet()
+    net.refusing = set()
+    box = Box(settings, net)
+    caller, carrier = box.peer(CALLER), box.peer(CARRIER)
+    caller.invite("sip:0123@example.com", call_id=CALL_ID)
+    assert carrier.take_request("INVITE").call_id != CALL_ID
+    caller.invite("sip:9123@example.com", call_id=CALL_ID + "2")
+    seen = box.peer("192.0.2.51").take_request("INVITE")
+    assert seen.call_id == CALL_ID + "2"
+    assert len(seen.values("via")) == 2
