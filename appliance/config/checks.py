@@ -18,6 +18,7 @@ from .limit_checks import limit_contradictions
 from .mistakes import Mistake, Place, nearest
 from .patch import MatchKind, TargetKind
 from .places import Places
+from .rewriting_checks import find_rewriting_contradictions
 from .sections import ClientCertificate, ListenerSettings, Transport
 from .settings import Settings
 
@@ -33,6 +34,7 @@ def find_contradictions(settings: Settings, places: Places) -> list[Mistake]:
         *_trunks(settings, places),
         *find_in_groups(settings, places),
         *limit_contradictions(settings, places),
+        *find_rewriting_contradictions(settings, places),
     ]
 
 

@@ -24,6 +24,7 @@ from .kinds import (
 )
 from .patch import Gateway, Match, Target, gateway, match, statuses, target
 from .qos import inherited_dscp
+from .rewriting import Codecs, NumbersOut, codecs, name_of, numbers_out
 from .secret import Secret
 from .sections import Anchor
 from .setting import REQUIRED, setting
@@ -78,6 +79,25 @@ class UserSettings:
         "auto",
         "What media the user's phones get offered; auto: WebRTC over WebSocket, RTP on anything else.",
     )
+    numbers_in: str | None = setting(
+        optional(name_of("the name of a [numberplan]"), "none", "the listener's"),
+        "none",
+        "Number plan by which what this user dials is read into E.164, in place of the listener's.",
+    )
+    numbers_out: NumbersOut | None = setting(
+        optional(numbers_out(), "none", "as they are"), "none", "How numbers are written towards this user's phones."
+    )
+    number: str = setting(
+        text("a number such as +442079460000", pattern=r"\+?[0-9]{0,20}", longest=21),
+        "",
+        "The user's public number, asserted towards trusted trunks (RFC 3325). Empty: the name at our first domain.",
+    )
+    numbers: tuple[str, ...] = setting(
+        listed(text("a number such as +442079460001", pattern=r"\+?[0-9]{1,20}", longest=21)),
+        "",
+        "Further numbers that the user may choose to be asserted, by P-Preferred-Identity.",
+    )
+    codecs: Codecs = setting(codecs(), "", "Codecs that may pass from and to this user. Empty: all.")
 
     @property
     def has_hash(self) -> bool:
@@ -137,6 +157,30 @@ class TrunkSettings(ChoiceSettings):
     )
     qos_video: int | None = setting(
         inherited_dscp("as [qos] says"), "auto", "DSCP of video to this trunk; calls in progress keep theirs."
+    )
+    rules_in: tuple[str, ...] = setting(
+        listed(name_of("the name of a [rules] section")), "", "Rule sets for what comes in from this trunk, in order."
+    )
+    rules_out: tuple[str, ...] = setting(
+        listed(name_of("the name of a [rules] section")), "", "Rule sets for what goes out to this trunk, in order."
+    )
+    numbers_in: str | None = setting(
+        optional(name_of("the name of a [numberplan]"), "none", "as they are"),
+        "none",
+        "Number plan by which this trunk's numbers are read into E.164, after rules-in and before routing.",
+    )
+    numbers_out: NumbersOut | None = setting(
+        optional(numbers_out(), "none", "as they are"),
+        "none",
+        "How numbers are written towards this trunk, before rules-out.",
+    )
+    codecs: Codecs = setting(codecs(), "", "Codecs that may pass from and to this trunk. Empty: all.")
+    trusted_identity: bool = setting(
+        flag(),
+        "yes",
+        "Whether this trunk belongs to our trust domain (RFC 3324): P-Asserted-Identity is believed from it and sent "
+        "to it, and privacy is left to it. With no, identities are taken away in both directions and privacy that "
+        "a caller asks for is done here (RFC 3323).",
     )
 
     @property

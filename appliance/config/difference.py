@@ -58,4 +58,4 @@ def _named(kind: SectionKind, before: Mapping[str, Any], after: Mapping[str, Any
 def _keys(kind: SectionKind, title: str, before: Any, after: Any) -> Iterator[Change]:
     for declared in declarations(kind.settings):
         if getattr(before, declared.attribute) != getattr(after, declared.attribute):
-            yield Change(title, declared.key, ChangeKind.CHANGED, declared.restart)
+            yield Change(title, "" if declared.numbered else declared.key, ChangeKind.CHANGED, declared.restart)

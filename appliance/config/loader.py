@@ -28,6 +28,7 @@ _UNREADABLE: Final = {
 }
 _HEADINGS: Final = {kind.heading: kind for kind in SECTIONS}
 _COMMENT_BEHIND: Final = re.compile(r"\s[#;]")
+_NUMBER: Final = re.compile(r"[1-9][0-9]{0,4}")
 _NAME: Final = re.compile(r"[A-Za-z0-9+*#._~!$&'()-]{1,64}")
 
 
@@ -129,7 +130,8 @@ def _gather(block: Block, sections: dict[tuple[str, str], _Section], mistakes: l
     known_keys = {one.key: one for one in declarations(kind.settings)}
     for entry in block.entries:
         before = section.entries.get(entry.key)
-        if entry.key not in known_keys and not (kind.named and entry.key == ENABLED):
+        is_number = bool(_NUMBER.fullmatch(entry.key)) and any(one.numbered for one in known_keys.values())
+        if entry.key not in known_keys and not is_number and not (kind.named and entry.key == ENABLED):
             mistakes.append(_unknown_key(kind, entry, block.title, known_keys))
         elif before is not None and before.place.file == entry.place.file:
             what = f"stands twice in this file, first in line {before.place.line}"
@@ -170,6 +172,9 @@ def _build(section: _Section, mistakes: list[Mistake]) -> Any:
     values: dict[str, Any] = {"name": section.name} if section.kind.named else {}
     complete = True
     for declared in declarations(section.kind.settings):
+        if declared.numbered:
+            values[declared.attribute] = _numbered(section, declared, mistakes)
+            continue
         entry = section.entries.get(declared.key)
         if entry is None:
             if declared.required:
@@ -190,6 +195,22 @@ def _build(section: _Section, mistakes: list[Mistake]) -> Any:
             value = Path(entry.place.file).parent / value
         values[declared.attribute] = value
     return section.kind.settings(**values) if complete else None
+
+
+def _numbered(section: _Section, declared: Declaration, mistakes: list[Mistake]) -> tuple[tuple[int, Any], ...]:
+    """The lines whose keys are numbers, in their order."""
+    found = {}
+    for entry in section.entries.values():
+        if _NUMBER.fullmatch(entry.key):
+            try:
+                value = declared.kind.read(entry.value)
+            except ValueError as error:
+                remedy = f"Give {declared.kind.accepts}"
+                mistakes.append(Mistake(entry.place, section.title, entry.key, str(error), remedy))
+                continue
+            if value is not None:
+                found[int(entry.key)] = value
+    return tuple(sorted(found.items()))
 
 
 def _assemble(built: Mapping[str, Mapping[str, Any]]) -> Settings:

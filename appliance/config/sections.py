@@ -29,6 +29,7 @@ from .kinds import (
     whole,
 )
 from .qos import inherited_dscp
+from .rewriting import name_of
 from .setting import REQUIRED, setting
 
 
@@ -201,6 +202,14 @@ class ListenerSettings:
         "auto",
         "DSCP of what this listener sends: on its UDP port, on connections made to it, and on those of ours that "
         "speak for it.",
+    )
+    rules_in: tuple[str, ...] = setting(
+        listed(name_of("the name of a [rules] section")), "", "Rule sets for requests that come in here from no trunk."
+    )
+    numbers_in: str | None = setting(
+        optional(name_of("the name of a [numberplan]"), "none", "as they are"),
+        "none",
+        "Number plan by which numbers in requests from no trunk are read into E.164, before routing.",
     )
 
 

@@ -17,6 +17,9 @@ T = TypeVar("T")
 REQUIRED: Final = None
 """Stands in place of a default: the section is refused without this key."""
 
+FIRST_NUMBER: Final = "10"
+"""What stands for all numbers where one key is shown, in the manual and the example."""
+
 _DECLARATION: Final = "jackfield.setting"
 _UNIT_SUFFIXES: Final = ("_s", "_ms", "_bytes")
 
@@ -45,6 +48,8 @@ class Declaration:
     about: str
     restart: bool
     secret: bool
+    numbered: bool = False
+    """Any number is a key of its own, as in 10 = ...; the attribute is a tuple of (number, value) in order."""
 
     @property
     def required(self) -> bool:
@@ -65,6 +70,14 @@ def setting(kind: Kind[T], default: str | None, about: str, *, restart: bool = F
     return cast(T, field)
 
 
+def numbered(kind: Kind[T | None], about: str) -> tuple[tuple[int, T], ...]:
+    """Declare lines whose keys are numbers, in whose order they count; a value read as None takes a line away."""
+    return cast(
+        tuple[tuple[int, T], ...],
+        attrs.field(default=(), metadata={_DECLARATION: (kind, "", about, False, False, True)}),
+    )
+
+
 def key_of(attribute: str) -> str:
     """The name in the files of a Python attribute: t1_s is written t1, max_forwards max-forwards."""
     for suffix in _UNIT_SUFFIXES:
@@ -79,11 +92,16 @@ def declarations(section: type[Any]) -> tuple[Declaration, ...]:
     found = _declared.get(section)
     if found is None:
         found = _declared[section] = tuple(
-            Declaration(key_of(field.name), field.name, *field.metadata[_DECLARATION])
+            _declaration(field.name, field.metadata[_DECLARATION])
             for field in attrs.fields(section)
             if _DECLARATION in field.metadata
         )
     return found
+
+
+def _declaration(attribute: str, said: tuple[Any, ...]) -> Declaration:
+    declared = Declaration(key_of(attribute), attribute, *said)
+    return attrs.evolve(declared, key=FIRST_NUMBER) if declared.numbered else declared
 
 
 _declared: dict[type[Any], tuple[Declaration, ...]] = {}

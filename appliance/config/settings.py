@@ -12,6 +12,7 @@ from .admission import LimitSettings, PrioritySettings, RefusalSettings
 from .dialplan import LineSettings, RouteSettings, TrunkSettings, UserSettings
 from .groups import GroupSettings
 from .qos import QosSettings
+from .rewriting import NumberPlanSettings, RulesSettings
 from .secret import Secret
 from .sections import (
     ApplianceSettings,
@@ -50,6 +51,8 @@ class Settings:
     limits: Mapping[str, LimitSettings] = attrs.field(factory=dict, converter=_ordered)
     refusals: Mapping[str, RefusalSettings] = attrs.field(factory=dict, converter=_ordered)
     priority: PrioritySettings = attrs.field(factory=PrioritySettings)
+    rules: Mapping[str, RulesSettings] = attrs.field(factory=dict, converter=_ordered)
+    numberplans: Mapping[str, NumberPlanSettings] = attrs.field(factory=dict, converter=_ordered)
 
     def with_passwords(self, passwords: Mapping[str, Secret]) -> Settings:
         """The same with the given passwords, keyed by user, for the users whose password is auto."""
@@ -100,6 +103,8 @@ SECTIONS: Final = (
     SectionKind("limit", "limits", LimitSettings, named=True),
     SectionKind("refusal", "refusals", RefusalSettings, named=True),
     SectionKind("priority", "priority", PrioritySettings),
+    SectionKind("rules", "rules", RulesSettings, named=True),
+    SectionKind("numberplan", "numberplans", NumberPlanSettings, named=True),
     SectionKind("web", "web", WebSettings),
     SectionKind("storage", "storage", StorageSettings),
 )
