@@ -21,10 +21,10 @@ class RulesSettings:
 
     An action is `add HEADER VALUE`, `set FIELD VALUE`, `replace FIELD PATTERN TEMPLATE`, `remove FIELD`,
     `remove HEADER PATTERN`, `copy HEADER HEADER` or `stop`. A FIELD is a header, or a part of one: `from.user`,
-    `from.host`, `from.display`, `from.uri;PARAMETER`, `diversion;PARAMETER`; `uri.user`, `uri.host` and
-    `uri;PARAMETER` are those of the request URI. A VALUE may hold fields in braces: `{from.user}`. A PATTERN is a
-    regular expression in RE2's syntax, whose groups a TEMPLATE calls \\1 to \\9. Words with blanks in them stand in
-    double quotes, a quote among them is doubled.
+    `from.host`, `from.port`, `from.display`, `from.uri;PARAMETER`, `diversion;PARAMETER`; `uri.user`, `uri.host`,
+    `uri.port` and `uri;PARAMETER` are those of the request URI. A VALUE may hold fields in braces: `{from.user}`. A
+    PATTERN is a regular expression in RE2's syntax, whose groups a TEMPLATE calls \\1 to \\9. Words with blanks in
+    them stand in double quotes, a quote among them is doubled.
 
     Behind `when` stand conditions with `and` between them: `method = INVITE, MESSAGE`, `has HEADER`, `no HEADER`,
     `FIELD = VALUE`, `FIELD != VALUE`, `FIELD ~ PATTERN`, `FIELD !~ PATTERN`, `status = 180, 4xx`; and one word for the

@@ -69,6 +69,7 @@ class Part(StrEnum):
     WHOLE = "whole"
     USER = "user"
     HOST = "host"
+    PORT = "port"
     DISPLAY = "display"
     URI_PARAM = "parameter of the URI"
     PARAM = "parameter"
@@ -185,8 +186,12 @@ def field_of(text: str) -> Field:
     part = part.lower()
     if part == "uri" and semicolon and key != "uri":
         return Field(key, Part.URI_PARAM, name)
-    if semicolon or part not in (Part.USER, Part.HOST, Part.DISPLAY) or (key == "uri" and part == Part.DISPLAY):
-        raise ValueError(f"{text!r} is no part: there are .user, .host, .display, .uri;PARAMETER and ;PARAMETER")
+    if (
+        semicolon
+        or part not in (Part.USER, Part.HOST, Part.PORT, Part.DISPLAY)
+        or (key == "uri" and part == Part.DISPLAY)
+    ):
+        raise ValueError(f"{text!r} is no part: there are .user, .host, .port, .display, .uri;PARAMETER and ;PARAMETER")
     return Field(key, Part(part))
 
 
@@ -293,7 +298,7 @@ def _check_target(made: Rule) -> None:
         if field.part is Part.WHOLE:
             raise ValueError(
                 f"{field} cannot be changed as a whole, its tag names the dialog: take {field}.user, {field}.host, "
-                f"{field}.display or {field}.uri;PARAMETER"
+                f"{field}.port, {field}.display or {field}.uri;PARAMETER"
             )
         if field.part is Part.PARAM:
             raise ValueError(f"{field} cannot be changed: the tag there names the dialog")

@@ -170,7 +170,7 @@ class Branch:
         core = context.core
         destination = self.destination
         attempt = Attempt(self, flow)
-        request = context.request.copy()
+        request = context.outgoing.copy()
         request.uri = destination.uri
         for path in reversed(destination.routes):
             request.prepend("route", path)

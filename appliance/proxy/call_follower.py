@@ -16,6 +16,7 @@ from appliance.proxy.dialog_changes import UNCHANGED, change
 from appliance.proxy.overload import overloaded
 from appliance.proxy.record_route import RecordRoutes
 from appliance.proxy.response_context import ResponseContext
+from appliance.proxy.rewriting import Rewriting
 from appliance.proxy.topology import noted
 from appliance.proxy.veil import hiding_of
 from appliance.router.admission import SILENT, Admission
@@ -48,9 +49,10 @@ class CallFollower:
         self._wall = wall
         self._hang_up = hang_up
 
-    def configure(self, settings: Settings, anchoring: Anchoring) -> None:
+    def configure(self, settings: Settings, anchoring: Anchoring, rewriting: Rewriting) -> None:
         self.settings = settings
         self.anchoring = anchoring
+        self.rewriting = rewriting
         self.calls.limit = settings.sip.max_calls
         self._priorities = Priorities(settings.priority)
 
@@ -91,6 +93,8 @@ class CallFollower:
         call = context.call
         branch = attempt.branch
         flow = attempt.flow
+        if context.spread:
+            self.rewriting.leave(context, attempt, request)
         if call is not None and call.state is not CallState.ENDED:
             if context.record and context.invites:
                 branch.leg = branch.leg or call.next_leg()

@@ -38,6 +38,7 @@ from appliance.proxy.ownership import Ownership
 from appliance.proxy.record_route import RecordRoutes
 from appliance.proxy.registrar import Registrar
 from appliance.proxy.response_context import ResponseContext
+from appliance.proxy.rewriting import Rewriting
 from appliance.proxy.sender import Names, Sender, Wires
 from appliance.proxy.topology import TopologyHiding
 from appliance.router.admission import Admission
@@ -165,9 +166,10 @@ class SipCore:
         self.anchoring = Anchoring(settings, self._bridge)
         self.path.own(Ownership(settings, own_hosts, own_ports))
         self.hunts.configure(settings.trunks, settings.groups)
-        self.follower.configure(settings, self.anchoring)
         self.hiding.configure(settings)
-        self.initial.configure(settings, self.path.ownership, authenticator)
+        self.rewriting = Rewriting(settings, self.path.ownership.domain)
+        self.follower.configure(settings, self.anchoring, self.rewriting)
+        self.initial.configure(settings, self.path.ownership, authenticator, self.rewriting)
         self.dialogs.configure(settings, authenticator)
         self.lines.configure(settings)
 

@@ -7,14 +7,81 @@ neither '~' nor ','. Responses need no notes: what was changed in the request is
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from functools import lru_cache
 
 import attrs
 
 from appliance.proxy.dialog_shift import CseqShift
+from appliance.sip.headers import parse_name_addr_untrusted
 from appliance.sip.message import Request, Response
 
 _BETWEEN = "~"
+
+
+_LONGEST_END = 160
+_LETTERS = (("F", "callee_from"), ("T", "callee_to"), ("f", "caller_from"), ("t", "caller_to"))
+
+
+@attrs.frozen
+class Ends:
+    """From and To of the dialog's first request without tags, as either side knows them; '' where both know the same.
+
+    Both sides find their dialogs by tags, but many compare the addresses as well, and show them.
+    """
+
+    callee_from: str = ""
+    callee_to: str = ""
+    caller_from: str = ""
+    caller_to: str = ""
+
+    @classmethod
+    def between(cls, came: Request, goes: Request) -> Ends | None:
+        """How a request that came and goes on differs in From and To, None where it does not."""
+        found: dict[str, str] = {}
+        for key in ("from", "to"):
+            before, after = came.line(key), goes.line(key)
+            if before != after and before is not None and after is not None:
+                found[f"caller_{key}"], found[f"callee_{key}"] = _bare(came, key), _bare(goes, key)
+        return cls(**found) if found else None
+
+    def change(self, request: Request, to_leg: str) -> None:
+        """Give a request inside the dialog the addresses that the side it goes to knows."""
+        if to_leg == "a":
+            ends = (("from", self.caller_to), ("to", self.caller_from))
+        else:
+            ends = (("from", self.callee_from), ("to", self.callee_to))
+        for key, address in ends:
+            if address:
+                tag = request.from_tag if key == "from" else request.to_tag
+                request.set(key, f"{address};tag={tag}" if tag else address)
+
+    def items(self) -> list[str]:
+        """In short; each is a letter and what its text is in base64."""
+        return [
+            letter + urlsafe_b64encode(text.encode("utf-8", "surrogateescape")).decode().rstrip("=")
+            for letter, name in _LETTERS
+            if (text := getattr(self, name))
+        ]
+
+    @classmethod
+    def of_items(cls, items: dict[str, str]) -> Ends | None:
+        """What `items` wrote."""
+        found = {}
+        for letter, name in _LETTERS:
+            if letter in items:
+                coded = items[letter]
+                raw = urlsafe_b64decode(coded + "=" * (-len(coded) % 4))
+                found[name] = raw.decode("utf-8", "surrogateescape")
+        return cls(**found) if found else None
+
+
+def _bare(request: Request, key: str) -> str:
+    """The address without its tag; a very long one without its display name too."""
+    address = parse_name_addr_untrusted(request.require(key), key)
+    params = tuple(pair for pair in address.params if pair[0].lower() != "tag")
+    text = str(attrs.evolve(address, params=params))
+    return text if len(text) <= _LONGEST_END else f"<{address.uri}>"
 
 
 @attrs.frozen
@@ -22,11 +89,13 @@ class DialogChanges:
     """`towards_callee` and `towards_caller` are the shifts of requests in either direction, None for none.
 
     `veils` notes the sides from which something is hidden, for `topology`.
+    `ends` are the other From and To that a side has, None where both have the same.
     """
 
     towards_callee: CseqShift | None = None
     towards_caller: CseqShift | None = None
     veils: str = ""
+    ends: Ends | None = None
 
     @property
     def extras(self) -> str:
@@ -38,6 +107,8 @@ class DialogChanges:
             items.append(f"d{self.towards_caller}")
         if self.veils:
             items.append(f"v{self.veils}")
+        if self.ends is not None:
+            items += self.ends.items()
         return _BETWEEN.join(items)
 
 
@@ -52,6 +123,7 @@ def read_extras(extras: str) -> DialogChanges:
         towards_callee=CseqShift.read(items["u"]) if "u" in items else None,
         towards_caller=CseqShift.read(items["d"]) if "d" in items else None,
         veils=items.get("v", ""),
+        ends=Ends.of_items(items),
     )
 
 
@@ -69,6 +141,8 @@ def change(request: Request, extras: str, to_leg: str, *, tries: int = 0, invite
         ahead.shift(request, tries, invite_tries)
     if back is not None:
         back.unshift_mentions(request)
+    if changes.ends is not None:
+        changes.ends.change(request, to_leg)
 
 
 def restore(response: Response, request: Request) -> None:

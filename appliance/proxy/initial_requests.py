@@ -19,6 +19,7 @@ from appliance.proxy.overload import overloaded
 from appliance.proxy.ownership import Ownership
 from appliance.proxy.registrar import Registrar
 from appliance.proxy.response_context import ResponseContext
+from appliance.proxy.rewriting import Rewriting
 from appliance.proxy.target_set import Groups, Targets, TargetSets
 from appliance.router.dialplan import Caller, CallerKind, Decision, DialPlan
 from appliance.router.trusted import TrustedSources
@@ -53,8 +54,11 @@ class InitialRequests:
         self._follower = follower
         self._lines = lines
 
-    def configure(self, settings: Settings, ownership: Ownership, authenticator: Authenticator) -> None:
+    def configure(
+        self, settings: Settings, ownership: Ownership, authenticator: Authenticator, rewriting: Rewriting
+    ) -> None:
         self._settings = settings
+        self._rewriting = rewriting
         self._ownership = ownership
         self._authenticator = authenticator
         self._trusted = TrustedSources(settings.trunks)
@@ -85,17 +89,31 @@ class InitialRequests:
             raise overloaded(self._settings, "the box is about to stop", RefusalKind.STOPPING)
         spend_hop(request, self._settings.sip.max_forwards)
         caller = self._caller(transaction, now)
-        if not ours:
-            raise Rejected(403, "Relaying Denied", f"{uri.host} is not a domain of this box")
+        if caller.kind is not CallerKind.TRUNK:
+            request.remove("p-asserted-identity")  # RFC 3325 §5: only a trusted peer may assert
+        request, uri = self._rewritten(transaction, caller, uri, ours)
         number = self._number(uri)
         decision = self._plan.decide(number, caller)
         if decision.target is None and decision.forbidden and caller.kind is CallerKind.ANYONE:
-            caller = Caller(CallerKind.USER, self._authenticate(request, proxy=True))
+            caller = Caller(CallerKind.USER, self._authenticate(transaction.request, proxy=True))
+            request, uri = self._rewritten(transaction, caller, uri, ours)
+            number = self._number(uri)
             decision = self._plan.decide(number, caller)
-        if caller.kind is not CallerKind.TRUNK:
-            request.remove("p-asserted-identity")  # RFC 3325 §5: only a trusted peer may assert
         self._authenticator.strip(request)
-        self._route(transaction, mark, caller, decision, now)
+        self._route(transaction, request, mark, caller, decision, now)
+
+    def _rewritten(self, transaction: ServerTransaction, caller: Caller, uri: Uri, ours: bool) -> tuple[Request, Uri]:
+        """The request as the rules of where it came from make it, which is the transaction's own where there are none.
+
+        Raises `Rejected` 403 where its URI is none of ours.
+        """
+        request = self._rewriting.arrived(transaction.request, transaction.flow.listener, caller)
+        if request.uri != transaction.request.uri:
+            uri = request.request_uri
+            ours = uri.scheme in ("tel", "urn") or self._ownership.owns(uri)
+        if not ours:
+            raise Rejected(403, "Relaying Denied", f"{uri.host} is not a domain of this box")
+        return request, uri
 
     def _number(self, uri: Uri) -> str:
         """What the dial plan looks at: the user part, or for a GRUU the user whose phone it names (RFC 5627 §4.1).
@@ -138,8 +156,16 @@ class InitialRequests:
             raise Rejected(answer.status, "", answer.cause or "no credentials yet", answer.headers)
         return answer
 
-    def _route(self, transaction: ServerTransaction, mark: str, caller: Caller, decision: Decision, now: float) -> None:
-        request = transaction.request
+    def _route(
+        self,
+        transaction: ServerTransaction,
+        request: Request,
+        mark: str,
+        caller: Caller,
+        decision: Decision,
+        now: float,
+    ) -> None:
+        """`request` is the transaction's own, or a copy that is rewritten."""
         target = decision.target
         if target is None:
             if decision.forbidden:
@@ -170,6 +196,8 @@ class InitialRequests:
             spread=True,
         )
         transaction.context = context
+        context.outgoing = request
+        context.caller = caller
         context.upstream_by_contact = by_contact
         context.caller_anchor = self._anchor_of(caller)
         if call is not None:

@@ -23,6 +23,7 @@ from appliance.transport.options import Target
 
 if TYPE_CHECKING:
     from appliance.proxy.call import Call
+    from appliance.router.dialplan import Caller
     from appliance.sip.client_transaction import ClientTransaction, ClientUser
     from appliance.sip.server_transaction import ServerTransaction
 
@@ -91,6 +92,7 @@ class ResponseContext:
         "branches",
         "breadth",
         "call",
+        "caller",
         "caller_anchor",
         "cancel_headers",
         "cancelled",
@@ -102,6 +104,7 @@ class ResponseContext:
         "groups",
         "invites",
         "mark",
+        "outgoing",
         "record",
         "request",
         "spread",
@@ -125,6 +128,10 @@ class ResponseContext:
         self.core = core
         self.transaction = transaction
         self.request: Request = transaction.request
+        self.outgoing: Request = transaction.request
+        """The request as it goes on, rewritten by the rules of where it came from."""
+        self.caller: Caller | None = None
+        """Who made an initial request."""
         self.invites = transaction.method == "INVITE"
         self.mark = mark
         self.breadth = breadth

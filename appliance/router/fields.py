@@ -80,6 +80,8 @@ def _part_of_uri(uri: Uri, field: Field, as_written: bool) -> str | None:
             return uri.user if as_written or uri.user is None else uri.username
         case Part.HOST:
             return uri.host or None
+        case Part.PORT:
+            return None if uri.port is None else str(uri.port)
         case _:
             return uri.param(field.name)
 
@@ -196,6 +198,14 @@ def _changed_uri(uri: Uri, field: Field, change: Change) -> Uri:
             return uri
         new = change.of(uri.host)
         return uri if new is None or new == uri.host else attrs.evolve(uri, host=new)
+    if field.part is Part.PORT:
+        old = None if uri.port is None else str(uri.port)
+        new = change.of(old)
+        if new == old or not uri.host:
+            return uri
+        if new is not None and not (new.isascii() and new.isdigit() and 0 < int(new[:6]) < 65536):
+            raise Unfit(f"{new!r} is no port")
+        return attrs.evolve(uri, port=None if new is None else int(new))
     old = uri.param(field.name)
     new = change.of(old)
     if new == old:

@@ -1,0 +1,211 @@
+"""Rewriting in whole calls: what each side sees of From and To through a dialog, failover, refusal and restart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import attrs
+import pytest
+
+from appliance.config.loader import load_settings
+from appliance.config.settings import Settings
+from appliance.sip.message import Request, Response
+from tests.proxy.pretend_net import Box, Peer, _settings
+
+CARRIER = ("192.0.2.50", 5060)
+
+
+def with_drop_in(tmp_path: Path, text: str) -> Settings:
+    """The pretend box's settings, with rule sets, plans and what trunks and users say of them taken from a drop-in."""
+    (tmp_path / "10.conf").write_text("[listener udp]\ntransport = udp\nport = 5060\n" + text)
+    read = load_settings(tmp_path)
+    settings = _settings()
+    words = ("rules_in", "rules_out", "numbers_in", "numbers_out", "codecs", "trusted_identity")
+
+    def taken(old: object, new: object, names: tuple[str, ...]) -> object:
+        return attrs.evolve(old, **{name: getattr(new, name) for name in names})  # type: ignore[type-var, misc]
+
+    trunks = {n: taken(t, read.trunks[n], words) if n in read.trunks else t for n, t in settings.trunks.items()}
+    own = ("numbers_in", "numbers_out", "number", "numbers", "codecs", "display_name")
+    users = {n: taken(u, read.users[n], own) if n in read.users else u for n, u in settings.users.items()}
+    return attrs.evolve(
+        settings, rules=read.rules, numberplans=read.numberplans, trunks=trunks, users=users, listeners=read.listeners
+    )
+
+
+OUT = """
+[rules out]
+10 = set from.user 442079460000
+20 = set from.host carrier.example.net
+30 = set to.host carrier.example.net
+40 = set uri.host carrier.example.net
+45 = remove uri.port
+50 = add X-Line reception
+[trunk carrier]
+rules-out = out
+"""
+
+
+def ends(message: Request | Response) -> tuple[str, str]:
+    return message.require("from").partition(";tag")[0], message.require("to").partition(";tag")[0]
+
+
+OURS = ("<sip:1001@example.com>", "<sip:0123@192.0.2.9>")
+THEIRS = ("<sip:442079460000@carrier.example.net>", "<sip:0123@carrier.example.net>")
+
+
+def called(box: Box) -> tuple[Peer, Peer, Request, Request]:
+    """A phone calls the carrier: caller, carrier, the INVITE as sent, and as it arrived."""
+    caller, carrier = box.peer("192.0.2.1"), box.peer(*CARRIER)
+    sent = caller.invite("sip:0123@192.0.2.9")
+    return caller, carrier, sent, carrier.take_request("INVITE")
+
+
+def test_each_side_sees_its_own_from_and_to_through_the_whole_dialog(tmp_path: Path) -> None:
+    box = Box(with_drop_in(tmp_path, OUT))
+    caller, carrier, _, invite = called(box)
+    assert ends(invite) == THEIRS
+    assert invite.from_tag == "1001tag"
+    assert invite.uri == "sip:0123@carrier.example.net"
+    assert invite.get("x-line") == "reception"
+    carrier.answer(invite, 180)
+    assert ends(caller.take_response(180)) == OURS
+    carrier.answer(invite, 200)
+    ok = caller.take_response(200)
+    assert ends(ok) == OURS
+    assert ok.to_tag == "calleetag"
+    caller.send(caller.in_dialog("ACK", ok, cseq=2))
+    assert ends(carrier.take_request("ACK")) == THEIRS
+    caller.send(caller.in_dialog("INVITE", ok, cseq=3))
+    again = carrier.take_request("INVITE")
+    assert (ends(again), again.from_tag, again.to_tag) == (THEIRS, "1001tag", "calleetag")
+    carrier.answer(again, 200)
+    assert ends(caller.take_response(200)) == OURS
+    carrier.send(carrier.back("INVITE", invite))
+    theirs = caller.take_request("INVITE")
+    assert ends(theirs) == OURS[::-1]
+    assert (theirs.from_tag, theirs.to_tag) == ("calleetag", "1001tag")
+    caller.answer(theirs, 200)
+    assert ends(carrier.take_response(200)) == THEIRS[::-1]
+    carrier.send(carrier.back("BYE", invite, cseq=10))
+    bye = caller.take_request("BYE")
+    assert ends(bye) == OURS[::-1]
+    caller.answer(bye, 200)
+    assert ends(carrier.take_response(200)) == THEIRS[::-1]
+
+
+def test_a_dialog_keeps_its_two_faces_over_a_restart(tmp_path: Path) -> None:
+    settings = with_drop_in(tmp_path, OUT)
+    box = Box(settings)
+    caller, carrier, _, invite = called(box)
+    carrier.answer(invite, 200)
+    ok = caller.take_response(200)
+    reborn = Box(settings, box.net)
+    caller.box = carrier.box = reborn
+    caller.send(caller.in_dialog("BYE", ok))
+    bye = carrier.take_request("BYE")
+    assert ends(bye) == THEIRS
+    carrier.answer(bye, 200)
+    assert ends(caller.take_response(200)) == OURS
+
+
+@pytest.mark.parametrize("status", [404, 486, 603])
+def test_a_refusal_comes_back_with_the_callers_own_from_and_to(tmp_path: Path, status: int) -> None:
+    box = Box(with_drop_in(tmp_path, OUT))
+    caller, carrier, _, invite = called(box)
+    carrier.answer(invite, status)
+    assert ends(carrier.take_request("ACK")) == THEIRS
+    assert ends(caller.take_response(status)) == OURS
+
+
+def test_cancel_has_the_addresses_of_its_invite(tmp_path: Path) -> None:
+    box = Box(with_drop_in(tmp_path, OUT))
+    caller, carrier, sent, invite = called(box)
+    carrier.answer(invite, 180)
+    caller.take()
+    caller.cancel(sent)
+    cancel = carrier.take_request("CANCEL")
+    assert (ends(cancel), cancel.uri) == (THEIRS, invite.uri)
+    carrier.answer(invite, 487)
+    assert ends(carrier.take_request("ACK")) == THEIRS
+    assert all(ends(response) == OURS for response in caller.take())
+
+
+def test_failover_starts_from_the_original_not_from_what_the_first_gateway_was_sent(tmp_path: Path) -> None:
+    box = Box(with_drop_in(tmp_path, "[rules out]\n10 = replace uri.user ^9 77\n[trunk two]\nrules-out = out\n"))
+    caller = box.peer("192.0.2.1")
+    caller.invite("sip:9555@192.0.2.9")
+    first, second = box.peer("192.0.2.51"), box.peer("192.0.2.52")
+    invite = first.take_request("INVITE")
+    assert invite.uri.startswith("sip:77555@")
+    first.answer(invite, 503)
+    assert second.take_request("INVITE").uri.startswith("sip:77555@")
+
+
+def test_what_comes_in_is_rewritten_before_it_is_routed(tmp_path: Path) -> None:
+    text = """
+[rules in]
+10 = replace uri.user ^\\+4420(\\d+)$ \\1
+20 = set from.display "From outside"
+[trunk carrier]
+rules-in = in
+"""
+    box = Box(with_drop_in(tmp_path, text))
+    phone, carrier = box.peer("192.0.2.2"), box.peer(*CARRIER)
+    phone.register("1002")
+    request = carrier.request("INVITE", "sip:+44201002@192.0.2.9", user="0555")
+    carrier.send(request)
+    invite = phone.take_request("INVITE")
+    assert invite.require("from").startswith('"From outside" <sip:0555@example.com>;tag=')
+    phone.answer(invite, 180)
+    phone.answer(invite, 200)
+    answers = carrier.take()
+    assert all(answer.line("from") == request.line("from") for answer in answers)
+    assert {ends(answer)[1] for answer in answers} == {"<sip:+44201002@192.0.2.9>"}
+
+
+def test_a_user_is_asserted_to_a_trusted_trunk_and_hidden_from_another(tmp_path: Path) -> None:
+    text = "[user 1001]\nnumber = +442079460001\ndisplay-name = Ann\n[trunk two]\ntrusted-identity = no\n"
+    box = Box(with_drop_in(tmp_path, text))
+    caller = box.peer("192.0.2.1")
+    forged = ("p-asserted-identity", "<sip:+1@evil.example.org>")
+    caller.invite("sip:0123@192.0.2.9", headers=(("privacy", "id"), forged))
+    trusted = box.peer(*CARRIER).take_request("INVITE")
+    assert trusted.get_all("p-asserted-identity") == ['"Ann" <sip:+442079460001@example.com>']
+    assert trusted.get("privacy") == "id"
+    caller.invite("sip:9123@192.0.2.9", call_id="second", headers=(("privacy", "user;id"), forged))
+    invite = box.peer("192.0.2.51").take_request("INVITE")
+    assert "p-asserted-identity" not in invite
+    assert ends(invite)[0] == '"Anonymous" <sip:anonymous@anonymous.invalid>'
+    box.peer("192.0.2.51").answer(invite, 200)
+    ok = caller.take_response(200)
+    assert ends(ok)[0] == "<sip:1001@example.com>"
+    caller.send(caller.in_dialog("BYE", ok))
+    bye = box.peer("192.0.2.51").take_request("BYE")
+    assert ends(bye)[0] == '"Anonymous" <sip:anonymous@anonymous.invalid>'
+
+
+@pytest.mark.parametrize(
+    "spelt",
+    [
+        "P-Asserted-Identity: ",
+        "p-asserted-identity : ",
+        "P-ASSERTED-IDENTITY:\r\n ",
+        "P-Asserted-Identity\t:\r\n\t",
+    ],
+)
+def test_an_identity_that_a_stranger_asserts_is_taken_away_however_it_is_spelt(box: Box, spelt: str) -> None:
+    phone = box.peer("192.0.2.2")
+    phone.register("1002")
+    caller = box.peer("192.0.2.1")
+    request = caller.request("INVITE", "sip:1002@192.0.2.9")
+    caller.send(request)
+    again = caller.authorized(caller.take_response(407), request)
+    data = again.to_bytes().replace(b"Contact:", spelt.encode() + b"<sip:ceo@example.com>\r\nContact:")
+    box.core.receive(data, caller.flow)
+    assert b"ceo@" not in phone.take_request("INVITE").to_bytes()
+
+
+@pytest.fixture
+def box() -> Box:
+    return Box()
