@@ -107,7 +107,14 @@ def test_the_shipped_example_file_is_up_to_date() -> None:
 def test_the_example_file_loads_when_its_sections_are_opened(tmp_path: Path) -> None:
     text = example().replace(" NAME]", " name]")
     lines = [line.removeprefix("#") if not line.startswith("# ") else "" for line in text.splitlines()]
-    needed = {"transport = ": "udp", "port = ": "5060", "match = ": "any", "target = ": "aor", "kind = ": "echo"}
+    needed = {
+        "transport = ": "udp",
+        "port = ": "5060",
+        "match = ": "any",
+        "target = ": "aor",
+        "kind = ": "echo",
+        "country-code = ": "44",
+    }
     needed |= {"gateways = ": "192.0.2.1", "members = ": "name"}
     needed |= {"scope = ": "box", "refusal = ": "name"}
     filled = [line + " " + needed.get(line + " ", "") for line in lines]
