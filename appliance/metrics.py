@@ -195,6 +195,12 @@ class Metrics:
         "SIP messages that went no further: malformed, rejected by us, refused for a full inbox, stray responses.",
         "cause",
     )
+    sip_guarded: Labelled[Counter] = counters(
+        "jackfield_sip_guarded_total",
+        "SIP messages and connections that limits, bans, ACLs and scanner signatures kept out, by cause.",
+        "cause",
+    )
+    bans: Gauge = gauge("jackfield_bans", "Bans of source addresses in force.")
     listener_connections: Labelled[Gauge] = gauges(
         "jackfield_listener_connections", "Open connections.", "listener", "transport"
     )

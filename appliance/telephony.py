@@ -202,6 +202,8 @@ class Telephony:
             ("inbox full",): counters.inbox_full,
             ("stray response",): counters.stray_responses,
         }
+        metrics.sip_guarded.read = lambda: {(cause,): count for cause, count in core.gate.guard.drops.items()}
+        metrics.bans.read = lambda: core.gate.guard.bans.active(core.clock())
         metrics.listener_connections.read = lambda: {
             (one.name, one.transport): one.connections for one in self.transports.snapshot() if one.name
         }
@@ -276,6 +278,7 @@ async def open_telephony(
                     clock=trio.lowlevel.current_clock().current_time,  # without looking for the clock each time
                     wall=time.time,
                 )
+                transports.admits = core.gate.takes_connection
                 await nursery.start(run_core, core)
                 for listener in settings.listeners.values():
                     await transports.listen(listener_options(settings, identity, listener))

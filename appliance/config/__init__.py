@@ -24,10 +24,12 @@ from .sections import (
     Transport,
     WebSettings,
 )
+from .security import AclSettings, SecuritySettings
 from .settings import SECTIONS, SectionKind, Settings
 
 __all__ = [
     "SECTIONS",
+    "AclSettings",
     "Anchor",
     "ApplianceSettings",
     "ClientCertificate",
@@ -46,6 +48,7 @@ __all__ = [
     "RouteSettings",
     "Secret",
     "SectionKind",
+    "SecuritySettings",
     "Settings",
     "SipSettings",
     "Span",

@@ -20,6 +20,7 @@ from .patch import MatchKind, TargetKind
 from .places import Places
 from .rewriting_checks import find_rewriting_contradictions
 from .sections import ClientCertificate, ListenerSettings, Transport
+from .security_checks import find_security_contradictions
 from .settings import Settings
 
 
@@ -35,6 +36,7 @@ def find_contradictions(settings: Settings, places: Places) -> list[Mistake]:
         *find_in_groups(settings, places),
         *limit_contradictions(settings, places),
         *find_rewriting_contradictions(settings, places),
+        *find_security_contradictions(settings, places),
     ]
 
 

@@ -27,6 +27,7 @@ from .qos import inherited_dscp
 from .rewriting import Codecs, NumbersOut, codecs, name_of, numbers_out
 from .secret import Secret
 from .sections import Anchor
+from .security import acl_name
 from .setting import REQUIRED, setting
 
 
@@ -122,6 +123,11 @@ class TrunkSettings(ChoiceSettings):
     )
     tenant: str = setting(
         text("a name", pattern=r"[^\s,]*", longest=64), "", "Whose trunk this is, for limits of a tenant as a whole."
+    )
+    acl: str | None = setting(
+        acl_name(),
+        "none",
+        "The [acl NAME] that says from which addresses requests of this trunk are taken; from others they get 403.",
     )
     anchor: Anchor = setting(
         one_of(Anchor), "auto", "Whether the trunk's media goes through us; auto: as [media] says."

@@ -30,6 +30,7 @@ from .kinds import (
 )
 from .qos import inherited_dscp
 from .rewriting import name_of
+from .security import acl_name
 from .setting import REQUIRED, setting
 
 
@@ -166,6 +167,11 @@ class ListenerSettings:
         "same",
         "Origins of web pages that may open a WebSocket: same means pages from the host name or address that "
         "the WebSocket itself was opened at, on any port; * means all.",
+    )
+    acl: str | None = setting(
+        acl_name(),
+        "none",
+        "The [acl NAME] that says which addresses may speak to this listener; others get no answer.",
     )
     require_origin: bool = setting(
         flag(), "no", "Refuse a WebSocket without Origin header, that is every phone that is not a web page."

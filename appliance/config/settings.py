@@ -23,6 +23,7 @@ from .sections import (
     StorageSettings,
     WebSettings,
 )
+from .security import AclSettings, SecuritySettings
 
 V = TypeVar("V")
 
@@ -40,6 +41,7 @@ class Settings:
     registrar: RegistrarSettings = attrs.field(factory=RegistrarSettings)
     media: MediaSettings = attrs.field(factory=MediaSettings)
     qos: QosSettings = attrs.field(factory=QosSettings)
+    security: SecuritySettings = attrs.field(factory=SecuritySettings)
     web: WebSettings = attrs.field(factory=WebSettings)
     storage: StorageSettings = attrs.field(factory=StorageSettings)
     listeners: Mapping[str, ListenerSettings] = attrs.field(factory=dict, converter=_ordered)
@@ -53,6 +55,7 @@ class Settings:
     priority: PrioritySettings = attrs.field(factory=PrioritySettings)
     rules: Mapping[str, RulesSettings] = attrs.field(factory=dict, converter=_ordered)
     numberplans: Mapping[str, NumberPlanSettings] = attrs.field(factory=dict, converter=_ordered)
+    acls: Mapping[str, AclSettings] = attrs.field(factory=dict, converter=_ordered)
 
     def with_passwords(self, passwords: Mapping[str, Secret]) -> Settings:
         """The same with the given passwords, keyed by user, for the users whose password is auto."""
@@ -105,6 +108,8 @@ SECTIONS: Final = (
     SectionKind("priority", "priority", PrioritySettings),
     SectionKind("rules", "rules", RulesSettings, named=True),
     SectionKind("numberplan", "numberplans", NumberPlanSettings, named=True),
+    SectionKind("acl", "acls", AclSettings, named=True),
+    SectionKind("security", "security", SecuritySettings),
     SectionKind("web", "web", WebSettings),
     SectionKind("storage", "storage", StorageSettings),
 )

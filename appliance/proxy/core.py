@@ -28,6 +28,7 @@ from appliance.proxy.destination import Destination
 from appliance.proxy.dialog_path import DialogPath
 from appliance.proxy.dialog_requests import DialogRequests
 from appliance.proxy.forwarding import loop_mark, refuse_loops
+from appliance.proxy.gate import Gate
 from appliance.proxy.hang_up import HangUp
 from appliance.proxy.initial_requests import InitialRequests
 from appliance.proxy.lines import Lines
@@ -42,6 +43,7 @@ from appliance.proxy.rewriting import Rewriting
 from appliance.proxy.sender import Names, Sender, Wires
 from appliance.proxy.topology import TopologyHiding
 from appliance.router.admission import Admission
+from appliance.router.guard import Source
 from appliance.router.hunting import Hunts
 from appliance.router.outcome import Outcomes
 from appliance.sip.build import response_to
@@ -116,6 +118,8 @@ class SipCore:
         options = TransactionOptions(t1=sip.t1_s, t2=sip.t2_s, t4=sip.t4_s, limit=sip.max_transactions)
         self.refused: deque[Refusal] = deque(maxlen=50)
         """The last INVITEs that made no call, the latest first."""
+        self.gate = Gate(timers, self._late)
+        self._sources = self.gate.sources
         self.layer = TransactionLayer(timers, self, options)
         self.hiding = TopologyHiding(key, self.calls)
         self.hide = self.hiding.send
@@ -161,6 +165,7 @@ class SipCore:
         """Take new settings; calls, transactions and registrations go on."""
         self.settings = settings
         self.admission.configure(settings, self.clock())
+        self.gate.configure(settings)
         self.timer_c_s = settings.sip.timer_c_s
         self.udp_threshold_bytes = settings.sip.udp_threshold_bytes
         self.anchoring = Anchoring(settings, self._bridge)
@@ -184,33 +189,52 @@ class SipCore:
         """One message of the network. Never raises for a peer's fault."""
         now = self.clock()
         self.counters.messages_in += 1
+        source = self._sources.get(flow.remote[0]) or self.gate.guard.meet(flow.remote[0], now)
+        source.left -= 1
+        if source.left < 0 and not self.gate.admits(source, data, flow, now):
+            return
         try:
             message = parse_message_untrusted(data)
         except BadMessage as bad:
-            self.counters.malformed += 1
-            if bad.request is not None:
-                self._answer_unchecked(bad.request, flow, bad)
+            self._unreadable(bad.request, bad, source, flow, now)
             return
         if isinstance(message, Response):
             try:
                 check_untrusted(message)
-            except BadMessage:
-                self.counters.malformed += 1
+            except BadMessage as bad:
+                self._unreadable(None, bad, source, flow, now)
                 return
             if _MASKED in data:
                 self.hiding.unmask(message, flow)
+            source.left += 1  # who answers us is not counted, but for responses that nobody waits for
+            if not source.trusted:
+                self.gate.relieve(message)
             self.layer.receive_response(message, flow, now)
             return
         try:
             check_untrusted(message)
             message.mark_source(*flow.remote)
         except BadMessage as bad:
-            self.counters.malformed += 1
-            self._answer_unchecked(message, flow, bad)
+            self._unreadable(message, bad, source, flow, now)
             return
         if _MASKED in data:
             self.hiding.unmask(message, flow)
+        if not source.trusted:
+            self.gate.relieve(message)
         self.layer.receive_request(message, flow, now)
+
+    def _unreadable(self, request: Request | None, bad: BadMessage, source: Source, flow: Flow, now: float) -> None:
+        self.counters.malformed += 1
+        if not self.gate.guard.unreadable(source, now, proved=flow.reliable) or request is None:
+            return
+        if not source.stranger or not self.gate.scans(request, source, flow, now):
+            self._answer_unchecked(request, flow, bad)
+
+    def _late(self, data: bytes, flow: Flow) -> None:
+        """A message that was only delayed."""
+        source = self.gate.guard.source(flow.remote[0], self.clock())
+        source.left = max(source.left, 0) + 1
+        self.receive(data, flow)
 
     def _answer_unchecked(self, request: Request, flow: Flow, bad: BadMessage) -> None:
         """400 without a transaction (RFC 3261 §16.3): where there is a Via to send it by, and never to an ACK."""
@@ -262,6 +286,7 @@ class SipCore:
     def on_stray_response(self, response: Response, flow: Flow, now: float) -> None:
         # RFC 6026 §7.1: a response that belongs to nothing is not forwarded.
         self.counters.stray_responses += 1
+        self.gate.guard.source(flow.remote[0], now).left -= 1
 
     def _take(self, transaction: ServerTransaction, now: float) -> None:
         request = transaction.request
@@ -270,6 +295,8 @@ class SipCore:
         entry = self.path.entry_of(request, transaction.flow)
         if entry is not None or request.to_tag is not None:
             self.dialogs.forward(transaction, entry, mark, now)
+            return
+        if not self.gate.welcomes(transaction, now):
             return
         if self._credit:
             # A wake of the inbox's task costs as much as half a call: only a flood has to stand in line.
@@ -361,6 +388,7 @@ class SipCore:
         if lost:
             self.counters.lost_leases += lost
             log.error("admission.leases_lost", leases=lost)
+        self.gate.sweep(now)
         longest = self.settings.sip.longest_call_s
         for call in self.calls:
             if now - call.heard_at > longest:

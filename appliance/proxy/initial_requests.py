@@ -95,7 +95,7 @@ class InitialRequests:
         number = self._number(uri)
         decision = self._plan.decide(number, caller)
         if decision.target is None and decision.forbidden and caller.kind is CallerKind.ANYONE:
-            caller = Caller(CallerKind.USER, self._authenticate(transaction.request, proxy=True))
+            caller = Caller(CallerKind.USER, self._authenticate(transaction, proxy=True))
             request, uri = self._rewritten(transaction, caller, uri, ours)
             number = self._number(uri)
             decision = self._plan.decide(number, caller)
@@ -139,21 +139,24 @@ class InitialRequests:
         if trunk is not None:
             if request.veil is None and self._core.hiding.hides_from(trunk):
                 self._core.hiding.receive(request, transaction.flow)
+            self._core.gate.admit_to_trunk(trunk, transaction.flow.remote[0])
             return self._trunk_callers[trunk]
         origin = request.from_.uri
         claims_user = origin.scheme in ("sip", "sips") and self._ownership.has_domain(origin.host)
         if not claims_user and "proxy-authorization" not in request:
             return Caller(CallerKind.ANYONE)
-        user = self._authenticate(request, proxy=True)
+        user = self._authenticate(transaction, proxy=True)
         if claims_user and origin.username != user:
             raise Rejected(403, "Forbidden", f"{user} gave their password, but From says {origin.username}")
         return Caller(CallerKind.USER, user)
 
-    def _authenticate(self, request: Request, *, proxy: bool) -> str:
+    def _authenticate(self, transaction: ServerTransaction, *, proxy: bool) -> str:
         """The user whose password the request proves. Raises `Rejected` with a challenge (RFC 3261 §22)."""
-        answer = self._authenticator.check(request, self._core.wall(), proxy=proxy)
+        gate = self._core.gate
+        answer = self._authenticator.check(transaction.request, self._core.wall(), proxy=proxy)
         if isinstance(answer, Challenge):
             raise Rejected(answer.status, "", answer.cause or "no credentials yet", answer.headers)
+        gate.signed_in(transaction.flow, self._core.clock())
         return answer
 
     def _route(
@@ -264,7 +267,7 @@ class InitialRequests:
         address = request.to.uri
         if not self._ownership.has_domain(address.host):
             raise Rejected(404, "Not Found", f"{address.host} is not a domain of this box")
-        user = self._authenticate(request, proxy=False)
+        user = self._authenticate(transaction, proxy=False)
         if user != address.username:
             raise Rejected(403, "Forbidden", f"{user} may not register {address.username}")
         if self._settings.users.get(user) is None:

@@ -75,6 +75,10 @@ class ServerTransaction(Transaction):
         if self._last is not None:
             self._send(self._last, now)
 
+    def abandon(self) -> None:
+        """End without an answer, as if the request had never come."""
+        self._terminate()
+
     def receive_again(self, request: Request, flow: Flow, now: float) -> None:
         """The same request once more, or its ACK."""
         raise NotImplementedError

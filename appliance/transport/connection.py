@@ -35,6 +35,8 @@ class Hall(Protocol):
 
     nursery: trio.Nursery
     on_message: Callable[[bytes, Flow], None]
+    admits: Callable[[str, str], bool]
+    """Whether (listener, address) may open a connection."""
 
     def opened(self, connection: Connection) -> None: ...
 

@@ -155,7 +155,7 @@ class Listener:
             sock.close()
 
     def _welcome(self, sock: socket.socket, remote: tuple[str, int], hall: Hall) -> None:
-        if not self.admit(remote[0]):
+        if not hall.admits(self.name, remote[0]) or not self.admit(remote[0]):
             sock.close()
             return
         sock.setblocking(False)

@@ -85,6 +85,8 @@ class Transports:
         marker: Marker | None = None,
     ) -> None:
         self.on_message = on_message
+        self.admits: Callable[[str, str], bool] = lambda listener, address: True
+        """Whether (listener, address) may open a connection; the core's to say."""
         self.nursery = nursery
         self._on_closed = on_closed
         self._options = options
@@ -396,7 +398,7 @@ class Transports:
         if host is None:
             named = ListenerOptions(name=listener, transport=transport, port=local[1])
             host = self._adopted[listener, transport] = Listener(named, [], Counters(), None)
-        if not self._accepting or not host.admit(remote[0]):
+        if not self._accepting or not self.admits(listener, remote[0]) or not host.admit(remote[0]):
             return
         flow = AdoptedConnection(
             counters=host.counters,

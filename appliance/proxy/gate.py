@@ -1,0 +1,187 @@
+"""The gate of the SIP core: what is dropped, delayed or relieved of headers before anybody else looks at a message.
+
+The rules and the memory are the router's (guard.py, acl.py, trust.py); here they meet flows, timers and the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from ipaddress import ip_network
+
+from appliance.config.kinds import Network
+from appliance.config.settings import Settings
+from appliance.logs import log
+from appliance.router.acl import AccessList, ip_of
+from appliance.router.bans import Ban
+from appliance.router.guard import Source, SourceGuard, Verdict
+from appliance.router.trust import TrustHeaders
+from appliance.sip.errors import BadMessage, Rejected
+from appliance.sip.flow import Flow
+from appliance.sip.headers import parse_name_addr_untrusted, value_of
+from appliance.sip.message import Message
+from appliance.sip.server_transaction import ServerTransaction
+from appliance.sip.timers import TimerHeap
+
+_MOST_DELAYED = 2000
+_MOST_DELAYED_EACH = 100
+_LINES_A_MINUTE = 30
+
+
+class Gate:
+    """`deliver` takes the messages that were only delayed."""
+
+    def __init__(self, timers: TimerHeap, deliver: Callable[[bytes, Flow], None]) -> None:
+        self.guard = SourceGuard(self._tell)
+        self.sources = self.guard.known
+        self._timers = timers
+        self._deliver = deliver
+        self._delayed: dict[str, int] = {}
+        self._waiting = 0
+        self._minute = 0
+        self._lines = 0
+        self._now = 0.0
+
+    def configure(self, settings: Settings) -> None:
+        """Take new settings; bans stay."""
+        security = settings.security
+        acls = {name: AccessList(acl) for name, acl in settings.acls.items()}
+        self.guard.configure(
+            security,
+            [network for trunk in settings.trunks.values() for network in trunk.trusted],
+            gateways_by_address(settings),
+            {one.name: acls[one.acl] for one in settings.listeners.values() if one.acl is not None},
+        )
+        self._trunk_acls = {one.name: acls[one.acl] for one in settings.trunks.values() if one.acl is not None}
+        self._trust = TrustHeaders(security.trust_headers)
+        self._scanners = tuple(name.lower() for name in security.scanners)
+        self._suspect = security.scanner_numbers
+        self._delay_s = security.delay_s
+
+    # Before a message is read
+
+    def admits(self, source: Source, data: bytes, flow: Flow, now: float) -> bool:
+        """Whether a message of a source that has nothing left goes on now; it may be delivered later instead."""
+        self._now = now
+        verdict = self.guard.judge(source, flow.listener, now, proved=flow.reliable)
+        if verdict is Verdict.PASS:
+            return True
+        if verdict is Verdict.DROP:
+            if flow.reliable and source.ban is not None:
+                flow.close()
+            return False
+        mine = self._delayed.get(source.key, 0)
+        if mine >= _MOST_DELAYED_EACH or self._waiting >= _MOST_DELAYED:
+            self.guard.drop("delayed too many")
+            return False
+        self._delayed[source.key] = mine + 1
+        self._waiting += 1
+
+        def later(now: float) -> None:
+            self._waiting -= 1
+            left = self._delayed.pop(source.key) - 1
+            if left:
+                self._delayed[source.key] = left
+            if not flow.closed:
+                self._deliver(data, flow)
+
+        self._timers.schedule(now + self._delay_s, later)
+        return False
+
+    def takes_connection(self, listener: str, address: str) -> bool:
+        """Whether `address` may open a connection to a listener."""
+        return self.guard.takes_connection(listener, address, self._now)
+
+    # Once it is read
+
+    def welcomes(self, transaction: ServerTransaction, now: float) -> bool:
+        """Whether a request outside of any dialog is dealt with; otherwise its transaction ends without an answer."""
+        flow = transaction.flow
+        source = self.sources.get(flow.remote[0]) or self.guard.meet(flow.remote[0], now)
+        if source.exempt:
+            return True
+        self._now = now
+        if self.guard.begins(source, now, proved=flow.reliable) and not (
+            source.stranger and self.scans(transaction.request, source, flow, now)
+        ):
+            return True
+        transaction.abandon()
+        return False
+
+    def scans(self, request: Message, source: Source, flow: Flow, now: float) -> bool:
+        """Whether the request of a stranger bears the marks of a scanner: it gets no answer, and the source a ban."""
+        agent = request.get("user-agent")
+        if agent is not None:
+            lower = agent.lower()
+            for name in self._scanners:
+                if name in lower:
+                    self.guard.scans(source, f"scanner {name}", now, proved=flow.reliable)
+                    return True
+        suspect = self._suspect
+        if suspect is not None:
+            for key in ("from", "to"):
+                user = _user_of(request, key)
+                if user and suspect.matches(user):
+                    self.guard.scans(source, f"scanner: {key.capitalize()} is {user[:40]!a}", now, proved=flow.reliable)
+                    return True
+        return False
+
+    def relieve(self, message: Message) -> None:
+        """Take out of a message from somebody who is no trunk what only a trunk may send."""
+        if self._trust.in_message(message):
+            self._trust.remove(message)
+
+    def admit_to_trunk(self, name: str, address: str) -> None:
+        """Raises `Rejected` 403 where the ACL of a trunk does not take this address, however it was recognised."""
+        acl = self._trunk_acls.get(name) if self._trunk_acls else None
+        if acl is not None:
+            ip = ip_of(address)
+            if ip is None or not acl.admits(ip):
+                self.guard.drop("trunk acl")
+                raise Rejected(403, "Forbidden", f"[acl {acl.name}] does not take {address} for [trunk {name}]")
+
+    def signed_in(self, flow: Flow, now: float) -> None:
+        """Somebody gave a right password over `flow`."""
+        self.guard.verified(self.guard.source(flow.remote[0], now), now)
+
+    def sweep(self, now: float) -> None:
+        """Once a second."""
+        self._now = now
+        if int(now) % 10 == 0:
+            self.guard.sweep(now)
+
+    # The log
+
+    def _tell(self, source: Source, ban: Ban | None, cause: str) -> None:
+        minute = int(self._now // 60)
+        if minute != self._minute:
+            if self._lines > _LINES_A_MINUTE:
+                log.warning("sources.left_out", lines=self._lines - _LINES_A_MINUTE)
+            self._minute, self._lines = minute, 0
+        self._lines += 1
+        if self._lines > _LINES_A_MINUTE:
+            return
+        if ban is None:
+            log.warning("source.suspect", source=source.key, cause=cause)
+        else:
+            for_s = round(ban.until - self._now)
+            log.warning("source.banned", source=source.key, grade=ban.grade.value, cause=cause, for_s=for_s)
+
+
+def gateways_by_address(settings: Settings) -> list[Network]:
+    """The gateways of trunks as far as they are given by address."""
+    found: list[Network] = []
+    for trunk in settings.trunks.values():
+        for gateway in trunk.gateways:
+            try:
+                found.append(ip_network(gateway.host.strip("[]")))
+            except ValueError:
+                continue  # a name
+    return found
+
+
+def _user_of(message: Message, key: str) -> str:
+    line = message.line(key)
+    try:
+        return "" if line is None else parse_name_addr_untrusted(value_of(line)).uri.username
+    except BadMessage:
+        return ""
