@@ -146,7 +146,7 @@ class InitialRequests:
         if not claims_user and "proxy-authorization" not in request:
             return Caller(CallerKind.ANYONE)
         user = self._authenticate(transaction, proxy=True)
-        if claims_user and origin.username != user:
+        if claims_user and origin.username != user and self._settings.security.check_from:
             raise Rejected(403, "Forbidden", f"{user} gave their password, but From says {origin.username}")
         return Caller(CallerKind.USER, user)
 
