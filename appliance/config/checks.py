@@ -12,6 +12,7 @@ from pathlib import Path
 
 import attrs
 
+from .account_checks import account_mistakes
 from .dialplan import RouteSettings
 from .group_checks import find_in_groups
 from .limit_checks import limit_contradictions
@@ -37,6 +38,7 @@ def find_contradictions(settings: Settings, places: Places) -> list[Mistake]:
         *limit_contradictions(settings, places),
         *find_rewriting_contradictions(settings, places),
         *find_security_contradictions(settings, places),
+        *account_mistakes(settings, places),
     ]
 
 

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 import attrs
 
+from .account import AccountSettings
 from .groups import ChoiceSettings
 from .kinds import (
     Network,
@@ -106,7 +107,7 @@ class UserSettings:
 
 
 @attrs.frozen(kw_only=True)
-class TrunkSettings(ChoiceSettings):
+class TrunkSettings(ChoiceSettings, AccountSettings):
     """A carrier, a PBX or a load generator: where calls go out, and whom we trust by address."""
 
     name: str

@@ -88,12 +88,12 @@ def key_of(attribute: str) -> str:
 
 
 def declarations(section: type[Any]) -> tuple[Declaration, ...]:
-    """Every setting of a section's class, in the order of the source."""
+    """Every setting of a section's class, in the order of the source, and after them those of what it extends."""
     found = _declared.get(section)
     if found is None:
         found = _declared[section] = tuple(
             _declaration(field.name, field.metadata[_DECLARATION])
-            for field in attrs.fields(section)
+            for field in sorted(attrs.fields(section), key=lambda field: field.inherited)
             if _DECLARATION in field.metadata
         )
     return found

@@ -13,6 +13,7 @@ from attrs import evolve
 from appliance.proxy.dialog_changes import UNCHANGED, restore
 from appliance.proxy.forwarding import push_via, set_next_hop
 from appliance.proxy.trial import Trial
+from appliance.proxy.trunk_login import LoginRefused, Signing
 from appliance.proxy.veil import growth
 from appliance.sip.build import response_to
 from appliance.sip.errors import BadMessage, Rejected
@@ -70,6 +71,7 @@ class Branch:
         "attempt",
         "breadth",
         "cancelled",
+        "challenged",
         "changes",
         "context",
         "destination",
@@ -77,6 +79,7 @@ class Branch:
         "full",
         "hold",
         "leg",
+        "signing",
         "timed_out",
         "trial",
         "unreachable",
@@ -96,6 +99,10 @@ class Branch:
         """A limit had no room for it: the next is tried, whatever the code of the refusal."""
         self.alive = True
         self.cancelled = False
+        self.signing: Signing | None = None
+        """Set where it leads to a trunk that may ask for our password."""
+        self.challenged: Attempt | None = None
+        """The attempt that is made again with our password just now."""
         self.timed_out = ""
         """Why we cancelled it ourselves, in words."""
         self.unreachable = False
@@ -177,6 +184,8 @@ class Branch:
         try:
             if "route" in request.keys:
                 set_next_hop(request)
+            if core.logins.any:
+                core.logins.begin(context, self, flow, now)
             core.prepare(context, attempt, request)
         except Rejected as rejected:
             self._fail(rejected.status, rejected.reason, now, rejected.headers, rejected.cause)
@@ -186,6 +195,9 @@ class Branch:
             return
         if context.spread:
             request.set("max-breadth", str(self.breadth))  # RFC 5393 §5.3.3
+        if self.signing is not None:
+            core.logins.sign(context, self, request)
+            attempt.changed = True
         if flow.transport == "UDP" and target is not None and target is not self._fallback:
             size = sum(map(len, request.lines)) + 2 * len(request.lines) + len(request.body) + 200
             if destination.hiding is not None:
@@ -225,6 +237,8 @@ class Branch:
     def on_response(self, attempt: Attempt, response: Response, now: float) -> None:
         context = self.context
         status = response.status
+        if self.signing is not None and status != 100:
+            self.signing.heard(status)
         if 200 <= status < 300:
             context.success(attempt, response, now)
             return
@@ -239,10 +253,26 @@ class Branch:
                 context.provisional(attempt, response, now)
         elif status == 503 and self._targets and not self.cancelled:
             self._next_target(now)  # RFC 3263 §4.3
+        elif (status == 401 or status == 407) and self.signing is not None:
+            self._challenged(attempt, response, now)
         elif status == 487 and self.timed_out:
             self._fail(408, "Request Timeout", now)  # it says no more than that we cancelled
         else:
             context.failure(self, response, now)
+
+    def _challenged(self, attempt: Attempt, response: Response, now: float) -> None:
+        """By a trunk that knows us: once more with our password. What is not for us goes back to the caller."""
+        try:
+            ours = self.context.core.logins.challenged(self, response, now)
+        except LoginRefused as refused:
+            self._fail(502, "Trunk Login Failed", now, cause=str(refused))
+            return
+        if ours:
+            self.challenged = attempt
+            self._send(attempt.flow, None, now)
+            self.challenged = None
+        else:
+            self.context.failure(self, response, now)
 
     def _progress(self, attempt: Attempt, status: int, now: float) -> None:
         longest = self.context.core.timer_c_s

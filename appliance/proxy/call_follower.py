@@ -12,12 +12,13 @@ from appliance.media.backend import PortsExhausted
 from appliance.proxy.anchoring import Anchoring
 from appliance.proxy.branch import Attempt, Branch
 from appliance.proxy.call import Call, Calls, CallState, Side
-from appliance.proxy.dialog_changes import UNCHANGED, change
+from appliance.proxy.dialog_changes import UNCHANGED
 from appliance.proxy.overload import overloaded
 from appliance.proxy.record_route import RecordRoutes
 from appliance.proxy.response_context import ResponseContext
 from appliance.proxy.rewriting import Rewriting
 from appliance.proxy.topology import noted
+from appliance.proxy.trunk_logins import TrunkLogins
 from appliance.proxy.veil import hiding_of
 from appliance.router.admission import SILENT, Admission
 from appliance.router.dialplan import Caller, CallerKind, Decision
@@ -39,6 +40,7 @@ class CallFollower:
         self,
         calls: Calls,
         record_routes: RecordRoutes,
+        logins: TrunkLogins,
         wall: Callable[[], float],
         hang_up: Callable[[Call, str], None],
         admission: Admission,
@@ -46,6 +48,7 @@ class CallFollower:
         self.calls = calls
         self.admission = admission
         self._record_routes = record_routes
+        self._logins = logins
         self._wall = wall
         self._hang_up = hang_up
 
@@ -102,7 +105,11 @@ class CallFollower:
             if call.media is not None:
                 from_leg, to_leg = context.from_leg, branch.leg or context.to_leg
                 try:
-                    attempt.exchange = call.media.request(request, from_leg, to_leg)
+                    if branch.challenged is None:
+                        attempt.exchange = call.media.request(request, from_leg, to_leg)
+                    else:  # the same offer once more
+                        attempt.exchange = branch.challenged.exchange
+                        request.set_body(branch.challenged.client.request.body)
                 except PortsExhausted as none:
                     raise overloaded(
                         self.settings, str(none) or "no media port is free", RefusalKind.MEDIA_FULL
@@ -114,7 +121,8 @@ class CallFollower:
         changes = branch.changes
         extras = context.extras if changes is UNCHANGED else changes.extras
         if context.extras:
-            change(request, extras, context.to_leg)
+            signing = branch.signing
+            self._logins.change(request, extras, context.to_leg, 0 if signing is None else signing.tries)
             attempt.changed = True
         if context.record:
             upstream = context.transaction.flow

@@ -42,6 +42,7 @@ from appliance.proxy.response_context import ResponseContext
 from appliance.proxy.rewriting import Rewriting
 from appliance.proxy.sender import Names, Sender, Wires
 from appliance.proxy.topology import TopologyHiding
+from appliance.proxy.trunk_logins import TrunkLogins
 from appliance.router.admission import Admission
 from appliance.router.guard import Source
 from appliance.router.hunting import Hunts
@@ -135,7 +136,8 @@ class SipCore:
         self.hang_up = HangUp(self)
         self.unwanted = self.hang_up.answer
         self.admission = Admission(settings, random.randint, clock())
-        self.follower = CallFollower(self.calls, record_routes, wall, self.hang_up.call, self.admission)
+        self.logins = TrunkLogins(self.unique)
+        self.follower = CallFollower(self.calls, record_routes, self.logins, wall, self.hang_up.call, self.admission)
         self.admit = self.follower.admit
         self.prepare = self.follower.prepare
         self.arrived = self.follower.arrived
@@ -171,6 +173,7 @@ class SipCore:
         self.anchoring = Anchoring(settings, self._bridge)
         self.path.own(Ownership(settings, own_hosts, own_ports))
         self.hunts.configure(settings.trunks, settings.groups)
+        self.logins.configure(settings.trunks)
         self.hiding.configure(settings)
         self.rewriting = Rewriting(settings, self.path.ownership.domain)
         self.follower.configure(settings, self.anchoring, self.rewriting)

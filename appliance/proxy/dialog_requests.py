@@ -8,7 +8,6 @@ from appliance.config.settings import Settings
 from appliance.proxy.call import Call
 from appliance.proxy.call_follower import CallFollower
 from appliance.proxy.credentials import Authenticator
-from appliance.proxy.dialog_changes import change
 from appliance.proxy.dialog_path import DialogPath, Entry
 from appliance.proxy.forwarding import spend_hop
 from appliance.proxy.lines import Lines
@@ -77,7 +76,7 @@ class DialogRequests:
             call.heard_at = now
             fault = self._follower.acknowledged(call, request, entry.leg)
         if entry.extras:
-            change(request, entry.extras, entry.leg)
+            self._core.logins.change(request, entry.extras, entry.leg)
             self._core.hiding.pass_on(request, flow, destination, entry.extras, entry.leg)
         self._core.sender.send_once(request, destination)
         if call is not None and fault:

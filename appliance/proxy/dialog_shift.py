@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from urllib.parse import quote, unquote
 
 import attrs
 
@@ -25,19 +26,23 @@ _REFER_ID = re.compile(r"(refer[ \t]*;(?:.*;)?[ \t]*id[ \t]*=[ \t]*)(\d{1,10})",
 
 @attrs.frozen
 class CseqShift:
-    """`base` is the sender's number that stays as it is; `tries` how often we answered before that request passed."""
+    """`base` is the sender's number that stays as it is; `tries` how often we answered before that request passed.
+
+    `trunk` is whose challenges are answered.
+    """
 
     base: int
     tries: int = 0
+    trunk: str = ""
 
     @classmethod
     def read(cls, text: str) -> CseqShift:
         """The shift that `str` wrote."""
-        base, _, tries = text.partition(".")
-        return cls(int(base), int(tries or 0))
+        base, tries, trunk = text.split(".", 2)
+        return cls(int(base), int(tries or 0), unquote(trunk))
 
     def __str__(self) -> str:
-        return f"{self.base}.{self.tries}" if self.tries else str(self.base)
+        return f"{self.base}.{self.tries or ''}.{quote(self.trunk, '').replace('~', '%7E')}"
 
     def has_room(self, number: int) -> bool:
         """Whether tries of ours fit behind the sender's `number`; they do not only at the end of all numbers."""
@@ -62,12 +67,10 @@ class CseqShift:
         if cseq.method == "ACK":
             tries = self._tries_of(cseq.number, invite_tries)
         request.set("cseq", str(CSeq(self.ahead(cseq.number, tries), cseq.method)))
-        if "rack" in request.keys:
-            found = _RACK.fullmatch((request.get("rack") or "").strip())
-            if found is not None:
-                number = int(found[2])
-                number = self.ahead(number, self._tries_of(number, invite_tries))
-                request.set("rack", f"{found[1]} {number} INVITE")
+        found = _rack(request)
+        if found is not None:
+            number = int(found[2])
+            request.set("rack", f"{found[1]} {self.ahead(number, self._tries_of(number, invite_tries))} INVITE")
         self._mention(request, lambda number: self.ahead(number, self._tries_of(number, None)))
 
     def _tries_of(self, number: int, known: int | None) -> int:
@@ -85,3 +88,15 @@ class CseqShift:
             found = _REFER_ID.match(event)
             if found is not None:
                 request.set("event", f"{found[1]}{renumber(int(found[2]))}{event[found.end() :]}")
+
+
+def _rack(request: Request) -> re.Match[str] | None:
+    return _RACK.fullmatch(request.require("rack")) if "rack" in request.keys else None
+
+
+def mentioned(request: Request) -> int | None:
+    """The number of the INVITE that an ACK or PRACK speaks of; None for other requests."""
+    if request.method == "ACK":
+        return request.cseq.number
+    found = _rack(request)
+    return None if found is None else int(found[2])

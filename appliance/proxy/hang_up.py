@@ -6,17 +6,14 @@ For calls whose media fell silent, that an operator hangs up, or that outlast ev
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
 from appliance.proxy.call import Call, Side
 from appliance.proxy.destination import Hop
-from appliance.proxy.forwarding import new_via, set_next_hop
-from appliance.proxy.veil import Hiding
-from appliance.sip.client_transaction import NOBODY
+from appliance.proxy.forwarding import set_next_hop
+from appliance.proxy.own_request import OwnRequest
 from appliance.sip.errors import BadMessage
-from appliance.sip.flow import Flow, FlowClosed
 from appliance.sip.headers import parse_name_addr_untrusted
 from appliance.sip.message import Request, Response
 from appliance.sip.uri import parse_uri_untrusted
@@ -25,9 +22,6 @@ if TYPE_CHECKING:
     from appliance.proxy.branch import Attempt
     from appliance.proxy.core import SipCore
     from appliance.proxy.response_context import ResponseContext
-
-Make = Callable[[str], Request]
-"""Makes a request of the value of our Via."""
 
 
 class HangUp:
@@ -46,7 +40,9 @@ class HangUp:
                 hop = next_hop(to)
                 flow = None if to.by_contact or to.flow is None or to.flow.closed else to.flow
                 if hop is not None:
-                    self.send(partial(bye, call, to, peer, sentence), flow, hop, to.hiding)
+                    leg = "a" if to is caller else call.leg
+                    make = partial(bye, call, to, peer, sentence)
+                    OwnRequest(core, make, call.changes.extras, leg, to.hiding).send(flow, hop)
 
     def answer(self, context: ResponseContext, attempt: Attempt, response: Response, sentence: str) -> None:
         """Acknowledge a 2xx that does not go back, the first time with a BYE after it; '' for a repeated one."""
@@ -60,34 +56,19 @@ class HangUp:
         flow = None if side.by_contact or attempt.flow.closed else attempt.flow
         number = context.request.cseq.number
         make = partial(_to_callee, response, target, routes)
-        hiding = attempt.branch.destination.hiding
-        self.send(partial(make, "ACK", number, ()), flow, Hop.of(first), hiding)
+        branch = attempt.branch
+        extras = context.extras or branch.changes.extras
+        hiding = branch.destination.hiding
+        leg = branch.leg or context.to_leg
+        OwnRequest(self._core, partial(make, "ACK", number, ()), extras, leg, hiding).send(flow, Hop.of(first))
         if attempt.ended:
             return
         attempt.ended = True
         if context.record:
-            self.send(partial(make, "BYE", number + 1, (reason_header(sentence),)), flow, Hop.of(first), hiding)
+            end = partial(make, "BYE", number + 1, (reason_header(sentence),))
+            OwnRequest(self._core, end, extras, leg, hiding).send(flow, Hop.of(first))
         elif context.call is not None:
             context.call.hang_up(sentence)  # the callee has changed over to a session that the caller will never have
-
-    def send(self, make: Make, flow: Flow | None, hop: Hop, hiding: Hiding | None) -> None:
-        """Send the request that `make` makes, over `flow` or to `hop`, to a peer from which so much is hidden."""
-        core = self._core
-
-        def send(flow: Flow) -> None:
-            via, branch = new_via(flow, core.unique())
-            request = make(via)
-            if hiding is not None:
-                core.hide(request, flow, hiding)
-            if request.method != "ACK":
-                core.layer.open_client(request, flow, NOBODY, core.clock(), branch=branch)
-                return
-            try:
-                flow.send(request.to_bytes())
-            except FlowClosed:
-                core.counters.flow_errors += 1
-
-        core.sender.reach(flow, hop, send)
 
 
 def reason_header(sentence: str) -> tuple[str, str]:

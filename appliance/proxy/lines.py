@@ -18,6 +18,7 @@ from appliance.proxy.destination import Hop
 from appliance.proxy.hang_up import reason_header
 from appliance.proxy.media_path import MediaPath
 from appliance.proxy.overload import overloaded
+from appliance.proxy.own_request import OwnRequest
 from appliance.proxy.record_route import uri_transport
 from appliance.proxy.sdp_body import sdp_of, unacceptable
 from appliance.router.dialplan import Caller, Decision
@@ -215,4 +216,5 @@ class Lines:
         hiding = line_call.call.caller_side.hiding
         self._forget(line_call, sentence)
         headers = [reason_header(sentence)]
-        self._core.hang_up.send(lambda via: dialog.make_request("BYE", via=via, headers=headers), flow, hop, hiding)
+        own = OwnRequest(self._core, lambda via: dialog.make_request("BYE", via=via, headers=headers), hiding=hiding)
+        own.send(flow, hop)

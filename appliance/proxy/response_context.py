@@ -23,6 +23,7 @@ from appliance.transport.options import Target
 
 if TYPE_CHECKING:
     from appliance.proxy.call import Call
+    from appliance.proxy.trunk_logins import TrunkLogins
     from appliance.router.dialplan import Caller
     from appliance.sip.client_transaction import ClientTransaction, ClientUser
     from appliance.sip.server_transaction import ServerTransaction
@@ -41,6 +42,7 @@ class Forwarder(Protocol):
     udp_threshold_bytes: int
     deadlines: Deadlines
     outcomes: Outcomes
+    logins: TrunkLogins
 
     def resolve(self, branch: Branch, destination: Destination, now: float) -> None:
         """Answer by `branch.resolved(targets, now)`, at once where no waiting is needed."""

@@ -41,30 +41,33 @@ def test_the_first_request_keeps_its_number() -> None:
     assert CseqShift(2**31 - 1).ahead(2**31 - 1) == 2**31 - 1
 
 
-@given(up=NUMBERS, tries=st.integers(0, STRIDE - 1), down=st.none() | NUMBERS)
-def test_extras_say_the_changes_again(up: int, tries: int, down: int | None) -> None:
-    changes = DialogChanges(CseqShift(up, tries), None if down is None else CseqShift(down))
+@given(
+    up=NUMBERS, tries=st.integers(0, STRIDE - 1), down=st.none() | NUMBERS, trunk=st.text(st.characters(codec="utf-8"))
+)
+def test_extras_say_the_changes_again(up: int, tries: int, down: int | None, trunk: str) -> None:
+    changes = DialogChanges(CseqShift(up, tries, trunk), None if down is None else CseqShift(down))
     assert read_extras(changes.extras) == changes
+    assert "," not in changes.extras
     assert UNCHANGED.extras == ""
 
 
 def test_an_entry_carries_extras_past_a_restart() -> None:
     flow = PretendFlow(PretendNet(), "UDP", ("192.0.2.50", 5060))
-    token = RecordRoutes(KEY).entry(flow, "c@example.net", "s1", "b1", False, "u7.1~d0").split(":")[1].split("@")[0]
-    assert RecordRoutes(KEY).open(token, "c@example.net") == ("s1", "b1", flow.id, "u7.1~d0")
+    token = RecordRoutes(KEY).entry(flow, "c@example.net", "s1", "b1", False, "u7.1.~d0..").split(":")[1].split("@")[0]
+    assert RecordRoutes(KEY).open(token, "c@example.net") == ("s1", "b1", flow.id, "u7.1.~d0..")
     assert RecordRoutes(KEY).open(token, "d@example.net") is None
 
 
 @pytest.mark.parametrize(
     ("method", "cseq", "extras", "leg", "towards"),
     [
-        ("INVITE", 8, "u7.1", "b1", "11 INVITE"),
-        ("ACK", 7, "u7.1", "b1", "8 ACK"),
-        ("ACK", 8, "u7.1", "b1", "11 ACK"),
-        ("BYE", 9, "u7.1", "b1", "15 BYE"),
-        ("BYE", 9, "u7.1", "a", "9 BYE"),
-        ("BYE", 9, "d0", "a", "36 BYE"),
-        ("BYE", 2**31 - 1, "d0", "a", f"{2**31 - 1} BYE"),
+        ("INVITE", 8, "u7.1.carrier", "b1", "11 INVITE"),
+        ("ACK", 7, "u7.1.carrier", "b1", "8 ACK"),
+        ("ACK", 8, "u7.1.carrier", "b1", "11 ACK"),
+        ("BYE", 9, "u7.1.carrier", "b1", "15 BYE"),
+        ("BYE", 9, "u7.1.carrier", "a", "9 BYE"),
+        ("BYE", 9, "d0..carrier", "a", "36 BYE"),
+        ("BYE", 2**31 - 1, "d0..carrier", "a", f"{2**31 - 1} BYE"),
     ],
 )
 def test_requests_are_renumbered_in_their_direction(
@@ -77,13 +80,13 @@ def test_requests_are_renumbered_in_their_direction(
 
 def test_a_prack_names_the_invite_by_the_number_that_it_had() -> None:
     prack = request("PRACK", 8, rack="776 7 INVITE")
-    change(prack, "u7.1", "b1")
+    change(prack, "u7.1.carrier", "b1")
     assert prack.get("rack") == "776 8 INVITE"
 
 
 def test_a_notify_names_the_refer_by_the_number_that_its_sender_gave_it() -> None:
     notify = request("NOTIFY", 3, event="refer;id=15")
-    change(notify, "u7.1", "a")
+    change(notify, "u7.1.carrier", "a")
     assert notify.get("event") == "refer;id=9"
     assert notify.get("cseq") == "3 NOTIFY"
 
