@@ -10,7 +10,7 @@ from enum import StrEnum
 import attrs
 
 from .account import AccountSettings
-from .groups import ChoiceSettings
+from .groups import NAME, ChoiceSettings
 from .kinds import (
     Network,
     flag,
@@ -116,6 +116,11 @@ class TrunkSettings(ChoiceSettings, AccountSettings):
         "",
         "Next hops. Those of the lowest priority number come first, ordered by the algorithm. Without a port DNS "
         "decides (RFC 3263). Empty: a trunk that only calls in.",
+    )
+    health: str | None = setting(
+        optional(text("the name of a [health NAME]", pattern=NAME, longest=64), "none", "they are not watched"),
+        "none",
+        "How its gateways are watched; none: each call finds out by itself.",
     )
     trusted: tuple[Network, ...] = setting(
         listed(network()),

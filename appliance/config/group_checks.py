@@ -16,6 +16,11 @@ _WEIGHED = (Algorithm.WEIGHTED, Algorithm.HASH, Algorithm.LEAST_CALLS)
 def find_in_groups(settings: Settings, places: Places) -> Iterator[Mistake]:
     """Unknown or repeated members, shares that do not add up, terms that mean nothing."""
     for trunk in settings.trunks.values():
+        known = places.written("health")
+        if trunk.health is not None and trunk.health not in known:
+            place = places.of("trunk", trunk.name, "health")
+            remedy = nearest(trunk.health, "health", known)
+            yield Mistake(place, f"[trunk {trunk.name}]", "health", f"there is no [health {trunk.health}]", remedy)
         if places.sound("trunk", trunk.name):
             named = [(str(gateway), gateway.terms) for gateway in trunk.gateways]
             yield from _terms(trunk, "trunk", trunk.name, "gateways", named, places)
@@ -35,6 +40,12 @@ def find_in_groups(settings: Settings, places: Places) -> Iterator[Mistake]:
         if places.sound("group", group.name):
             named = [(member.trunk, _with_capacity(member.trunk, member.terms, settings)) for member in group.members]
             yield from _terms(group, "group", group.name, "members", named, places)
+    for health in settings.health.values():
+        if health.stand_down_s > health.longest_stand_down_s and places.sound("health", health.name):
+            place = places.of("health", health.name, "longest-stand-down")
+            mistake = f"stand-down ({health.stand_down_s:g} s) is longer than {health.longest_stand_down_s:g} s"
+            remedy = "Make stand-down shorter or longest-stand-down longer"
+            yield Mistake(place, f"[health {health.name}]", "longest-stand-down", mistake, remedy)
 
 
 def _with_capacity(trunk: str, terms: Terms, settings: Settings) -> Terms:

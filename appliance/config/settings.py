@@ -11,6 +11,7 @@ import attrs
 from .admission import LimitSettings, PrioritySettings, RefusalSettings
 from .dialplan import LineSettings, RouteSettings, TrunkSettings, UserSettings
 from .groups import GroupSettings
+from .health import HealthSettings
 from .qos import QosSettings
 from .rewriting import NumberPlanSettings, RulesSettings
 from .secret import Secret
@@ -47,6 +48,7 @@ class Settings:
     listeners: Mapping[str, ListenerSettings] = attrs.field(factory=dict, converter=_ordered)
     users: Mapping[str, UserSettings] = attrs.field(factory=dict, converter=_ordered)
     trunks: Mapping[str, TrunkSettings] = attrs.field(factory=dict, converter=_ordered)
+    health: Mapping[str, HealthSettings] = attrs.field(factory=dict, converter=_ordered)
     groups: Mapping[str, GroupSettings] = attrs.field(factory=dict, converter=_ordered)
     routes: Mapping[str, RouteSettings] = attrs.field(factory=dict, converter=_ordered)
     lines: Mapping[str, LineSettings] = attrs.field(factory=dict, converter=_ordered)
@@ -100,6 +102,7 @@ SECTIONS: Final = (
     SectionKind("qos", "qos", QosSettings),
     SectionKind("user", "users", UserSettings, named=True),
     SectionKind("trunk", "trunks", TrunkSettings, named=True),
+    SectionKind("health", "health", HealthSettings, named=True),
     SectionKind("group", "groups", GroupSettings, named=True),
     SectionKind("route", "routes", RouteSettings, named=True),
     SectionKind("line", "lines", LineSettings, named=True),

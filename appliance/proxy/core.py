@@ -36,6 +36,7 @@ from appliance.proxy.location import Location
 from appliance.proxy.masks import MARK
 from appliance.proxy.overload import overloaded
 from appliance.proxy.ownership import Ownership
+from appliance.proxy.pinger import Pinger
 from appliance.proxy.record_route import RecordRoutes
 from appliance.proxy.registrar import Registrar
 from appliance.proxy.response_context import ResponseContext
@@ -131,6 +132,7 @@ class SipCore:
         self.deadlines = Deadlines(timers)
         self.hunts = Hunts()
         self.outcomes = Outcomes()
+        self.pinger = Pinger(self)
         self.open_client = self.layer.open_client
         record_routes = RecordRoutes(key)
         self.hang_up = HangUp(self)
@@ -172,7 +174,8 @@ class SipCore:
         self.udp_threshold_bytes = settings.sip.udp_threshold_bytes
         self.anchoring = Anchoring(settings, self._bridge)
         self.path.own(Ownership(settings, own_hosts, own_ports))
-        self.hunts.configure(settings.trunks, settings.groups)
+        self.hunts.configure(settings, self.clock())
+        self.pinger.configure(settings)
         self.logins.configure(settings.trunks)
         self.hiding.configure(settings)
         self.rewriting = Rewriting(settings, self.path.ownership.domain)

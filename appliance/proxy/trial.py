@@ -24,7 +24,7 @@ class Trial:
         self._started_at = now
         self._first_at: float | None = None
         self._progress_at: float | None = None
-        living.carried.add(token)
+        living.tried(token, now)
 
     def provisional(self, status: int, now: float) -> None:
         if self._first_at is None:
@@ -63,20 +63,20 @@ class Trial:
             living.answered_after(first - started, now)
         elif end is End.SILENT or end is End.UNREACHABLE:
             living.answered_after(max(now - started, destination.attempt_timeout_s or 0.0), now)
-        self._outcomes.attempt(
-            AttemptOutcome(
-                gateway=living,
-                group=destination.group,
-                number=destination.number,
-                end=end,
-                status=status,
-                at=now,
-                first_answer_s=None if first is None else first - started,
-                pdd_s=None if progress is None else progress - started,
-                ring_s=None if progress is None else now - progress,
-                retry_after_s=_retry_after(response) if end is End.REFUSED and response is not None else None,
-            )
+        outcome = AttemptOutcome(
+            gateway=living,
+            group=destination.group,
+            number=destination.number,
+            end=end,
+            status=status,
+            at=now,
+            first_answer_s=None if first is None else first - started,
+            pdd_s=None if progress is None else progress - started,
+            ring_s=None if progress is None else now - progress,
+            retry_after_s=_retry_after(response) if end is End.REFUSED and response is not None else None,
         )
+        living.attempt(outcome)
+        self._outcomes.attempt(outcome)
 
 
 def _retry_after(response: Response) -> int | None:

@@ -6,10 +6,14 @@ plus and minus one: it cannot be counted twice, nor taken away twice.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from enum import Enum
+from collections.abc import Callable, Collection, Iterator
+from enum import Enum, StrEnum
 
 import attrs
+
+from appliance.config.health import HealthSettings
+from appliance.router.health import Health, State
+from appliance.router.outcome import AttemptOutcome, End
 
 _LATENCY_AGE_S = 60.0
 """What was not measured for this long is not known any more."""
@@ -25,6 +29,16 @@ class Standing(Enum):
     HELD = "taken out by hand"
 
 
+class Hold(StrEnum):
+    """What an operator has said of a gateway."""
+
+    NONE = "none"
+    DRAINED = "drained"
+    """No new calls; pings go on."""
+    BLOCKED = "blocked"
+    """Nothing of ours goes there that does not belong to a call in progress."""
+
+
 @attrs.define(eq=False)
 class LivingGateway:
     """One gateway of one trunk. Times are monotonic seconds."""
@@ -33,6 +47,13 @@ class LivingGateway:
     name: str
     carried: set[object] = attrs.field(factory=set)
     """The calls that are tried there or stand."""
+    hold: Hold = Hold.NONE
+    health: Health | None = None
+    """None where nobody watches it."""
+    ends: dict[End, int] = attrs.field(factory=lambda: dict.fromkeys(End, 0))
+    """How many attempts came to what, since the start."""
+    pings: dict[bool, int] = attrs.field(factory=lambda: {True: 0, False: 0})
+    """How many pings were answered, and how many were not."""
     _latency_s: float | None = None
     _latency_at: float = 0.0
 
@@ -50,18 +71,49 @@ class LivingGateway:
         """Smoothed; None where it is not known, or not of late."""
         return self._latency_s if now - self._latency_at < _LATENCY_AGE_S else None
 
+    def tried(self, call: object, now: float) -> None:
+        """A call is offered to it."""
+        self.carried.add(call)
+        if self.health is not None:
+            self.health.tried(now)
+
+    def attempt(self, outcome: AttemptOutcome) -> None:
+        """And has come to something."""
+        self.ends[outcome.end] += 1
+        if self.health is not None:
+            self.health.attempt(outcome)
+
     def standing(self, now: float) -> Standing:
-        return Standing.IN
+        if self.hold is not Hold.NONE:
+            return Standing.HELD
+        health = self.health
+        if health is None:
+            return Standing.IN
+        state = health.state if health.state is State.IN else health.at(now)
+        if state is State.IN:
+            return Standing.IN
+        if state is State.PROBATION:
+            return Standing.IN if health.may_try(now) else Standing.SPARE
+        return Standing.OUT
 
     def why(self, now: float) -> str:
         """The standing in words."""
-        return self.standing(now).value
+        health = self.health
+        if self.hold is not Hold.NONE:
+            return f"{self.hold} by hand"
+        if health is None or health.at(now) is State.IN:
+            return State.IN.value
+        return f"{health.state.value}: {health.why}"
 
 
 class Gateways:
-    """All gateways that were ever configured and are still worth remembering."""
+    """All gateways that were ever configured and are still worth remembering.
+
+    `changed` is told of each change of health: the gateway, the states before and after, and why.
+    """
 
     def __init__(self) -> None:
+        self.changed: Callable[[LivingGateway, State, State, str], None] = lambda living, old, new, why: None
         self._known: dict[tuple[str, str], LivingGateway] = {}
 
     def __iter__(self) -> Iterator[LivingGateway]:
@@ -72,6 +124,17 @@ class Gateways:
         if living is None:
             living = self._known[trunk, name] = LivingGateway(trunk, name)
         return living
+
+    def watch(self, living: LivingGateway, settings: HealthSettings | None, now: float) -> None:
+        """From now on by these settings; what is known of its health stays."""
+        if settings is None:
+            living.health = None
+            return
+        if living.health is None:
+            living.health = Health(settings, lambda old, new, why: self.changed(living, old, new, why), since=now)
+        living.health.settings = settings
+        if settings.ping_interval_s is None:
+            living.health.unwatched(now)
 
     def keep(self, configured: Collection[tuple[str, str]]) -> None:
         """Forget those that are configured no more and carry nothing."""

@@ -13,7 +13,8 @@ import attrs
 
 from appliance.config.dialplan import TrunkSettings
 from appliance.config.groups import Algorithm, ChoiceSettings, GroupSettings, WhenDown
-from appliance.router.gateway import Gateways, LivingGateway, Standing
+from appliance.config.settings import Settings
+from appliance.router.gateway import Gateways, Hold, LivingGateway, Standing
 from appliance.router.selection import Candidate, Turn, arrange, candidates
 
 Key = Callable[[str], bytes]
@@ -84,15 +85,19 @@ class TrunkHunt:
         self._candidates = candidates(
             settings.algorithm, [(str(gateway), gateway.terms) for gateway in settings.gateways]
         )
-
-    @property
-    def plain(self) -> bool:
+        self.plain = False
         """Whether the order never changes."""
+        self.refresh()
+
+    def refresh(self) -> None:
+        """See anew whether the order can change: somebody may have been taken out by hand."""
         settings = self.settings
-        return (
+        self.plain = (
             (settings.algorithm is Algorithm.PRIORITY or len(self.places) < 2)
+            and settings.health is None
             and not settings.tries
             and settings.total_time_s is None
+            and all(place.living.hold is Hold.NONE for place in self.places)
         )
 
     @cached_property
@@ -205,15 +210,25 @@ class Hunts:
         self.trunks: dict[str, TrunkHunt] = {}
         self.groups: dict[str, GroupHunt] = {}
 
-    def configure(self, trunks: Mapping[str, TrunkSettings], groups: Mapping[str, GroupSettings]) -> None:
+    def configure(self, settings: Settings, now: float) -> None:
         gateways = self.gateways
         old_trunks, old_groups = self.trunks, self.groups
         self.trunks = {
             name: TrunkHunt(trunk, gateways, old_trunks[name].turn if name in old_trunks else Turn())
-            for name, trunk in trunks.items()
+            for name, trunk in settings.trunks.items()
         }
         self.groups = {
             name: GroupHunt(group, self.trunks, old_groups[name].turn if name in old_groups else Turn())
-            for name, group in groups.items()
+            for name, group in settings.groups.items()
         }
+        for hunt in self.trunks.values():
+            watched = settings.health[hunt.settings.health] if hunt.settings.health is not None else None
+            for place in hunt.places:
+                gateways.watch(place.living, watched, now)
         gateways.keep({(place.trunk, place.living.name) for hunt in self.trunks.values() for place in hunt.places})
+
+    def hold(self, trunk: str, name: str, hold: Hold) -> None:
+        """Take a gateway out, or let it in again. Raises KeyError where there is none of that name."""
+        hunt = self.trunks[trunk]
+        {place.living.name: place for place in hunt.places}[name].living.hold = hold
+        hunt.refresh()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
+from typing import TYPE_CHECKING
 
 import attrs
 
-from appliance.router.gateway import LivingGateway
+if TYPE_CHECKING:
+    from appliance.router.gateway import LivingGateway
 
 
 class End(Enum):

@@ -63,11 +63,11 @@ class Calling:
         """Who of `hosts` is offered the calls first; each call is then ended by a 486."""
         seen: Counter[str] = Counter()
         for _ in range(count):
-            self.call(number)
+            call_id = self.call(number)
             for host in hosts:
                 peer = self.box.peer(host)
                 for message in peer.take():
-                    if getattr(message, "method", "") == "INVITE":
+                    if getattr(message, "method", "") == "INVITE" and message.call_id == call_id:
                         seen[host] += 1
                         if refuse:
                             peer.answer(message, 486)  # type: ignore[arg-type]
@@ -218,6 +218,6 @@ def test_turns_and_figures_live_through_a_reload() -> None:
     assert calling.firsts("8001", 1, A1, A2) == {A1: 1}
     living = box.core.hunts.gateways.of("a", A2)
     core = box.core
-    core.hunts.configure(settings.trunks, settings.groups)
+    core.hunts.configure(settings, box.now)
     assert core.hunts.gateways.of("a", A2) is living
     assert calling.firsts("8001", 1, A1, A2) == {A2: 1}
