@@ -22,6 +22,7 @@ from appliance.router.dialplan import CallerKind, Decision
 from appliance.router.gateway import LivingGateway
 from appliance.router.hunting import Selection
 from appliance.router.lease import Lease
+from appliance.rtc.sdp_filter import CodecFilter
 from appliance.sip.errors import BadMessage
 from appliance.sip.flow import Flow
 from appliance.sip.headers import parse_name_addr_untrusted
@@ -126,6 +127,8 @@ class Call:
     """The media leg of the branch that answered."""
     changes: DialogChanges = UNCHANGED
     """What we change in the messages of its dialog."""
+    codecs: dict[str, CodecFilter] | None = None
+    """The codecs that may pass, by leg; None where all may."""
     media: MediaPath | None = None
     last_media: CallMedia | None = None
     """The media figures at the end."""

@@ -12,6 +12,7 @@ from appliance.media.backend import PortsExhausted
 from appliance.proxy.anchoring import Anchoring
 from appliance.proxy.branch import Attempt, Branch
 from appliance.proxy.call import Call, Calls, CallState, Side
+from appliance.proxy.codec_path import CodecPath, filter_request, filter_response
 from appliance.proxy.dialog_changes import UNCHANGED
 from appliance.proxy.overload import overloaded
 from appliance.proxy.record_route import RecordRoutes
@@ -56,6 +57,7 @@ class CallFollower:
         self.settings = settings
         self.anchoring = anchoring
         self.rewriting = rewriting
+        self._codecs = CodecPath(settings)
         self.calls.limit = settings.sip.max_calls
         self._priorities = Priorities(settings.priority)
 
@@ -102,6 +104,10 @@ class CallFollower:
             if context.record and context.invites:
                 branch.leg = branch.leg or call.next_leg()
                 self._anchor(call, context, branch, flow)
+                if self._codecs:
+                    self._note_codecs(call, context, branch)
+            if call.codecs is not None:
+                filter_request(request, call.codecs, context.from_leg, branch.leg or context.to_leg)
             if call.media is not None:
                 from_leg, to_leg = context.from_leg, branch.leg or context.to_leg
                 try:
@@ -137,6 +143,16 @@ class CallFollower:
                 + make(upstream, call_id, serial, context.from_leg, context.upstream_by_contact, extras),
             )
 
+    def _note_codecs(self, call: Call, context: ResponseContext, branch: Branch) -> None:
+        """Which codecs may pass on the caller's leg and on that of a branch."""
+        mine = self._codecs.of_caller(context.caller)
+        theirs = self._codecs.of_callee(branch.destination.trunk, branch.destination.user)
+        for leg, codecs in (("a", mine), (branch.leg, theirs)):
+            if codecs is not None:
+                if call.codecs is None:
+                    call.codecs = {}
+                call.codecs[leg] = codecs
+
     def _anchor(self, call: Call, context: ResponseContext, branch: Branch, flow: Flow) -> None:
         upstream = context.transaction.flow
         destination = branch.destination
@@ -167,6 +183,9 @@ class CallFollower:
             call.state = CallState.RINGING
             call.ringing_at = self._wall()
             call.callee = attempt.branch.destination.label
+        if call.codecs is not None and response.body:
+            leg = attempt.branch.leg or context.to_leg
+            filter_response(response, context.request, call.codecs, leg, context.from_leg)
         if call.media is not None and attempt.exchange is not None:
             if starts and call.state is CallState.ANSWERED:
                 # The caller has but one set of ports here, and they lead to whoever answered first.
@@ -212,9 +231,13 @@ class CallFollower:
 
     def acknowledged(self, call: Call, request: Request, to_leg: str) -> str:
         """The ACK passes; where its answer cannot cross it goes on without. Why the call must end then, else ''."""
-        if call.media is not None and request.body:
+        if request.body and (call.media is not None or call.codecs is not None):
+            from_leg = "a" if to_leg != "a" else call.leg
             try:
-                call.media.request(request, "a" if to_leg != "a" else call.leg, to_leg)
+                if call.codecs is not None:
+                    filter_request(request, call.codecs, from_leg, to_leg)
+                if call.media is not None:
+                    call.media.request(request, from_leg, to_leg)
             except (Rejected, BadMessage) as refused:
                 request.set_body(b"")
                 return f"in the ACK: {refused}"

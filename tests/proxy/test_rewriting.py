@@ -10,7 +10,7 @@ import pytest
 from appliance.config.loader import load_settings
 from appliance.config.settings import Settings
 from appliance.sip.message import Request, Response
-from tests.proxy.pretend_net import Box, Peer, _settings
+from tests.proxy.pretend_net import Box, Peer, _settings, anchored
 
 CARRIER = ("192.0.2.50", 5060)
 
@@ -209,3 +209,64 @@ def test_an_identity_that_a_stranger_asserts_is_taken_away_however_it_is_spelt(b
 @pytest.fixture
 def box() -> Box:
     return Box()
+
+
+def sdp(formats: str, *more: str) -> bytes:
+    lines = ["v=0", "o=- 1 1 IN IP4 192.0.2.1", "s=-", "c=IN IP4 192.0.2.1", "t=0 0", f"m=audio 4000 RTP/AVP {formats}"]
+    return "\r\n".join([*lines, *more, ""]).encode()
+
+
+def m_line(message: Request | Response) -> str:
+    return next(line for line in message.body.decode().split("\r\n") if line.startswith("m=")).split(" ", 3)[3]
+
+
+CODECS = "[trunk carrier]\ncodecs = PCMA, PCMU\n[user 1001]\ncodecs = !PCMU, *\n"
+
+
+@pytest.mark.parametrize("through_us", [False, True])
+def test_codecs_are_filtered_in_offers_and_answers_of_both_sides(tmp_path: Path, through_us: bool) -> None:
+    settings = with_drop_in(tmp_path, CODECS)
+    box = Box(anchored(settings) if through_us else settings)
+    caller, carrier = box.peer("192.0.2.1"), box.peer(*CARRIER)
+    caller.invite("sip:0123@192.0.2.9", body=sdp("0 18 8 9 101", "a=rtpmap:101 telephone-event/8000"))
+    invite = carrier.take_request("INVITE")
+    assert m_line(invite) == "8 101"
+    carrier.answer(invite, 200, body=sdp("8 18 101", "a=rtpmap:101 telephone-event/8000"))
+    ok = caller.take_response(200)
+    assert m_line(ok) == "8 101"
+    caller.send(caller.in_dialog("ACK", ok, cseq=2))
+    carrier.take_request("ACK")
+    carrier.send(carrier.back("INVITE", invite, body=sdp("0 8 9")))
+    offered = caller.take_request("INVITE")
+    assert m_line(offered) == "8"
+    caller.answer(offered, 200, body=sdp("8"))
+    assert m_line(carrier.take_response(200)) == "8"
+
+
+def test_an_offer_without_a_codec_for_the_trunk_is_refused_before_it_goes_out(tmp_path: Path) -> None:
+    box = Box(with_drop_in(tmp_path, CODECS))
+    caller = box.peer("192.0.2.1")
+    caller.invite("sip:0123@192.0.2.9", body=sdp("18 9"))
+    refusal = caller.take_response(488)
+    assert "G729" in refusal.reason
+    assert box.peer(*CARRIER).take() == []
+
+
+def test_an_offer_in_the_200_is_filtered_and_so_is_its_answer_in_the_ack(tmp_path: Path) -> None:
+    box = Box(with_drop_in(tmp_path, CODECS))
+    caller, carrier = box.peer("192.0.2.1"), box.peer(*CARRIER)
+    caller.invite("sip:0123@192.0.2.9")
+    carrier.answer(carrier.take_request("INVITE"), 200, body=sdp("18 0 8"))
+    ok = caller.take_response(200)
+    assert m_line(ok) == "8"
+    caller.send(caller.in_dialog("ACK", ok, cseq=2, body=sdp("8 0")))
+    assert m_line(carrier.take_request("ACK")) == "8"
+
+
+def test_the_session_among_other_parts_of_a_body_is_filtered(tmp_path: Path) -> None:
+    box = Box(with_drop_in(tmp_path, CODECS))
+    caller, carrier = box.peer("192.0.2.1"), box.peer(*CARRIER)
+    parts = b"--x\r\nContent-Type: application/sdp\r\n\r\n" + sdp("0 8") + b"\r\n--x\r\n\r\nkept as it is\r\n--x--\r\n"
+    caller.invite("sip:0123@192.0.2.9", body=parts, headers=(("content-type", "multipart/mixed;boundary=x"),))
+    invite = carrier.take_request("INVITE")
+    assert invite.body == parts.replace(b"RTP/AVP 0 8", b"RTP/AVP 8")
