@@ -13,13 +13,12 @@ from pathlib import Path
 import attrs
 
 from .account_checks import account_mistakes
-from .dialplan import RouteSettings
 from .group_checks import find_in_groups
 from .limit_checks import limit_contradictions
-from .mistakes import Mistake, Place, nearest
-from .patch import MatchKind, TargetKind
+from .mistakes import Mistake, Place
 from .places import Places
 from .rewriting_checks import find_rewriting_contradictions
+from .route_checks import find_route_mistakes
 from .sections import ClientCertificate, ListenerSettings, Transport
 from .security_checks import find_security_contradictions
 from .settings import Settings
@@ -32,7 +31,7 @@ def find_contradictions(settings: Settings, places: Places) -> list[Mistake]:
         *_ports(settings, places),
         *_certificates(settings, places),
         *_addresses(settings, places),
-        *_routes(settings, places),
+        *find_route_mistakes(settings, places),
         *_trunks(settings, places),
         *find_in_groups(settings, places),
         *limit_contradictions(settings, places),
@@ -181,42 +180,6 @@ def _addresses(settings: Settings, places: Places) -> Iterator[Mistake]:
         place = places.of("media", "", "advertise")
         mistake = "holds two addresses of one family"
         yield Mistake(place, "[media]", "advertise", mistake, "Keep one IPv4 and one IPv6 address at most")
-
-
-def _routes(settings: Settings, places: Places) -> Iterator[Mistake]:
-    seen: dict[str, RouteSettings] = {}
-    for route in settings.routes.values():
-        title = f"[route {route.name}]"
-        target = route.target
-        if target.kind in (TargetKind.TRUNK, TargetKind.GROUP, TargetKind.LINE):
-            known = places.written(str(target.kind))
-            if target.name not in known:
-                place = places.of("route", route.name, "target")
-                mistake = f"there is no [{target.kind} {target.name}]"
-                yield Mistake(place, title, "target", mistake, nearest(target.name, str(target.kind), known))
-            trunk = settings.trunks.get(target.name) if target.kind is TargetKind.TRUNK else None
-            if trunk is not None and not trunk.gateways and places.sound("trunk", trunk.name):
-                place = places.of("route", route.name, "target")
-                mistake = f"[trunk {trunk.name}] has no gateways"
-                yield Mistake(place, title, "target", mistake, "Give the trunk gateways, or another target")
-        for caller in route.callers:
-            name = caller.removeprefix("trunk:")
-            if name != caller and name not in places.written("trunk"):
-                place = places.of("route", route.name, "callers")
-                remedy = nearest(name, "trunk", places.written("trunk"))
-                yield Mistake(place, title, "callers", f"there is no [trunk {name}]", remedy)
-        for match in route.match if places.sound("route", route.name) else ():
-            first = seen.setdefault(str(match), route) if match.kind is not MatchKind.AOR else route
-            if first is not route and _covers(first.callers, route.callers):
-                place = places.of("route", route.name, "match")
-                mistake = f"{match} never gets here, [route {first.name}] takes it before"
-                yield Mistake(place, title, "match", mistake, "Take one of them away, or tell callers apart")
-
-
-def _covers(first: tuple[str, ...], later: tuple[str, ...]) -> bool:
-    """Whether every caller of the later route is one of the first's already."""
-    trunks = "trunks" in first
-    return "anyone" in first or all(one in first or (trunks and one.startswith("trunk:")) for one in later)
 
 
 def _trunks(settings: Settings, places: Places) -> Iterator[Mistake]:

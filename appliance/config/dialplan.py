@@ -1,7 +1,4 @@
-"""The sections of the dial plan: users, trunks, routes and test lines.
-
-Routes are tried in the order of their names; the first one that matches decides.
-"""
+"""The sections of the dial plan: users, trunks and test lines; its routes are in routes.py."""
 
 from __future__ import annotations
 
@@ -21,11 +18,11 @@ from .kinds import (
     seconds,
     secret,
     text,
-    whole,
 )
-from .patch import Gateway, Match, Target, gateway, match, statuses, target
+from .patch import Gateway, gateway, statuses
 from .qos import inherited_dscp
 from .rewriting import Codecs, NumbersOut, codecs, name_of, numbers_out
+from .routes import RouteSettings as RouteSettings
 from .secret import Secret
 from .sections import Anchor
 from .security import acl_name
@@ -199,34 +196,6 @@ class TrunkSettings(ChoiceSettings, AccountSettings):
     def media_anchor(self) -> Anchor:
         """Where the network is hidden, its media addresses are too, unless somebody wants otherwise."""
         return Anchor.ALWAYS if self.hide_topology and self.anchor is Anchor.AUTO else self.anchor
-
-
-@attrs.frozen(kw_only=True)
-class RouteSettings:
-    """One row of the dial plan: what it matches, where it leads.
-
-    Rows are tried in the order of their names; the first that matches the number and admits the caller decides.
-    """
-
-    name: str
-    match: tuple[Match, ...] = setting(
-        listed(match(), least=1),
-        REQUIRED,
-        "What the called number, the user part of the request URI, must be for this route.",
-    )
-    target: Target = setting(target(), REQUIRED, "Where the call goes.")
-    callers: tuple[str, ...] = setting(
-        listed(text("users, trunks, trunk:NAME or anyone", pattern=r"users|trunks|anyone|trunk:\S+"), least=1),
-        "users",
-        "Who may use this route: users who gave their password, calls from any trunk or from one, or anyone at all.",
-    )
-    strip: int = setting(whole(0, 30), "0", "Digits to take away at the front of the number; a + counts as one.")
-    add: str = setting(
-        text("digits", pattern=r"[0-9+*#A-Za-z._-]*", longest=30),
-        "",
-        "Digits to put at the front, after strip.",
-    )
-    reason: str = setting(text(longest=120), "", "Reason phrase of a refusal; empty: the usual one.")
 
 
 @attrs.frozen(kw_only=True)

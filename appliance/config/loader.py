@@ -15,6 +15,7 @@ from .checks import find_contradictions
 from .ini import Block, Entry, read_ini
 from .kinds import flag
 from .mistakes import ConfigRejected, Mistake, Place
+from .numbers import load_numbers
 from .places import Places
 from .setting import Declaration, declarations
 from .settings import SECTIONS, SectionKind, Settings
@@ -83,6 +84,9 @@ def load_settings(conf_dir: Path) -> Settings:
     if not sections and mistakes:
         raise ConfigRejected(mistakes)
     settings = _assemble(built)
+    lists, wrong = load_numbers(settings.numbers, places)
+    settings = attrs.evolve(settings, number_lists=lists)
+    mistakes += wrong
     mistakes += find_contradictions(settings, places)
     if mistakes:
         raise ConfigRejected(mistakes)

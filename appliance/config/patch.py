@@ -10,7 +10,8 @@ from enum import StrEnum
 
 import attrs
 
-from .kinds import host, whole
+from .kinds import host, listed, whole
+from .pattern import Pattern
 from .setting import Kind
 from .terms import TERMS_ACCEPTED, USUAL, Terms, read_terms
 
@@ -18,6 +19,9 @@ from .terms import TERMS_ACCEPTED, USUAL, Terms, read_terms
 class MatchKind(StrEnum):
     EXACT = "exact"
     PREFIX = "prefix"
+    RANGE = "range"
+    REGEX = "regex"
+    NUMBERS = "numbers"
     AOR = "aor"
     ANY = "any"
 
@@ -27,7 +31,19 @@ class TargetKind(StrEnum):
     GROUP = "group"
     LINE = "line"
     AOR = "aor"
+    TABLE = "table"
+    NUMBERS = "numbers"
+    DNS = "dns"
+    REDIRECT = "redirect"
     REJECT = "reject"
+    NEXT = "next"
+    """What the next route that fits leads to; only behind another target."""
+
+
+#: Targets that another one may follow when they cannot be reached.
+REACHED = frozenset({TargetKind.TRUNK, TargetKind.GROUP, TargetKind.AOR, TargetKind.DNS})
+#: Targets that are tables: what they do not decide is decided by the next route.
+LEADING_ON = frozenset({TargetKind.TABLE, TargetKind.NUMBERS})
 
 
 @attrs.frozen
@@ -50,10 +66,21 @@ class Gateway:
 
 @attrs.frozen
 class Match:
-    """What a route looks for in the user part of the request URI; value is "" for aor and any."""
+    """What a route looks for in a number or a user part; value is "" for aor and any.
+
+    Of a range, `value` is LOW-HIGH, both of one length, with or without a + in front.
+    """
 
     kind: MatchKind
     value: str = ""
+    pattern: Pattern | None = attrs.field(default=None, repr=False)
+    """The compiled expression of a regex."""
+
+    @property
+    def bounds(self) -> tuple[str, str]:
+        """Both ends of a range."""
+        low, _, high = self.value.partition("-")
+        return low, high
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.value}" if self.value else str(self.kind)
@@ -61,7 +88,10 @@ class Match:
 
 @attrs.frozen
 class Target:
-    """Where a route leads: a trunk's, a group's or a line's name, the location service, or a refusal's status."""
+    """Where a route leads: the name of a trunk, group, line, table or user, a URI to redirect to, a refusal's status.
+
+    `aor` without a name is the user whom the number names.
+    """
 
     kind: TargetKind
     name: str = ""
@@ -97,37 +127,85 @@ def gateway() -> Kind[Gateway]:
     return Kind(f"host[:port][;transport=udp|tcp|tls|ws|wss]{TERMS_ACCEPTED}, IPv6 in brackets", read)
 
 
+_RANGE = re.compile(r"(\+?)(\d{1,30})-(\+?)(\d{1,30})")
+
+
+def read_range(value: str) -> str:
+    """LOW-HIGH checked. Raises ValueError."""
+    found = _RANGE.fullmatch(value)
+    if not found or found[1] != found[3]:
+        raise ValueError(f"{value!r} is not a range of numbers")
+    if len(found[2]) != len(found[4]):
+        raise ValueError(f"the ends of {value!r} have different lengths")
+    if found[2] > found[4]:
+        raise ValueError(f"{value!r} runs backwards")
+    return value
+
+
 def match() -> Kind[Match]:
-    """exact:NUMBER, prefix:DIGITS, aor or any."""
+    """exact:NUMBER, prefix:DIGITS, range:LOW-HIGH, regex:EXPRESSION, numbers:NAME, aor or any."""
 
     def read(value: str) -> Match:
         word, colon, rest = value.partition(":")
         if word not in set(MatchKind):
             raise ValueError(f"{value!r} is not a match")
         kind = MatchKind(word)
-        if (kind in (MatchKind.EXACT, MatchKind.PREFIX)) != bool(rest) or (colon and not rest):
+        if (kind not in (MatchKind.AOR, MatchKind.ANY)) != bool(rest) or (colon and not rest):
             raise ValueError(f"{value!r} is not a match")
+        if kind is MatchKind.REGEX:
+            return Match(kind, rest, Pattern(rest))
         if re.search(r"[\s@<>\"]", rest):
             raise ValueError(f"{rest!r} cannot be the user part of a URI")
-        return Match(kind, rest)
+        return Match(kind, read_range(rest) if kind is MatchKind.RANGE else rest)
 
-    return Kind("exact:NUMBER, prefix:DIGITS, aor (a user of ours) or any", read)
+    accepts = (
+        "exact:NUMBER, prefix:DIGITS, range:2000-2999 (numbers of that length), numbers:NAME (a number of a [numbers "
+        "NAME]), regex:EXPRESSION (RE2, of the whole number), aor (a user of ours) or any"
+    )
+    return Kind(accepts, read)
+
+
+def matches(*, least: int = 0) -> Kind[tuple[Match, ...]]:
+    """Several matches with commas between them. A regular expression may hold commas, so it stands last."""
+    one, several = match(), listed(match(), least=least)
+
+    def read(value: str) -> tuple[Match, ...]:
+        found = re.search(r"(?:^|,)\s*(regex:.*)", value, re.DOTALL)
+        if found is None:
+            return several.read(value)
+        before = value[: found.start()]
+        return (*(several.read(before) if before.strip() else ()), one.read(found[1]))
+
+    return Kind(f"{one.accepts}; several with commas between them, a regular expression last", read)
+
+
+_NAMED = frozenset(
+    {TargetKind.TRUNK, TargetKind.GROUP, TargetKind.LINE, TargetKind.TABLE, TargetKind.NUMBERS, TargetKind.AOR}
+)
+_REDIRECTION = re.compile(r"(?:sips?|tel):[^\s<>\",]+")
 
 
 def target() -> Kind[Target]:
-    """trunk:NAME, group:NAME, line:NAME, aor or reject:STATUS."""
+    """A trunk, group, line, table, number table or user by name, dns, redirect:URI or reject:STATUS."""
 
     def read(value: str) -> Target:
         word, _, rest = value.partition(":")
-        if word in (TargetKind.TRUNK, TargetKind.GROUP, TargetKind.LINE) and rest:
+        if word in _NAMED and rest and not re.search(r"\s", rest):
             return Target(TargetKind(word), name=rest)
-        if value == TargetKind.AOR:
-            return Target(TargetKind.AOR)
+        if value in (TargetKind.AOR, TargetKind.DNS):
+            return Target(TargetKind(value))
+        if word == TargetKind.REDIRECT and _REDIRECTION.fullmatch(rest):
+            return Target(TargetKind.REDIRECT, name=rest)
         if word == TargetKind.REJECT:
             return Target(TargetKind.REJECT, status=whole(400, 699).read(rest))
         raise ValueError(f"{value!r} is not a target")
 
-    return Kind("trunk:NAME, group:NAME, line:NAME, aor or reject:STATUS (400 to 699)", read)
+    accepts = (
+        "trunk:NAME, group:NAME, line:NAME, aor (the user whom the number names), aor:USER, table:NAME, numbers:NAME, "
+        "dns (where the request URI's own host leads), redirect:URI ({number} in it is the number) or reject:STATUS "
+        "(400 to 699)"
+    )
+    return Kind(accepts, read)
 
 
 def statuses() -> Kind[frozenset[int]]:

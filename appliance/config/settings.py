@@ -9,11 +9,14 @@ from typing import Any, Final, TypeVar
 import attrs
 
 from .admission import LimitSettings, PrioritySettings, RefusalSettings
-from .dialplan import LineSettings, RouteSettings, TrunkSettings, UserSettings
+from .dialplan import LineSettings, TrunkSettings, UserSettings
 from .groups import GroupSettings
 from .health import HealthSettings
+from .numbers import NumberList, NumbersSettings
 from .qos import QosSettings
 from .rewriting import NumberPlanSettings, RulesSettings
+from .routes import RouteSettings, TableSettings
+from .schedule import LocationSettings, ScheduleSettings
 from .secret import Secret
 from .sections import (
     ApplianceSettings,
@@ -51,6 +54,10 @@ class Settings:
     health: Mapping[str, HealthSettings] = attrs.field(factory=dict, converter=_ordered)
     groups: Mapping[str, GroupSettings] = attrs.field(factory=dict, converter=_ordered)
     routes: Mapping[str, RouteSettings] = attrs.field(factory=dict, converter=_ordered)
+    tables: Mapping[str, TableSettings] = attrs.field(factory=dict, converter=_ordered)
+    numbers: Mapping[str, NumbersSettings] = attrs.field(factory=dict, converter=_ordered)
+    schedules: Mapping[str, ScheduleSettings] = attrs.field(factory=dict, converter=_ordered)
+    locations: Mapping[str, LocationSettings] = attrs.field(factory=dict, converter=_ordered)
     lines: Mapping[str, LineSettings] = attrs.field(factory=dict, converter=_ordered)
     limits: Mapping[str, LimitSettings] = attrs.field(factory=dict, converter=_ordered)
     refusals: Mapping[str, RefusalSettings] = attrs.field(factory=dict, converter=_ordered)
@@ -58,6 +65,8 @@ class Settings:
     rules: Mapping[str, RulesSettings] = attrs.field(factory=dict, converter=_ordered)
     numberplans: Mapping[str, NumberPlanSettings] = attrs.field(factory=dict, converter=_ordered)
     acls: Mapping[str, AclSettings] = attrs.field(factory=dict, converter=_ordered)
+    number_lists: Mapping[str, NumberList] = attrs.field(factory=dict, eq=False, repr=False)
+    """What the files of `numbers` hold, by name."""
 
     def with_passwords(self, passwords: Mapping[str, Secret]) -> Settings:
         """The same with the given passwords, keyed by user, for the users whose password is auto."""
@@ -105,6 +114,10 @@ SECTIONS: Final = (
     SectionKind("health", "health", HealthSettings, named=True),
     SectionKind("group", "groups", GroupSettings, named=True),
     SectionKind("route", "routes", RouteSettings, named=True),
+    SectionKind("table", "tables", TableSettings, named=True),
+    SectionKind("numbers", "numbers", NumbersSettings, named=True),
+    SectionKind("schedule", "schedules", ScheduleSettings, named=True),
+    SectionKind("location", "locations", LocationSettings, named=True),
     SectionKind("line", "lines", LineSettings, named=True),
     SectionKind("limit", "limits", LimitSettings, named=True),
     SectionKind("refusal", "refusals", RefusalSettings, named=True),

@@ -18,10 +18,11 @@ from appliance.media.figures import CallMedia
 from appliance.proxy.dialog_changes import UNCHANGED, DialogChanges
 from appliance.proxy.media_path import MediaPath
 from appliance.proxy.veil import Hiding
-from appliance.router.dialplan import CallerKind, Decision
+from appliance.router.decision import Decision
 from appliance.router.gateway import LivingGateway
 from appliance.router.hunting import Selection
 from appliance.router.lease import Lease
+from appliance.router.question import CallerKind
 from appliance.rtc.sdp_filter import CodecFilter
 from appliance.sip.errors import BadMessage
 from appliance.sip.flow import Flow

@@ -22,8 +22,9 @@ from appliance.proxy.topology import noted
 from appliance.proxy.trunk_logins import TrunkLogins
 from appliance.proxy.veil import hiding_of
 from appliance.router.admission import SILENT, Admission
-from appliance.router.dialplan import Caller, CallerKind, Decision
+from appliance.router.decision import Decision
 from appliance.router.priority import Priorities
+from appliance.router.question import Caller, CallerKind
 from appliance.sip.errors import BadMessage, Rejected
 from appliance.sip.flow import Flow
 from appliance.sip.message import Request, Response

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from appliance.config.rewriting import Codecs
 from appliance.config.settings import Settings
 from appliance.proxy.sdp_body import replace_sdp, sdp_of, unacceptable
-from appliance.router.dialplan import Caller, CallerKind
+from appliance.router.question import Caller, CallerKind
 from appliance.rtc.errors import BadMedia
 from appliance.rtc.sdp import parse_untrusted
 from appliance.rtc.sdp_filter import CodecFilter, filtered

@@ -6,6 +6,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from appliance.config.admission import RefusalKind
+from appliance.config.patch import Target, TargetKind
 from appliance.config.sections import Anchor
 from appliance.config.settings import Settings
 from appliance.proxy.branch import Branch
@@ -17,11 +18,14 @@ from appliance.proxy.lines import Lines
 from appliance.proxy.location import Location
 from appliance.proxy.overload import overloaded
 from appliance.proxy.ownership import Ownership
+from appliance.proxy.refusal import refusal
 from appliance.proxy.registrar import Registrar
 from appliance.proxy.response_context import ResponseContext
 from appliance.proxy.rewriting import Rewriting
 from appliance.proxy.target_set import Groups, Targets, TargetSets
-from appliance.router.dialplan import Caller, CallerKind, Decision, DialPlan
+from appliance.router.decision import Decision
+from appliance.router.dialplan import DialPlan
+from appliance.router.question import Caller, CallerKind, Question
 from appliance.router.trusted import TrustedSources
 from appliance.sip.build import response_to
 from appliance.sip.errors import BadMessage, Rejected
@@ -37,6 +41,8 @@ _SEPARATORS = str.maketrans("", "", "-.()")
 """What a tel URI may be written with for the eye (RFC 3966 §5.1.1)."""
 _MOST_REDIRECTS = 5
 _MOST_CONTACTS = 10
+_FOLLOWED = frozenset({TargetKind.AOR, TargetKind.TRUNK, TargetKind.GROUP})
+"""Where a redirection of a phone may lead."""
 _DIALOG_FORMING = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
 
 
@@ -63,7 +69,7 @@ class InitialRequests:
         self._authenticator = authenticator
         self._trusted = TrustedSources(settings.trunks)
         self._trunk_callers = {name: Caller(CallerKind.TRUNK, name) for name in settings.trunks}
-        self._plan = DialPlan(settings.routes, frozenset(settings.users))
+        self._plan = DialPlan(settings, owned=ownership.has_domain, registered=self._registered_at)
         self._target_sets = TargetSets(settings, self._location, self._core.wires, ownership, self._core.hunts)
 
     def begin(self, transaction: ServerTransaction, mark: str, now: float) -> None:
@@ -91,38 +97,39 @@ class InitialRequests:
         caller = self._caller(transaction, now)
         if caller.kind is not CallerKind.TRUNK:
             request.remove("p-asserted-identity")  # RFC 3325 §5: only a trusted peer may assert
-        request, uri = self._rewritten(transaction, caller, uri, ours)
-        number = self._number(uri)
-        decision = self._plan.decide(number, caller)
+        question = self._question(transaction, caller, uri, ours)
+        decision = self._plan.decide(question)
         if decision.target is None and decision.forbidden and caller.kind is CallerKind.ANYONE:
             caller = Caller(CallerKind.USER, self._authenticate(transaction, proxy=True))
-            request, uri = self._rewritten(transaction, caller, uri, ours)
-            number = self._number(uri)
-            decision = self._plan.decide(number, caller)
+            question = self._question(transaction, caller, uri, ours)
+            decision = self._plan.decide(question)
+        request = question.request
         self._authenticator.strip(request)
         self._route(transaction, request, mark, caller, decision, now)
 
-    def _rewritten(self, transaction: ServerTransaction, caller: Caller, uri: Uri, ours: bool) -> tuple[Request, Uri]:
-        """The request as the rules of where it came from make it, which is the transaction's own where there are none.
+    def _question(self, transaction: ServerTransaction, caller: Caller, uri: Uri, ours: bool) -> Question:
+        """What the dial plan is asked: the request as the rules of where it came from make it.
 
-        Raises `Rejected` 403 where its URI is none of ours.
+        Raises `Rejected` 403 where its URI is none of ours and no route could take it.
         """
-        request = self._rewriting.arrived(transaction.request, transaction.flow.listener, caller)
+        flow = transaction.flow
+        request = self._rewriting.arrived(transaction.request, flow.listener, caller)
         if request.uri != transaction.request.uri:
             uri = request.request_uri
             ours = uri.scheme in ("tel", "urn") or self._ownership.owns(uri)
-        if not ours:
+        if not ours and not self._plan.takes_foreign:
             raise Rejected(403, "Relaying Denied", f"{uri.host} is not a domain of this box")
-        return request, uri
+        number = self._number(uri, ours)
+        return Question(number, caller, uri.host, not ours, request, flow, self._core.wall())
 
-    def _number(self, uri: Uri) -> str:
+    def _number(self, uri: Uri, ours: bool = True) -> str:
         """What the dial plan looks at: the user part, or for a GRUU the user whose phone it names (RFC 5627 §4.1).
 
         A service URN (RFC 5031) is looked at as it is.
         """
         if uri.scheme == "urn":
             return f"urn:{uri.username}"
-        if uri.param("gr") is None:
+        if uri.param("gr") is None or not ours:
             number = uri.username
             if not number.isprintable():
                 raise BadMessage("Bad Request-URI: control characters")
@@ -170,13 +177,9 @@ class InitialRequests:
     ) -> None:
         """`request` is the transaction's own, or a copy that is rewritten."""
         target = decision.target
-        if target is None:
-            if decision.forbidden:
-                raise Rejected(403, "Forbidden", decision.explanation)
-            raise Rejected(404, "Not Found", decision.explanation)
-        if target.kind == "reject":
-            raise Rejected(target.status, decision.reason or "", decision.explanation)
-        if target.kind == "line":
+        if target is None or target.kind is TargetKind.REJECT or target.kind is TargetKind.REDIRECT:
+            raise refusal(decision)
+        if target.kind is TargetKind.LINE:
             self._lines.receive(transaction, target.name, caller, decision, now)
             return
         groups = self._groups_of(decision, request.request_uri, transaction, now)
@@ -230,8 +233,18 @@ class InitialRequests:
             if len(contacts) > _MOST_CONTACTS or not all(self._ownership.owns(contact.uri) for contact in contacts):
                 return []
             for contact in sorted(contacts, key=lambda contact: -contact.q):
-                decision = self._plan.decide(self._number(contact.uri), Caller(CallerKind.USER, user))
-                if decision.target is None or decision.target.kind not in ("aor", "trunk", "group"):
+                decision = self._plan.decide(
+                    Question(
+                        self._number(contact.uri),
+                        Caller(CallerKind.USER, user),
+                        contact.uri.host,
+                        False,
+                        context.request,
+                        context.transaction.flow,
+                        self._core.wall(),
+                    )
+                )
+                if decision.target is None or decision.target.kind not in _FOLLOWED:
                     return []
                 groups += self._groups_of(decision, contact.uri, context.transaction, self._core.clock())
         except (Rejected, BadMessage):
@@ -253,14 +266,38 @@ class InitialRequests:
         return user.anchor if user is not None else Anchor.AUTO
 
     def _groups_of(self, decision: Decision, uri: Uri, transaction: ServerTransaction, now: float) -> Groups:
-        target = decision.target
-        if uri.param("gr") is not None:
+        assert decision.target is not None
+        if uri.param("gr") is not None and not decision.question.foreign:
             return self._target_sets.of_gruu(uri, self._core.wall())
-        if target is not None and target.kind == "trunk":
-            return self._target_sets.of_trunk(target.name, decision.number, transaction, now)
-        if target is not None and target.kind == "group":
-            return self._target_sets.of_group(target.name, decision.number, transaction, now)
-        return self._target_sets.of_user(decision.number, self._core.wall())
+        if not decision.alternatives:
+            return self._way(decision.target, decision.number, uri, transaction, now)
+        groups: Groups = []
+        refused: Rejected | None = None
+        for target, number in ((decision.target, decision.number), *decision.alternatives):
+            try:
+                groups += self._way(target, number, uri, transaction, now)
+            except Rejected as rejected:
+                refused = refused or rejected
+        if refused is not None and not groups:
+            raise refused
+        return groups
+
+    def _way(self, target: Target, number: str, uri: Uri, transaction: ServerTransaction, now: float) -> Groups:
+        """Where one target leads. Raises `Rejected` where it leads nowhere now."""
+        match target.kind:
+            case TargetKind.TRUNK:
+                return self._target_sets.of_trunk(target.name, number, transaction, now)
+            case TargetKind.GROUP:
+                return self._target_sets.of_group(target.name, number, transaction, now)
+            case TargetKind.DNS:
+                return self._target_sets.of_uri(uri)
+            case _:
+                return self._target_sets.of_user(number, self._core.wall())
+
+    def _registered_at(self, user: str) -> list[str]:
+        """The addresses that a user's phones are registered from, for routes that look at the caller's location."""
+        bindings = self._location.bindings(self._target_sets.aor(user), self._core.wall())
+        return [binding.received[1] for binding in bindings]
 
     def _register(self, transaction: ServerTransaction, now: float) -> None:
         request = transaction.request

@@ -21,7 +21,8 @@ from appliance.proxy.overload import overloaded
 from appliance.proxy.own_request import OwnRequest
 from appliance.proxy.record_route import uri_transport
 from appliance.proxy.sdp_body import sdp_of, unacceptable
-from appliance.router.dialplan import Caller, Decision
+from appliance.router.decision import Decision
+from appliance.router.question import Caller
 from appliance.rtc.errors import BadMedia
 from appliance.sip.build import response_to
 from appliance.sip.dialog import Dialog, DialogId, RepeatedOk, dialog_id_of

@@ -24,7 +24,7 @@ from appliance.transport.options import Target
 if TYPE_CHECKING:
     from appliance.proxy.call import Call
     from appliance.proxy.trunk_logins import TrunkLogins
-    from appliance.router.dialplan import Caller
+    from appliance.router.question import Caller
     from appliance.sip.client_transaction import ClientTransaction, ClientUser
     from appliance.sip.server_transaction import ServerTransaction
 

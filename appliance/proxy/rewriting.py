@@ -14,10 +14,10 @@ import attrs
 from appliance.config.rewriting import NumberField, NumberFormat, NumbersOut
 from appliance.config.settings import Settings
 from appliance.proxy.dialog_changes import Ends
-from appliance.router.dialplan import Caller, CallerKind
 from appliance.router.fields import checked_value, put_line
 from appliance.router.numbers import NumberPlan
 from appliance.router.privacy import Identities, assert_identity, leave_trust
+from appliance.router.question import Caller, CallerKind
 from appliance.router.rules import Rules, Steps, apply, rules_of
 from appliance.sip.errors import BadMessage
 from appliance.sip.headers import parse_name_addr_untrusted, split_commas, value_of

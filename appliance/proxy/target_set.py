@@ -114,6 +114,17 @@ class TargetSets:
             return [[first]]
         raise Rejected(480, "Temporarily Unavailable", "the phone of this GRUU is not registered")
 
+    def of_uri(self, uri: Uri) -> Groups:
+        """Where the request URI's own host leads (RFC 3263), the URI left as it is.
+
+        Raises `Rejected` 403 for one that would go elsewhere than its host says, or to ourselves.
+        """
+        if uri.param("maddr") is not None:
+            raise Rejected(403, "Relaying Denied", f"maddr leads past the host {uri.host}")
+        if uri.scheme == "tel" or self.ownership.owns(uri):
+            raise Rejected(404, "Not Found", f"{uri} names this box, which DNS does not lead on from")
+        return [[Destination(uri=str(uri), label=f"{uri.host} by DNS", hop=Hop.of(uri), by_contact=True)]]
+
     def _phone(self, user: UserSettings, binding: Binding) -> Destination | None:
         hidden = binding.hidden
         flow = self.flows.flow(binding.flow_id) if not binding.path else None

@@ -14,9 +14,9 @@ import attrs
 
 from appliance.config.admission import EACH, Direction, LimitSettings, RefusalKind, ScopeKind
 from appliance.config.settings import Settings
-from appliance.router.dialplan import Caller, CallerKind
 from appliance.router.lease import IN, OUT, Hold, Lease, Subject
 from appliance.router.limit import ORDINARY, Full, Limit
+from appliance.router.question import Caller, CallerKind
 from appliance.router.refusals import Draw, refusal
 from appliance.sip.errors import Rejected
 

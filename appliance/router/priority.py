@@ -6,8 +6,8 @@ Who calls an emergency number is not asked. Resource-Priority is only believed f
 from __future__ import annotations
 
 from appliance.config.admission import PrioritySettings
-from appliance.router.dialplan import Caller, CallerKind
 from appliance.router.limit import EMERGENCY, ORDINARY, PRIORITY
+from appliance.router.question import Caller, CallerKind
 from appliance.sip.message import Request
 
 _EMERGENCY_NAMESPACE = "esnet"
