@@ -104,9 +104,14 @@ class Via:
     def branch(self) -> str:
         """The branch, '' where there is none."""
         params = self.params
-        if params.startswith("branch="):
-            return params[7:].partition(";")[0].strip()
-        return self.param("branch") or ""
+        if params.startswith("branch="):  # as it nearly always does
+            start = 7
+        else:
+            start = params.find(";branch=") + 8
+            if start < 8 or '"' in params:
+                return self.param("branch") or ""
+        end = params.find(";", start)
+        return (params[start:] if end < 0 else params[start:end]).strip()
 
     def param(self, name: str) -> str | None:
         """A parameter's value, '' for one without value, None where it is absent."""
@@ -143,7 +148,7 @@ def parse_via_untrusted(text: str) -> Via:
     What stands before the parameters is the same in all messages of a peer, and remembered.
     """
     start, _, params = text.partition(";")
-    transport, host, port = _cached_sent_by(start) if len(start) <= _CACHED_LENGTH else _sent_by(start)
+    transport, host, port = known_sent_by(start)
     return Via(transport, host, port, params.strip())
 
 
@@ -162,6 +167,11 @@ def _sent_by(text: str) -> tuple[str, str, int | None]:
 
 
 _cached_sent_by = lru_cache(maxsize=8192)(_sent_by)
+
+
+def known_sent_by(text: str) -> tuple[str, str, int | None]:
+    """Transport, host and port of 'SIP/2.0/UDP host:port'. Raises `BadMessage`."""
+    return _cached_sent_by(text) if len(text) <= _CACHED_LENGTH else _sent_by(text)
 
 
 def _loose_protocol(text: str) -> tuple[str, str]:

@@ -22,7 +22,6 @@ from appliance.sip.client_transaction import (
     OtherClient,
 )
 from appliance.sip.flow import Flow, FlowClosed
-from appliance.sip.headers import Via
 from appliance.sip.message import Request, Response
 from appliance.sip.server_transaction import InviteServer, OtherServer, ServerTransaction
 from appliance.sip.timers import TimerHeap
@@ -58,19 +57,6 @@ class TransactionUser(Protocol):
         """A response that belongs to no client transaction."""
 
 
-def branch_of(via: Via) -> str:
-    """The branch parameter, quickly: it nearly always stands there plainly."""
-    params = via.params
-    if params.startswith("branch="):
-        end = params.find(";")
-        return (params[7:] if end < 0 else params[7:end]).strip()
-    start = params.find(";branch=")
-    if start < 0:
-        return via.branch
-    end = params.find(";", start + 8)
-    return (params[start + 8 :] if end < 0 else params[start + 8 : end]).strip()
-
-
 class TransactionLayer:
     """All transactions of one process.
 
@@ -98,7 +84,7 @@ class TransactionLayer:
         """A request from the network, checked. Calls the user for a new one, before it returns."""
         method = request.method
         via = request.via
-        branch = branch_of(via)
+        branch = request.branch
         key: ServerKey
         if branch.startswith("z9hG4bK"):
             key = (branch, via.host, via.port, "INVITE" if method == "ACK" else method)
@@ -119,7 +105,7 @@ class TransactionLayer:
 
     def receive_response(self, response: Response, flow: Flow, now: float) -> None:
         """A response from the network, checked, its own top Via still in place."""
-        client = self.clients.get((branch_of(response.via), response.cseq.method))
+        client = self.clients.get((response.branch, response.cseq.method))
         if client is None:
             self.counts.stray_responses += 1
             self.user.on_stray_response(response, flow, now)
@@ -150,7 +136,7 @@ class TransactionLayer:
         A flow that is closed already shows as `on_failure` ("transport") on the next `run_due`.
         """
         method = request.method
-        key = (branch or branch_of(request.via), method)
+        key = (branch or request.branch, method)
         client: ClientTransaction
         if method == "INVITE":
             client = InviteClient(key, request, flow, listener, self)
@@ -245,5 +231,5 @@ def _refusal_tag(branch: str) -> str:
 
 def _local_tag(request: Request) -> str:
     """A To tag where no dialog comes of it; the same again for the same request."""
-    text = f"{branch_of(request.via)} {request.call_id}"
+    text = f"{request.branch} {request.call_id}"
     return f"{crc32(text.encode('utf-8', 'surrogateescape')):08x}"

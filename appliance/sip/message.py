@@ -100,6 +100,7 @@ class Message:
     """
 
     __slots__ = (
+        "_branch",
         "_call_id",
         "_cseq",
         "_from_tag",
@@ -119,6 +120,7 @@ class Message:
     veil: Veil | None
     """What it wears on its way out, or, of a request, what its responses will; a copy wears none."""
     _via: Via | None
+    _branch: str | None
     _call_id: str | None
     _cseq: CSeq | None
     _from_tag: str | None
@@ -180,6 +182,14 @@ class Message:
         return self._via
 
     @property
+    def branch(self) -> str:
+        """The branch of the topmost Via, '' where there is none."""
+        found = self._branch
+        if found is None:
+            found = self._branch = self.via.branch
+        return found
+
+    @property
     def cseq(self) -> CSeq:
         found = self._cseq
         if found is None:
@@ -234,7 +244,7 @@ class Message:
     def _changed(self, key: str) -> None:
         self._shape = None
         if key == "via":
-            self._via = None
+            self._via = self._branch = None
         elif key == "content-length":
             self._length = -1
         elif key in _READ:
@@ -312,11 +322,13 @@ class Message:
 
     def drop_top_via(self) -> None:
         """Take our own Via off a response; `pop_first` for those that do not stand on a line of their own."""
-        index = self.keys.index("via")
-        if "," in self.lines[index]:
+        keys, lines = self.keys, self.lines
+        index = keys.index("via")
+        if "," in lines[index]:
             self.pop_first("via")
         else:
-            self.drop_line(index)
+            del keys[index], lines[index]
+            self._via = self._branch = self._shape = None
 
     def pop_first(self, key: str) -> str | None:
         """Take away the first element of a list header (top Via, top Route) and return it; None where none is left."""
@@ -345,7 +357,7 @@ class Message:
             self.lines[index] = header_line("via", ", ".join([str(via), *rest]))
         else:
             self.lines[index] = header_line("via", str(via))
-        self._via = via
+        self._via, self._branch = via, None
 
     def mark_source(self, host: str, port: int) -> None:
         """Write where the message came from into the top Via (RFC 3261 §18.2.1, RFC 3581 §4).
@@ -413,7 +425,7 @@ class Request(Message):
         self.lines = lines
         self.body = body
         self.veil = None
-        self._via = None
+        self._via = self._branch = None
         self._call_id = self._cseq = None
         self._from_tag = self._to_tag = _UNREAD
         self._shape = None
@@ -458,7 +470,7 @@ class Response(Message):
         self.lines = lines
         self.body = body
         self.veil = None
-        self._via = None
+        self._via = self._branch = None
         self._call_id = self._cseq = None
         self._from_tag = self._to_tag = _UNREAD
         self._shape = None

@@ -7,10 +7,15 @@ Peers send their headers in few orders: what follows from an order alone is work
 
 from __future__ import annotations
 
+from functools import lru_cache
+
+import attrs
+
 from appliance.sip.errors import BadMessage
 from appliance.sip.headers import (
     COMPACT,
     cseq_untrusted,
+    known_sent_by,
     number_of,
     parse_via_untrusted,
     split_commas,
@@ -25,6 +30,8 @@ _MAX_KEYS = 4096
 _MAX_SHAPES = 1024
 _SHAPES_EACH = 4
 _MAX_PREFIX = 64
+_CACHED_LENGTH = 256
+"""Longer start lines are read each time, so that the cache has a bound in bytes, too."""
 
 _TOKEN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-.!%*_+`'~")
 _CALL_METHODS = ("INVITE", "ACK", "BYE", "CANCEL", "PRACK", "UPDATE", "INFO", "REFER")
@@ -87,33 +94,55 @@ def parse_message_untrusted(data: bytes) -> Request | Response:
             shape = _remember(start_line, lines, keys)
 
     message: Request | Response
-    method, _, rest = start_line.partition(" ")
-    if method == "SIP/2.0" or method.upper() == "SIP/2.0":
-        status, _, reason = rest.partition(" ")
-        if len(status) != 3 or not (status.isascii() and status.isdigit()) or not "100" <= status <= "699":
-            raise BadMessage("Bad status line")
-        message = Response(int(status), reason, keys, lines, body)
+    start = _known_start(start_line) if len(start_line) <= _CACHED_LENGTH else _read_start(start_line)
+    if start.status:
+        message = Response(start.status, start.second, keys, lines, body)
     else:
-        uri, _, version = rest.rpartition(" ")
-        if not uri or (method not in _METHODS and not (method and _TOKEN.issuperset(method))):
-            raise BadMessage("Bad request line")
-        message = Request(method, uri, keys, lines, body)
-        if version != "SIP/2.0" and version.upper() != "SIP/2.0":
-            if version[:4].upper() == "SIP/":
-                raise BadMessage("Version Not Supported", 505, message)
-            raise BadMessage("Bad request line", request=message)
+        message = Request(start.first, start.second, keys, lines, body)
+        if start.fault:
+            raise BadMessage(start.fault, start.fault_status, message)
     if fault is not None:
         raise BadMessage(fault, request=message if isinstance(message, Request) else None)
     message._shape = shape
-    if body:
-        index = shape.content_length if shape is not None else _first(keys, "content-length")
-        if index >= 0:
-            length = number_of(lines[index])
-            if length is not None and length <= len(body):
-                message._length = length
-                if length < len(body):
-                    message.body = body[:length]
+    index = shape.content_length if shape is not None else _first(keys, "content-length")
+    if index >= 0:
+        length = number_of(lines[index])
+        if length is not None and length <= len(body):
+            message._length = length
+            if length < len(body):
+                message.body = body[:length]
     return message
+
+
+@attrs.frozen
+class _Start:
+    """A start line: method and URI, or for a `status` other than 0 nothing and the reason phrase."""
+
+    status: int
+    first: str
+    second: str
+    fault: str = ""
+    fault_status: int = 400
+
+
+def _read_start(line: str) -> _Start:
+    method, _, rest = line.partition(" ")
+    if method.upper() == "SIP/2.0":
+        status, _, reason = rest.partition(" ")
+        if len(status) != 3 or not (status.isascii() and status.isdigit()) or not "100" <= status <= "699":
+            raise BadMessage("Bad status line")
+        return _Start(int(status), "", reason)
+    uri, _, version = rest.rpartition(" ")
+    if not uri or (method not in _METHODS and not (method and _TOKEN.issuperset(method))):
+        raise BadMessage("Bad request line")
+    if version.upper() == "SIP/2.0":
+        return _Start(0, method, uri)
+    if version[:4].upper() == "SIP/":
+        return _Start(0, method, uri, "Version Not Supported", 505)
+    return _Start(0, method, uri, "Bad request line")
+
+
+_known_start = lru_cache(maxsize=8192)(_read_start)
 
 
 def _without_breaks(lines: list[str]) -> tuple[list[str], str]:
@@ -212,8 +241,14 @@ def check_untrusted(message: Message) -> None:
     call_id, via, from_, to, cseq_line = line_of
     if call_id[-1] in ": \t\n" and not value_of(call_id):
         raise BadMessage("Empty Call-ID")
-    if via.startswith("Via: ") and "," not in via and "\n" not in via:
-        message._via = parse_via_untrusted(via[5:])
+    if via.startswith("Via: SIP/2.0/") and "," not in via and "\n" not in via:
+        start, _, rest = via.partition(";branch=")
+        if ";" not in start:
+            message._branch = rest.partition(";")[0].strip()
+        if isinstance(message, Response):
+            known_sent_by(via[5:].partition(";")[0])
+        else:
+            message._via = parse_via_untrusted(via[5:])
     else:
         for value in split_commas(value_of(via)):
             parse_via_untrusted(value)

@@ -19,6 +19,7 @@ import attrs
 from appliance.config.sections import Anchor
 from appliance.logs import log
 from appliance.sip.flow import Address
+from appliance.transport.options import Target
 from tests.proxy.pretend_net import BOX, Box, PretendFlow, PretendNet, with_carrier_at
 
 CALLS_A_SECOND = 1300
@@ -44,7 +45,7 @@ class DeafFlow(PretendFlow):
 
 def new_box() -> tuple[Box, dict[Address, DeafFlow]]:
     """A box that answers the same datagrams with the same bytes each time, and the flows to its two peers."""
-    net = PretendNet()
+    net = PretendNet(names={ANSWERER[0]: [Target("UDP", *ANSWERER)]})
     settings = with_carrier_at(Box().settings, f"{ANSWERER[0]}:{ANSWERER[1]}")
     carrier = attrs.evolve(settings.trunks["carrier"], anchor=Anchor.NEVER)
     box = Box(attrs.evolve(settings, trunks={**settings.trunks, "carrier": carrier}), net)
