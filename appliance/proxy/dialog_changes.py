@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from functools import lru_cache
+from urllib.parse import quote, unquote
 
 import attrs
 
@@ -89,13 +90,15 @@ class DialogChanges:
     """`towards_callee` and `towards_caller` are the shifts of requests in either direction, None for none.
 
     `veils` notes the sides from which something is hidden, for `topology`.
-    `ends` are the other From and To that a side has, None where both have the same.
+    `ends` are the other From and To that a side has, None where both have the same. `trunks` are those of the caller
+    and of the callee, '' for none, where rules look at the dialog's further messages.
     """
 
     towards_callee: CseqShift | None = None
     towards_caller: CseqShift | None = None
     veils: str = ""
     ends: Ends | None = None
+    trunks: tuple[str, str] | None = None
 
     @property
     def extras(self) -> str:
@@ -109,6 +112,8 @@ class DialogChanges:
             items.append(f"v{self.veils}")
         if self.ends is not None:
             items += self.ends.items()
+        if self.trunks is not None:
+            items.append("n" + "/".join(quote(name, "").replace(_BETWEEN, "%7E") for name in self.trunks))
         return _BETWEEN.join(items)
 
 
@@ -124,7 +129,13 @@ def read_extras(extras: str) -> DialogChanges:
         towards_caller=CseqShift.read(items["d"]) if "d" in items else None,
         veils=items.get("v", ""),
         ends=Ends.of_items(items),
+        trunks=_trunks(items["n"]) if "n" in items else None,
     )
+
+
+def _trunks(text: str) -> tuple[str, str]:
+    caller, _, callee = text.partition("/")
+    return unquote(caller), unquote(callee)
 
 
 def change(request: Request, extras: str, to_leg: str, *, tries: int = 0, invite_tries: int | None = None) -> None:

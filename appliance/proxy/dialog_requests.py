@@ -58,6 +58,8 @@ class DialogRequests:
             side = call.caller_side if entry.leg != "a" else call.callee_side
             if side is not None:
                 side.cseq = max(side.cseq, request.cseq.number)
+        if self._core.rewriting.within:
+            self._core.rewriting.follow(context, transaction.flow.listener)
         transaction.context = context
         context.start([[destination]], now)
 
@@ -78,6 +80,8 @@ class DialogRequests:
         if entry.extras:
             self._core.logins.change(request, entry.extras, entry.leg)
             self._core.hiding.pass_on(request, flow, destination, entry.extras, entry.leg)
+        if self._core.rewriting.within:
+            self._core.rewriting.inside(request, flow.listener, entry.extras, entry.leg)
         self._core.sender.send_once(request, destination)
         if call is not None and fault:
             call.hang_up(fault)

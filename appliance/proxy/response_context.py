@@ -23,6 +23,7 @@ from appliance.transport.options import Target
 
 if TYPE_CHECKING:
     from appliance.proxy.call import Call
+    from appliance.proxy.rewriting import Rewriting
     from appliance.proxy.trunk_logins import TrunkLogins
     from appliance.router.question import Caller
     from appliance.sip.client_transaction import ClientTransaction, ClientUser
@@ -41,6 +42,7 @@ class Forwarder(Protocol):
     timer_c_s: float
     udp_threshold_bytes: int
     deadlines: Deadlines
+    rewriting: Rewriting
     outcomes: Outcomes
     logins: TrunkLogins
 
@@ -109,6 +111,7 @@ class ResponseContext:
         "outgoing",
         "record",
         "request",
+        "sides",
         "spread",
         "succeeded",
         "to_leg",
@@ -134,6 +137,8 @@ class ResponseContext:
         """The request as it goes on, rewritten by the rules of where it came from."""
         self.caller: Caller | None = None
         """Who made an initial request."""
+        self.sides = ("", "")
+        """The trunks that a request inside a dialog comes from and goes to, where rules look at it."""
         self.invites = transaction.method == "INVITE"
         self.mark = mark
         self.breadth = breadth

@@ -13,7 +13,7 @@ import attrs
 
 from appliance.config.rewriting import NumberField, NumberFormat, NumbersOut
 from appliance.config.settings import Settings
-from appliance.proxy.dialog_changes import Ends
+from appliance.proxy.dialog_changes import Ends, read_extras
 from appliance.router.fields import checked_value, put_line
 from appliance.router.numbers import NumberPlan
 from appliance.router.privacy import Identities, assert_identity, leave_trust
@@ -21,7 +21,7 @@ from appliance.router.question import Caller, CallerKind
 from appliance.router.rules import Rules, Steps, apply, rules_of
 from appliance.sip.errors import BadMessage
 from appliance.sip.headers import parse_name_addr_untrusted, split_commas, value_of
-from appliance.sip.message import Request, header_line
+from appliance.sip.message import Message, Request, Response, header_line
 from appliance.sip.uri import parse_uri_untrusted
 
 if TYPE_CHECKING:
@@ -72,6 +72,12 @@ class Rewriting:
             )
             for user in users
         }
+
+        ways = (*self._from_trunk.values(), *self._from_listener.values(), *self._to_trunk.values())
+        self.within = len(self.trusted) < len(settings.trunks) or any(
+            way.rules is not None and (way.rules.in_dialog or way.rules.responses) for way in ways
+        )
+        """Whether anything is to be done to requests inside dialogs or to responses."""
 
     def arrived(self, request: Request, listener: str, caller: Caller, steps: Steps | None = None) -> Request:
         """An initial request as it is routed: the very same, or a copy that is rewritten.
@@ -134,14 +140,62 @@ class Rewriting:
         """`leaving` for one attempt, and what it means for the dialog that may come of it."""
         destination = attempt.branch.destination
         changed = self.leaving(request, destination.trunk, destination.user, context.caller)
+        branch = attempt.branch
+        if self.within:
+            source = context.caller.name if context.caller and context.caller.kind is CallerKind.TRUNK else ""
+            trunks = (source, destination.trunk)
+            if any(trunks):
+                branch.changes = attrs.evolve(branch.changes, trunks=trunks)
         if not changed and context.outgoing is context.request:
             return
         ends = Ends.between(context.request, request)
         if ends is not None:
             attempt.changed = True
-        branch = attempt.branch
         if ends != branch.changes.ends:
             branch.changes = attrs.evolve(branch.changes, ends=ends)
+
+    # Where `within` says that there is something to do
+
+    def follow(self, context: ResponseContext, listener: str) -> None:
+        """A request inside a dialog, on its way in by `listener` and out by `context.to_leg`."""
+        request = context.request.copy()
+        context.sides = self.inside(request, listener, context.extras, context.to_leg)
+        context.outgoing = request
+
+    def inside(self, request: Request, listener: str, extras: str, to_leg: str) -> tuple[str, str]:
+        """Change it in place; the trunks that it comes from and goes to, '' for none."""
+        trunks = read_extras(extras).trunks if extras else None
+        caller, callee = trunks or ("", "")
+        source, target = (callee, caller) if to_leg == "a" else (caller, callee)
+        self._distrust(request, source, target)
+        came = self._from_trunk.get(source) if source else self._from_listener.get(listener)
+        goes = self._to_trunk.get(target)
+        for way in (came, goes):
+            if way is not None and way.rules is not None:
+                apply(way.rules.in_dialog, request, request.method)
+        return source, target
+
+    def answered(self, attempt: Attempt, response: Response) -> None:
+        """Any response, before anybody looks at it."""
+        context = attempt.branch.context
+        if context.spread:
+            caller = context.caller
+            asked = caller.name if caller is not None and caller.kind is CallerKind.TRUNK else ""
+            answering = attempt.branch.destination.trunk
+        else:
+            asked, answering = context.sides
+        self._distrust(response, answering, asked)
+        came = self._from_trunk.get(answering) if answering else self._from_listener.get(attempt.flow.listener)
+        goes = self._to_trunk.get(asked)
+        method = context.request.method
+        for way in (came, goes):
+            if way is not None and way.rules is not None:
+                apply(way.rules.responses, response, method)
+
+    def _distrust(self, message: Message, source: str, target: str) -> None:
+        """No identity crosses the edge of trust (RFC 3325 §5); from phones none has come this far."""
+        if "p-asserted-identity" in message.keys and any(one and one not in self.trusted for one in (source, target)):
+            message.remove("p-asserted-identity")
 
 
 def _some(ways: Iterable[tuple[str, Way]]) -> dict[str, Way]:

@@ -270,3 +270,49 @@ def test_the_session_among_other_parts_of_a_body_is_filtered(tmp_path: Path) -> 
     caller.invite("sip:0123@192.0.2.9", body=parts, headers=(("content-type", "multipart/mixed;boundary=x"),))
     invite = carrier.take_request("INVITE")
     assert invite.body == parts.replace(b"RTP/AVP 0 8", b"RTP/AVP 8")
+
+
+WITHIN = """
+[rules both]
+10 = add X-Call {call-id} when requests
+20 = add X-Answer {cseq} when status = 2xx and method = INVITE, BYE
+30 = remove X-Secret when any
+40 = add X-First 1
+[trunk carrier]
+rules-out = both
+rules-in = both
+trusted-identity = no
+"""
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_rules_may_look_at_the_rest_of_the_dialog_and_at_answers_too(tmp_path: Path, restarted: bool) -> None:
+    settings = with_drop_in(tmp_path, WITHIN)
+    box = Box(settings)
+    caller, carrier = box.peer("192.0.2.1"), box.peer(*CARRIER)
+    caller.invite("sip:0123@192.0.2.9", headers=(("x-secret", "1"),))
+    invite = carrier.take_request("INVITE")
+    assert (invite.get("x-call"), invite.get("x-first"), "x-secret" in invite) == ("call@example.net", "1", False)
+    carrier.answer(invite, 180)
+    assert "x-answer" not in caller.take_response(180)
+    carrier.answer(invite, 200)
+    ok = caller.take_response(200)
+    assert ok.get("x-answer") == f"{ok.cseq}"
+    if restarted:
+        box = caller.box = carrier.box = Box(settings, box.net)
+    ack = caller.in_dialog("ACK", ok, cseq=2)
+    ack.append("x-secret", "1")
+    caller.send(ack)
+    ack = carrier.take_request("ACK")
+    assert (ack.get("x-call"), "x-first" in ack, "x-secret" in ack) == ("call@example.net", False, False)
+    info = carrier.back("INFO", invite)
+    info.append("x-secret", "1")
+    info.append("p-asserted-identity", "<sip:carrier@example.net>")
+    carrier.send(info)
+    seen = caller.take_request("INFO")
+    assert (seen.get("x-call"), "x-secret" in seen, "p-asserted-identity" in seen) == ("call@example.net", False, False)
+    caller.answer(seen, 200)
+    assert "x-answer" not in carrier.take_response(200)
+    carrier.send(carrier.back("BYE", invite, cseq=10))
+    caller.answer(caller.take_request("BYE"), 200)
+    assert carrier.take_response(200).get("x-answer") == "10 BYE"
