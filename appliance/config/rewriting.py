@@ -11,7 +11,7 @@ from enum import StrEnum
 import attrs
 
 from .kinds import Span, flag, listed, one_of, optional, span, text
-from .rule import Rule, rule
+from .rewriting_rule import Rule, rule
 from .setting import REQUIRED, Kind, numbered, setting
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from .mistakes import Mistake
 from .places import Places
 from .rewriting import NumberPlanSettings, RulesSettings
-from .rule import Part, Rule, Scope, Test, Verb
+from .rewriting_rule import Part, Rule, Scope, Test, Verb
 from .settings import Settings
 
 

@@ -15,10 +15,10 @@ from appliance.config.rewriting import NumberField, NumberFormat, NumbersOut
 from appliance.config.settings import Settings
 from appliance.proxy.dialog_changes import Ends, read_extras
 from appliance.router.fields import checked_value, put_line
-from appliance.router.numbers import NumberPlan
+from appliance.router.numberplan import NumberPlan
 from appliance.router.privacy import Identities, assert_identity, leave_trust
 from appliance.router.question import Caller, CallerKind
-from appliance.router.rules import Rules, Steps, apply, rules_of
+from appliance.router.rewrite import Rules, Steps, apply, rules_of
 from appliance.sip.errors import BadMessage
 from appliance.sip.headers import parse_name_addr_untrusted, split_commas, value_of
 from appliance.sip.message import Message, Request, Response, header_line

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import attrs
 
-from appliance.config.rule import LONGEST_VALUE, Field, Part
+from appliance.config.rewriting_rule import LONGEST_VALUE, Field, Part
 from appliance.sip.errors import BadMessage
 from appliance.sip.headers import NameAddr, parse_name_addr_untrusted, split_commas, value_of
 from appliance.sip.message import Message, Request, header_line

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 import attrs
 
 from appliance.config.rewriting import RulesSettings
-from appliance.config.rule import Condition, Field, Part, Rule, Scope, Test, Verb
+from appliance.config.rewriting_rule import Condition, Field, Part, Rule, Scope, Test, Verb
 from appliance.router.fields import Change, Fixed, Unfit, append, read, write
 from appliance.sip.headers import value_of
 from appliance.sip.message import Message, Request, Response
