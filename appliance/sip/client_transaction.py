@@ -13,6 +13,7 @@ from appliance.sip.build import ack_of, cancel_of
 from appliance.sip.flow import Flow, FlowClosed
 from appliance.sip.machines import State
 from appliance.sip.message import Request, Response
+from appliance.sip.timers import NEVER
 from appliance.sip.transaction import SPENT, Transaction
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class ClientTransaction(Transaction):
         self.cancelled = False
         self._clock = layer.clock
         self._layer = layer
-        self._ticket = None
+        self.due = NEVER
         self._data = b""
         self._interval = 0.0
         self._give_up_at = 0.0
@@ -101,10 +102,10 @@ class ClientTransaction(Transaction):
             line = clock.t1
             self._interval = line.delay
             if timeout_s is None or timeout_s >= line.delay:
-                self._arm(line, now)
+                line.add(now, self)
                 return
         elif timeout_s is None:
-            self._arm(clock.long, now)
+            clock.long.add(now, self)
             return
         self._arm_at(self._give_up_at)
 
@@ -148,9 +149,10 @@ class ClientTransaction(Transaction):
 
     def _terminate(self) -> None:
         self.state = TERMINATED
-        self._disarm()
+        self.due = NEVER
         self._layer.forget_client(self)
         self._release()
+        self.request = SPENT  # its place in a delay line may outlive it by half a minute
 
 
 class InviteClient(ClientTransaction):
@@ -169,7 +171,7 @@ class InviteClient(ClientTransaction):
             if status < 200:
                 if state is CALLING:
                     self.state = PROCEEDING
-                    self._disarm()
+                    self.due = NEVER
                     if self.cancelled:
                         self._send_cancel(now)
             elif status < 300:
@@ -177,7 +179,7 @@ class InviteClient(ClientTransaction):
                 self._data = b""
                 self.request = SPENT
                 self.request = SPENT
-                self._arm(self._clock.after, now)  # timer M
+                self._clock.after.add(now, self)  # timer M
             else:
                 self._receive_failure(response, now)
                 return
@@ -194,9 +196,9 @@ class InviteClient(ClientTransaction):
         self.state = COMPLETED
         self._ack = ack_of(self.request, response).to_bytes()
         if self.flow.reliable:
-            self._disarm()
+            self.due = NEVER
         else:
-            self._arm(self._clock.after, now)  # timer D
+            self._clock.after.add(now, self)  # timer D
         self._send_ack(now)
         self.listener.on_response(self, response, now)
         if self.flow.reliable:
@@ -210,7 +212,7 @@ class InviteClient(ClientTransaction):
         except FlowClosed:
             # The user has its final response already, or is about to get it: nothing to tell.
             self._layer.counts.transport_errors += 1
-            if self._ticket is not None:
+            if self.due != NEVER:
                 self._arm_at(now)
 
     def fall_due(self, now: float) -> None:
@@ -240,7 +242,7 @@ class InviteClient(ClientTransaction):
         cancel = cancel_of(self.request)
         for key, value in self._cancel_headers:
             cancel.append(key.lower(), value)
-        self._arm(self._clock.long, now)
+        self._clock.long.add(now, self)
         self._layer.open_client(cancel, self.flow, NOBODY, now)
 
 
@@ -269,7 +271,7 @@ class OtherClient(ClientTransaction):
                 self.listener.on_response(self, response, now)
                 self._terminate()
             else:
-                self._arm(self._clock.t4, now)  # timer K
+                self._clock.t4.add(now, self)  # timer K
                 self.listener.on_response(self, response, now)
                 self._release()
                 self.request = SPENT

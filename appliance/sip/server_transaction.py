@@ -13,6 +13,7 @@ from appliance.sip.build import response_to
 from appliance.sip.flow import Flow, FlowClosed
 from appliance.sip.machines import State
 from appliance.sip.message import Request, Response
+from appliance.sip.timers import NEVER
 from appliance.sip.transaction import SPENT, Transaction
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class ServerTransaction(Transaction):
         self.on_transport_error: Callable[[ServerTransaction, float], None] | None = None
         self._clock = layer.clock
         self._layer = layer
-        self._ticket = None
+        self.due = NEVER
         self._last: bytes | None = None
 
     @property
@@ -107,10 +108,12 @@ class ServerTransaction(Transaction):
         if state is TRYING or state is PROCEEDING:
             layer.unanswered -= 1
         self.state = TERMINATED
-        self._disarm()
+        self.due = NEVER
         layer.servers.pop(self.key, None)
         self.on_transport_error = None
         self.context = None
+        self.request = SPENT  # its place in a delay line may outlive it by half a minute
+        self._last = None
 
 
 class InviteServer(ServerTransaction):
@@ -125,7 +128,7 @@ class InviteServer(ServerTransaction):
     def start(self, now: float) -> None:
         """Say 100 at once, or see to it that it is said in time."""
         if self._layer.options.trying_after_s > 0:
-            self._arm(self._clock.trying, now)
+            self._clock.trying.add(now, self)
         else:
             self._say_trying(now)
 
@@ -136,20 +139,20 @@ class InviteServer(ServerTransaction):
             self._last = data = response.to_bytes()
             clock = self._clock
             if status < 200:
-                self._disarm()
+                self.due = NEVER
             else:
                 self._layer.unanswered -= 1
                 if status < 300:
                     self.state = ACCEPTED
-                    self._arm(clock.after, now)  # timer L
+                    clock.after.add(now, self)  # timer L
                 else:
                     self.state = COMPLETED
                     self._give_up_at = now + clock.long.delay
                     if self.reply_flow.reliable:
-                        self._arm(clock.long, now)  # timer H
+                        clock.long.add(now, self)  # timer H
                     else:
                         self._interval = clock.t1.delay
-                        self._arm(clock.t1, now)  # timer G
+                        clock.t1.add(now, self)  # timer G
             self._send(data, now)
         elif self.state is ACCEPTED and 200 <= status < 300:
             response.veil = self.request.veil
@@ -166,7 +169,7 @@ class InviteServer(ServerTransaction):
                 if self.reply_flow.reliable:
                     self._terminate()
                 else:
-                    self._arm(self._clock.t4, now)  # timer I
+                    self._clock.t4.add(now, self)  # timer I
         elif state is PROCEEDING or state is COMPLETED:
             self._send_again(flow, now)
         else:
@@ -204,7 +207,7 @@ class OtherServer(ServerTransaction):
 
     def start(self, now: float) -> None:
         self._silent_at = now + self._clock.long.delay
-        self._arm(self._clock.late, now)
+        self._clock.late.add(now, self)
 
     def respond(self, response: Response, now: float) -> None:
         status = response.status
@@ -219,7 +222,7 @@ class OtherServer(ServerTransaction):
             self._send(data, now)
             self._terminate()
         else:
-            self._arm(self._clock.after, now)  # timer J
+            self._clock.after.add(now, self)  # timer J
             self._send(data, now)
             self.request = SPENT
             self.context = None

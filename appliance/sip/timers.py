@@ -9,10 +9,13 @@ heap for its head.
 from __future__ import annotations
 
 import heapq
+import math
 from collections import deque
 from collections.abc import Callable
 from itertools import count
 from typing import Protocol
+
+NEVER = math.inf
 
 
 class Timer:
@@ -82,33 +85,20 @@ class TimerHeap:
 
 
 class Waiter(Protocol):
-    """Whoever stands in a `DelayLine`."""
+    """Whoever stands in a `DelayLine`. `due` is when it wants to be woken, `NEVER` for not at all."""
+
+    due: float
 
     def fall_due(self, now: float) -> None: ...
-
-
-class Ticket:
-    """A place in a delay line. Setting `waiter` to None gives it up."""
-
-    __slots__ = ("due", "waiter")
-
-    def __init__(self, due: float, waiter: Waiter) -> None:
-        self.due = due
-        self.waiter: Waiter | None = waiter
-
-    def ring(self, now: float) -> None:
-        """Wake the waiter, if there still is one."""
-        waiter = self.waiter
-        if waiter is not None:
-            self.waiter = None
-            waiter.fall_due(now)
 
 
 class DelayLine:
     """Waiters for one and the same delay, first in, first out; a third of the price of the heap.
 
-    `now` must not go backwards between calls of `add`. A waiter is woken at its time or up to 1 % of the delay later
-    (at most 50 ms), so that a long line needs few timers of the heap.
+    A place in the line counts as long as the waiter's `due` is the one it had when it took it: who stands in line anew,
+    here or elsewhere, or says `NEVER`, has given up the old place. `now` must not go backwards between calls of `add`.
+    A waiter is woken at its time or up to 1 % of the delay later (at most 50 ms), so that a long line needs few timers
+    of the heap.
     """
 
     __slots__ = ("_heap", "_queue", "_running", "_slack", "delay")
@@ -116,32 +106,32 @@ class DelayLine:
     def __init__(self, heap: TimerHeap, delay: float) -> None:
         self.delay = delay
         self._heap = heap
-        self._queue: deque[Ticket] = deque()
+        self._queue: deque[tuple[float, Waiter]] = deque()
         self._running = False
         self._slack = min(delay / 100, 0.05)
 
     def __len__(self) -> int:
         return len(self._queue)
 
-    def add(self, now: float, waiter: Waiter) -> Ticket:
-        """`waiter.fall_due(now)` after the delay, unless the ticket is given up before."""
-        ticket = Ticket(now + self.delay, waiter)
-        self._queue.append(ticket)
+    def add(self, now: float, waiter: Waiter) -> None:
+        """`waiter.fall_due(now)` after the delay."""
+        waiter.due = due = now + self.delay
+        self._queue.append((due, waiter))
         if not self._running:
             self._running = True
-            self._heap.schedule(ticket.due, self._run)
-        return ticket
+            self._heap.schedule(due, self._run)
 
     def _run(self, now: float) -> None:
         queue = self._queue
         while queue:
-            ticket = queue[0]
-            if ticket.waiter is not None:
-                if ticket.due > now:
-                    self._heap.schedule(max(ticket.due, now + self._slack), self._run)
+            due, waiter = queue[0]
+            if waiter.due == due:
+                if due > now:
+                    self._heap.schedule(max(due, now + self._slack), self._run)
                     return
                 queue.popleft()
-                ticket.ring(now)
+                waiter.due = NEVER
+                waiter.fall_due(now)
             else:
                 queue.popleft()
         self._running = False

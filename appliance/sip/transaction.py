@@ -6,13 +6,14 @@ message is `layer`'s to find out.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from appliance.sip.machines import State
 from appliance.sip.message import Request
-from appliance.sip.timers import DelayLine, Ticket, TimerHeap
+from appliance.sip.timers import NEVER, DelayLine, TimerHeap
 
 if TYPE_CHECKING:
     from appliance.sip.flow import Flow
@@ -113,7 +114,7 @@ class Transaction:
     The two subclasses fill all slots in one constructor: four transactions a call make its price felt.
     """
 
-    __slots__ = ("_clock", "_ticket", "context", "flow", "key", "method", "request", "state")
+    __slots__ = ("_clock", "context", "due", "flow", "key", "method", "request", "state")
 
     key: Any
     request: Request
@@ -122,36 +123,30 @@ class Transaction:
     state: State
     context: Any
     _clock: Clockwork
-    _ticket: Ticket | None
+    due: float
+    """When the armed timer runs out, `NEVER` for none; arming one disarms the other."""
 
     def fall_due(self, now: float) -> None:
         """The armed timer has run out."""
         raise NotImplementedError
 
-    def _arm(self, line: DelayLine, now: float) -> None:
-        if self._ticket is not None:
-            self._ticket.waiter = None
-        self._ticket = line.add(now, self)
-
     def _arm_at(self, when: float) -> None:
         """For a time that no line knows."""
-        if self._ticket is not None:
-            self._ticket.waiter = None
-        self._ticket = ticket = Ticket(when, self)
-        self._clock.heap.schedule(when, ticket.ring)
+        self.due = when
+        self._clock.heap.schedule(when, partial(self._ring, when))
+
+    def _ring(self, when: float, now: float) -> None:
+        if self.due == when:
+            self.due = NEVER
+            self.fall_due(now)
 
     def _arm_within(self, interval: float, until: float, now: float) -> None:
         """After `interval`, or at `until` if that comes before."""
         line = self._clock.lines.get(interval)
         if line is not None and now + interval <= until:
-            self._arm(line, now)
+            line.add(now, self)
         else:
             self._arm_at(min(now + interval, until))
-
-    def _disarm(self) -> None:
-        if self._ticket is not None:
-            self._ticket.waiter = None
-            self._ticket = None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.method} {self.state.value}>"

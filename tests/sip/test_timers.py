@@ -5,13 +5,14 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance.sip.timers import DelayLine, TimerHeap
+from appliance.sip.timers import NEVER, DelayLine, TimerHeap
 
 
 class Waiting:
     """Notes when it was woken; may stand in line again."""
 
     def __init__(self, again: DelayLine | None = None) -> None:
+        self.due = NEVER
         self.woken: list[float] = []
         self.again = again
 
@@ -84,13 +85,25 @@ def test_line_wakes_after_its_delay() -> None:
     assert len(heap) == 0
 
 
-def test_ticket_given_up_wakes_nobody() -> None:
+def test_place_given_up_wakes_nobody() -> None:
     heap = TimerHeap()
     line, waiting = DelayLine(heap, 0.5), Waiting()
-    line.add(10, waiting).waiter = None
+    line.add(10, waiting)
+    waiting.due = NEVER
     run(heap, 20)
     assert waiting.woken == []
     assert len(line) == len(heap) == 0
+
+
+def test_waiter_who_changes_lines_is_woken_once() -> None:
+    heap = TimerHeap()
+    short, long, waiting = DelayLine(heap, 0.5), DelayLine(heap, 2), Waiting()
+    short.add(10, waiting)
+    long.add(10, waiting)
+    short.add(11.5, waiting)  # at the very moment that the long line has for it
+    run(heap, 20)
+    assert waiting.woken == [12]
+    assert len(short) == len(long) == len(heap) == 0
 
 
 def test_waiter_may_stand_in_line_again_when_woken() -> None:
@@ -117,9 +130,9 @@ def test_line_is_never_early_and_hardly_late(delay: float, entries: list[tuple[f
         now += gap
         run(heap, now)
         waiting = Waiting()
-        ticket = line.add(now, waiting)
+        line.add(now, waiting)
         if give_up:
-            ticket.waiter = None
+            waiting.due = NEVER
         else:
             kept.append((now, waiting))
     assert len(heap) <= 1
