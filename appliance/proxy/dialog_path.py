@@ -142,8 +142,10 @@ class DialogPath:
         Only from the address that the call came from or went to, and only where it names us as its target.
         """
         call = self._calls.of_dialog(request.call_id)
-        if call is None or call.callee_side is None or not call.leg or not self.ownership.owns(request.request_uri):
+        if call is None or call.callee_side is None or not call.leg:
             return None
+        if request.veil is None and not self.ownership.owns(request.request_uri):
+            return None  # a veiled one did name us: by a mask
         for leg, side, peer in (
             (call.leg, call.callee_side, call.caller_side),
             ("a", call.caller_side, call.callee_side),

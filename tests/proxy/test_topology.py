@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from base64 import urlsafe_b64decode
+
 import attrs
 import pytest
 
 from appliance.config.dialplan import TrunkSettings
 from appliance.config.kinds import network
 from appliance.config.settings import Settings
+from appliance.proxy.masks import MARK
+from appliance.sip.build import response_to
 from appliance.sip.message import Request, Response
 from tests.rtc.sdp_samples import PHONE, crlf
 
@@ -42,8 +47,11 @@ def again(box: Box) -> Box:
 def shown(message: Request | Response) -> bytes:
     """Whether nothing of the inside stands in what the carrier got; the message as bytes."""
     data = message.to_bytes()
+    texts = [data]
+    for token in re.findall(rb"jf-([A-Za-z0-9_-]+)", data):
+        texts.append(urlsafe_b64decode(token + b"=" * (-len(token) % 4)))
     for secret in (CALLER, PROXY, "192.0.2.2", CALL_ID, "inside.example"):
-        assert secret.encode() not in data, data.decode()
+        assert not any(re.search(rb"(?<!\d)%s(?!\d)" % re.escape(secret.encode()), text) for text in texts), texts
     return data
 
 
@@ -188,3 +196,122 @@ def test_failing_over_to_a_trunk_that_sees_all_shows_it_the_true_call() -> None:
     seen = box.peer("192.0.2.51").take_request("INVITE")
     assert seen.call_id == CALL_ID + "2"
     assert len(seen.values("via")) == 2
+
+
+def test_a_transfer_names_the_other_call_as_each_end_knows_it(box: Box) -> None:
+    caller, carrier, invite, ok = called(box)
+    caller.send(caller.in_dialog("ACK", ok, cseq=2))
+    carrier.take()
+    refer = caller.in_dialog("REFER", ok, cseq=5)
+    refer.append("refer-to", f"<sip:0456@example.com?Replaces={CALL_ID}%3Bto-tag%3Da%3Bfrom-tag%3Db&x=1>")
+    refer.append("target-dialog", f"{CALL_ID};local-tag=a;remote-tag=b")
+    refer.append("in-reply-to", f"{CALL_ID}, {CALL_ID}")
+    caller.send(refer)
+    seen = carrier.take_request("REFER")
+    shown(seen)
+    outer = invite.call_id
+    assert seen.get("refer-to") == f"<sip:0456@example.com?Replaces={outer}%3Bto-tag%3Da%3Bfrom-tag%3Db&x=1>"
+    assert seen.get("target-dialog") == f"{outer};local-tag=a;remote-tag=b"
+    assert seen.values("in-reply-to") == [outer, outer]
+    carrier.answer(seen, 202)
+    caller.take()
+
+    back = carrier.back("REFER", invite, cseq=30)
+    back.append("refer-to", f"<{invite.addresses('contact')[0].uri}?Replaces={outer}%3Bto-tag%3Da%3Bfrom-tag%3Db>")
+    back.append("replaces", f"{outer};to-tag=a;from-tag=b")
+    carrier.send(back)
+    seen = caller.take_request("REFER")
+    assert seen.get("refer-to") == f"<sip:me@{CALLER}:5060?Replaces={CALL_ID}%3Bto-tag%3Da%3Bfrom-tag%3Db>"
+    assert seen.get("replaces") == f"{CALL_ID};to-tag=a;from-tag=b"
+
+
+def test_a_transfer_names_a_call_that_came_in_by_its_own_call_id(box: Box) -> None:
+    carrier, callee = box.peer(CARRIER), box.peer("192.0.2.2")
+    callee.register("1002")
+    carrier.send(carrier.request("INVITE", "sip:1002@example.com", user="0301234", call_id="theirs@carrier", body=SDP))
+    invite = callee.take_request("INVITE")
+    callee.answer(invite, 200, body=SDP)
+    carrier.take()
+    refer = callee.back("REFER", invite)
+    refer.append("refer-to", "<sip:0456@example.com?Replaces=theirs%40carrier%3Bto-tag%3Da%3Bfrom-tag%3Db>")
+    callee.send(refer)
+    assert "Replaces=theirs@carrier%3Bto-tag" in (carrier.take_request("REFER").get("refer-to") or "")
+
+
+def test_the_box_hangs_up_by_the_call_id_that_each_end_knows(box: Box) -> None:
+    caller, carrier, invite, ok = called(box)
+    caller.send(caller.in_dialog("ACK", ok, cseq=2))
+    carrier.take()
+    [call] = box.core.calls
+    call.hang_up("the operator said so")
+    bye = carrier.take_request("BYE")
+    shown(bye)
+    assert (bye.call_id, bye.uri) == (invite.call_id, "sip:me@192.0.2.50:5060")
+    assert caller.take_request("BYE").call_id == CALL_ID
+
+
+def test_a_carrier_that_ignores_record_route_still_reaches_the_phone(box: Box) -> None:
+    caller, carrier, invite, ok = called(box)
+    caller.send(caller.in_dialog("ACK", ok, cseq=2))
+    carrier.take()
+    bye = carrier.back("BYE", invite)
+    bye.remove("route")
+    carrier.send(bye)
+    caller.answer(caller.take_request("BYE"), 200)
+    assert carrier.take_kinds() == ["200"]
+    assert box.core.calls.active == {}
+
+
+def test_masks_of_others_and_broken_ones_open_nothing(box: Box) -> None:
+    caller, carrier, invite, ok = called(box)
+    caller.send(caller.in_dialog("ACK", ok, cseq=2))
+    carrier.take()
+    info = carrier.back("INFO", invite)
+    info.uri = f"sip:{MARK}AAAA@{BOX}"
+    info.set("call-id", invite.call_id[:-2] + "zz")
+    carrier.send(info)
+    assert caller.take() == []
+    assert carrier.take_kinds() == ["403"]
+    strange = carrier.request("INVITE", str(invite.addresses("contact")[0].uri), user="0301234")
+    carrier.send(strange)  # a mask leads inside its dialog only: it is no way past the dial plan
+    assert caller.take() == []
+    assert carrier.take_kinds() == ["403"]
+
+
+def test_a_repeated_invite_and_a_repeated_answer_look_the_same_each_time(box: Box) -> None:
+    caller, carrier = box.peer(CALLER), box.peer(CARRIER)
+    invite = caller.invite("sip:0123@example.com", call_id=CALL_ID)
+    first = carrier.take_request("INVITE")
+    box.run(0.6)
+    assert [m.to_bytes() for m in carrier.take()] == [first.to_bytes()]
+    carrier.answer(first, 200)
+    ok = caller.take_response(200)
+    carrier.answer(first, 200)
+    assert caller.take_response(200).to_bytes() == ok.to_bytes()
+    caller.send(invite)
+    assert carrier.take() == []
+
+
+def test_a_test_line_answers_a_veiled_carrier() -> None:
+    settings = hiding(_settings())
+    echo = attrs.evolve(settings.routes["40-echo"], callers=("trunks",))
+    box = Box(attrs.evolve(settings, routes={**settings.routes, "40-echo": echo}))
+    carrier = box.peer(CARRIER)
+    carrier.send(carrier.request("INVITE", "sip:5000@example.com", user="0301234", body=SDP))
+    ok = carrier.take_response(200)
+    assert ok.addresses("contact")[0].uri.user == "echo"
+    carrier.send(carrier.in_dialog("ACK", ok, user="0301234", cseq=1))
+    [call] = box.core.calls
+    call.hang_up("time is over")
+    assert carrier.take_request("BYE").call_id == ok.call_id
+
+
+def test_a_warning_names_the_box(box: Box) -> None:
+    carrier, callee = box.peer(CARRIER), box.peer("192.0.2.2")
+    callee.register("1002")
+    carrier.send(carrier.request("INVITE", "sip:1002@example.com", user="0301234", body=SDP))
+    headers = [("warning", '305 192.0.2.2:5060 "Incompatible media format"'), ("contact", "<sip:x@192.0.2.2>, <tel:1>")]
+    callee.send(response_to(callee.take_request("INVITE"), 488, to_tag="t", headers=headers))
+    refused = carrier.take_response(488)
+    shown(refused)
+    assert refused.get("warning") == f'305 {BOX} "Incompatible media format"'
