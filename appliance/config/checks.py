@@ -14,6 +14,7 @@ import attrs
 
 from .account_checks import account_mistakes
 from .group_checks import find_in_groups
+from .hiding_checks import hiding_contradictions
 from .limit_checks import limit_contradictions
 from .mistakes import Mistake, Place
 from .places import Places
@@ -38,6 +39,7 @@ def find_contradictions(settings: Settings, places: Places) -> list[Mistake]:
         *find_rewriting_contradictions(settings, places),
         *find_security_contradictions(settings, places),
         *account_mistakes(settings, places),
+        *hiding_contradictions(settings, places),
     ]
 
 

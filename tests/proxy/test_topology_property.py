@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import attrs
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from appliance.config.settings import Settings
@@ -153,7 +153,7 @@ def tell(configuration: Settings, story: dict[str, object], *, hidden: bool) -> 
     return teller.seen
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(stories)
 def test_the_inside_sees_what_it_would_see_without_hiding(story: dict[str, object]) -> None:
     plain = anchored(hiding(_settings()))
