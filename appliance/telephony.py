@@ -202,7 +202,10 @@ class Telephony:
             ("inbox full",): counters.inbox_full,
             ("stray response",): counters.stray_responses,
         }
-        metrics.sip_guarded.read = lambda: {(cause,): count for cause, count in core.gate.guard.drops.items()}
+        metrics.sip_guarded.read = lambda: {
+            **{(cause,): count for cause, count in core.gate.guard.drops.items()},
+            ("answer withheld",): layer.counts.responses_withheld,
+        }
         metrics.bans.read = lambda: core.gate.guard.bans.active(core.clock())
         metrics.listener_connections.read = lambda: {
             (one.name, one.transport): one.connections for one in self.transports.snapshot() if one.name

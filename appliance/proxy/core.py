@@ -6,7 +6,6 @@ entries; initial ones wait in a bounded inbox until they are authenticated, rout
 
 from __future__ import annotations
 
-import hmac
 import os
 import random
 from collections import deque
@@ -42,6 +41,8 @@ from appliance.proxy.registrar import Registrar
 from appliance.proxy.response_context import ResponseContext
 from appliance.proxy.rewriting import Rewriting
 from appliance.proxy.sender import Names, Sender, Wires
+from appliance.proxy.sign_in import SignIn
+from appliance.proxy.steady_answers import SteadyAnswers
 from appliance.proxy.topology import TopologyHiding
 from appliance.proxy.trunk_logins import TrunkLogins
 from appliance.router.admission import Admission
@@ -50,7 +51,7 @@ from appliance.router.hunting import Hunts
 from appliance.router.outcome import Outcomes
 from appliance.sip.build import response_to
 from appliance.sip.errors import BadMessage, Rejected
-from appliance.sip.flow import Address, Flow, FlowClosed
+from appliance.sip.flow import Address, Flow
 from appliance.sip.layer import TransactionLayer
 from appliance.sip.message import Request, Response
 from appliance.sip.parser import check_untrusted, parse_message_untrusted
@@ -114,7 +115,7 @@ class SipCore:
         self.clock = clock
         self.wall = wall
         self.counters = Counters()
-        self._tag_key = hmac.digest(key, b"To tags", "sha256")
+        self.steady = SteadyAnswers(key)
         self.calls = Calls(os.urandom(4).hex() + "-", limit=settings.sip.max_calls)
         sip = settings.sip
         options = TransactionOptions(t1=sip.t1_s, t2=sip.t2_s, t4=sip.t4_s, limit=sip.max_transactions)
@@ -122,6 +123,7 @@ class SipCore:
         """The last INVITEs that made no call, the latest first."""
         self.gate = Gate(timers, self._late)
         self._sources = self.gate.sources
+        self.sign_in = SignIn(self.gate, clock, wall)
         self.layer = TransactionLayer(timers, self, options)
         self.hiding = TopologyHiding(key, self.calls)
         self.hide = self.hiding.send
@@ -170,6 +172,7 @@ class SipCore:
         self.settings = settings
         self.admission.configure(settings, self.clock())
         self.gate.configure(settings)
+        self.sign_in.configure(authenticator, settings.security.account_attempts)
         self.timer_c_s = settings.sip.timer_c_s
         self.udp_threshold_bytes = settings.sip.udp_threshold_bytes
         self.anchoring = Anchoring(settings, self._bridge)
@@ -197,6 +200,8 @@ class SipCore:
         self.counters.messages_in += 1
         source = self._sources.get(flow.remote[0]) or self.gate.guard.meet(flow.remote[0], now)
         source.left -= 1
+        if source.stranger:
+            self.gate.guard.hears(source, len(data))
         if source.left < 0 and not self.gate.admits(source, data, flow, now):
             return
         try:
@@ -233,26 +238,16 @@ class SipCore:
         self.counters.malformed += 1
         if not self.gate.guard.unreadable(source, now, proved=flow.reliable) or request is None:
             return
-        if not source.stranger or not self.gate.scans(request, source, flow, now):
-            self._answer_unchecked(request, flow, bad)
+        if source.stranger and self.gate.scans(request, source, flow, now):
+            return
+        if not self.steady.refuse(request, flow, bad):
+            self.counters.flow_errors += 1
 
     def _late(self, data: bytes, flow: Flow) -> None:
         """A message that was only delayed."""
         source = self.gate.guard.source(flow.remote[0], self.clock())
         source.left = max(source.left, 0) + 1
         self.receive(data, flow)
-
-    def _answer_unchecked(self, request: Request, flow: Flow, bad: BadMessage) -> None:
-        """400 without a transaction (RFC 3261 §16.3): where there is a Via to send it by, and never to an ACK."""
-        if request.method == "ACK" or not {"via", "from", "to", "call-id", "cseq"} <= set(request.keys):
-            return
-        # §8.2.7: without a transaction, the tag must come out the same each time the request comes.
-        lines = [line for key, line in zip(request.keys, request.lines, strict=True) if key in ("via", "call-id")]
-        tag = hmac.digest(self._tag_key, "".join(lines).encode("utf-8", "surrogateescape"), "sha256")[:8].hex()
-        try:
-            flow.send(response_to(request, bad.status, bad.reason, to_tag=tag).to_bytes())
-        except FlowClosed:
-            self.counters.flow_errors += 1
 
     def flow_closed(self, flow: Flow) -> None:
         """A connection is gone: what waited on it is told, what rang for it stops ringing."""
@@ -351,16 +346,13 @@ class SipCore:
                 status=rejected.status,
                 cause=rejected.cause,
             )
-        transaction.respond(
-            response_to(
-                transaction.request,
-                rejected.status,
-                rejected.reason or None,
-                to_tag=self.unique(),
-                headers=[(name.lower(), value) for name, value in rejected.headers],
-            ),
-            now,
+        headers = [(name.lower(), value) for name, value in rejected.headers]
+        if rejected.status in (401, 407) and self.gate.challenges_steadily(transaction, headers, self.steady):
+            return
+        response = response_to(
+            transaction.request, rejected.status, rejected.reason or None, to_tag=self.unique(), headers=headers
         )
+        transaction.respond(response, now)
 
     # What a response context asks of us
 

@@ -7,12 +7,12 @@ user may use the address-of-record that a request names is the proxy's question.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import attrs
 
 from appliance.config.dialplan import UserSettings
-from appliance.sip.digest import Credential, DigestVerifier, ha1_of, parse_auth_untrusted
+from appliance.sip.digest import Credential, DigestVerifier, Verdict, ha1_of, parse_auth_untrusted
 from appliance.sip.errors import BadMessage
 from appliance.sip.message import Request
 
@@ -24,6 +24,10 @@ class Challenge:
     status: int
     headers: tuple[tuple[str, str], ...]
     cause: str
+    nonce: str
+
+
+NO_CREDENTIALS = Verdict(None, False, "")
 
 
 def credentials_of(users: Mapping[str, UserSettings], realm: str, algorithms: Sequence[str]) -> dict[str, Credential]:
@@ -71,24 +75,45 @@ class Authenticator:
         """From now on these users, e.g. after a reload."""
         self._credentials = credentials_of(users, self.realm, self._verifier.algorithms)
 
-    def check(self, request: Request, now: float, *, proxy: bool) -> str | Challenge:
-        """The user's name, or the challenge to answer with: 407 where we are the request's proxy, 401 otherwise.
+    @property
+    def users(self) -> Collection[str]:
+        """The names of those who can sign in."""
+        return self._credentials.keys()
 
-        An unknown user and a wrong password look alike and take equally long. Raises `BadMessage` (400) for
-        credentials that cannot be read.
+    def judge(
+        self, request: Request, now: float, *, proxy: bool, allowed: Callable[[str, str], bool] | None = None
+    ) -> Verdict:
+        """Who it is, by Proxy-Authorization where we are the request's proxy, otherwise by Authorization.
+
+        `allowed`, where given, is asked for (user, nonce): a user who is not looks like an unknown one. An unknown
+        user and a wrong password look alike and take equally long. Raises `BadMessage` (400) for credentials that
+        cannot be read.
         """
         header = "proxy-authorization" if proxy else "authorization"
-        cause, stale = "", False
-        if header in request:
-            verdict = self._verifier.verify_any_untrusted(
-                request.get_all(header), request.method, request.uri, self._credentials.get, now, request.body
-            )
-            if verdict.user is not None:
-                return verdict.user
-            cause, stale = verdict.reason, verdict.stale
+        if header not in request.keys:
+            return NO_CREDENTIALS
+
+        values = request.get_all(header)
+        lookup: Callable[[str], Credential | None] = self._credentials.get
+        if allowed is not None:
+            nonces = [parse_auth_untrusted(value)[1].get("nonce", "") for value in values]
+
+            def lookup(name: str) -> Credential | None:
+                return self._credentials.get(name) if any(allowed(name, nonce) for nonce in nonces) else None
+
+        return self._verifier.verify_any_untrusted(values, request.method, request.uri, lookup, now, request.body)
+
+    def challenge(self, now: float, verdict: Verdict, *, proxy: bool) -> Challenge:
+        """What to answer where `verdict` names nobody."""
         name = "proxy-authenticate" if proxy else "www-authenticate"
-        values = self._verifier.challenge(now, stale)
-        return Challenge(407 if proxy else 401, tuple((name, value) for value in values), cause)
+        values = self._verifier.challenge(now, verdict.stale)
+        nonce = values[0].partition(', nonce="')[2].partition('"')[0]
+        return Challenge(407 if proxy else 401, tuple((name, value) for value in values), verdict.reason, nonce)
+
+    def check(self, request: Request, now: float, *, proxy: bool) -> str | Challenge:
+        """The user's name, or the challenge to answer with: 407 where we are the request's proxy, 401 otherwise."""
+        verdict = self.judge(request, now, proxy=proxy)
+        return verdict.user if verdict.user is not None else self.challenge(now, verdict, proxy=proxy)
 
     def strip(self, request: Request) -> None:
         """Take what answers our challenges out of a request that goes on: it is nobody else's business.

@@ -5,23 +5,26 @@ The rules and the memory are the router's (guard.py, acl.py, trust.py); here the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from ipaddress import ip_network
 
 from appliance.config.kinds import Network
 from appliance.config.settings import Settings
 from appliance.logs import log
+from appliance.proxy.steady_answers import SteadyAnswers
 from appliance.router.acl import AccessList, ip_of
 from appliance.router.bans import Ban
 from appliance.router.guard import Source, SourceGuard, Verdict
 from appliance.router.trust import TrustHeaders
 from appliance.sip.errors import BadMessage, Rejected
-from appliance.sip.flow import Flow
+from appliance.sip.flow import Flow, FlowClosed
 from appliance.sip.headers import parse_name_addr_untrusted, value_of
-from appliance.sip.message import Message
+from appliance.sip.message import Message, Response
 from appliance.sip.server_transaction import ServerTransaction
 from appliance.sip.timers import TimerHeap
 
+_OPTIONAL = ("server", "supported", "accept", "allow")
 _MOST_DELAYED = 2000
 _MOST_DELAYED_EACH = 100
 _LINES_A_MINUTE = 30
@@ -100,10 +103,13 @@ class Gate:
         if source.exempt:
             return True
         self._now = now
-        if self.guard.begins(source, now, proved=flow.reliable) and not (
-            source.stranger and self.scans(transaction.request, source, flow, now)
-        ):
-            return True
+        if self.guard.begins(source, now, proved=flow.reliable):
+            if not source.stranger:
+                return True
+            if not self.scans(transaction.request, source, flow, now):
+                if not flow.reliable:
+                    transaction.allowance = source
+                return True
         transaction.abandon()
         return False
 
@@ -139,9 +145,34 @@ class Gate:
                 self.guard.drop("trunk acl")
                 raise Rejected(403, "Forbidden", f"[acl {acl.name}] does not take {address} for [trunk {name}]")
 
-    def signed_in(self, flow: Flow, now: float) -> None:
-        """Somebody gave a right password over `flow`."""
-        self.guard.verified(self.guard.source(flow.remote[0], now), now)
+    # What a stranger is told
+
+    def challenges_steadily(
+        self, transaction: ServerTransaction, headers: Sequence[tuple[str, str]], steady: SteadyAnswers
+    ) -> bool:
+        """Challenge a datagram's sender whom nobody has verified, and forget the request; False: it is verified."""
+        allowance = transaction.allowance
+        if allowance is None:
+            return False
+        request, flow = transaction.request, transaction.reply_flow
+        status = 407 if headers and headers[0][0] == "proxy-authenticate" else 401
+        response = steady.response(request, status, "", headers)
+        transaction.abandon()
+        data = response.to_bytes()
+        if allowance.spend(len(data), final=True):
+            with suppress(FlowClosed):
+                flow.send(data)
+        else:
+            self.guard.drop("amplification")
+        return True
+
+    def fitted(self, transaction: ServerTransaction, response: Response) -> Response:
+        """An answer, without what it need not say where it would be too long for the sender of a short question."""
+        source = self.sources.get(transaction.flow.remote[0])
+        if transaction.allowance is not None and source is not None and len(response.to_bytes()) > source.credit:
+            for key in _OPTIONAL:
+                response.remove(key)
+        return response
 
     def sweep(self, now: float) -> None:
         """Once a second."""

@@ -12,7 +12,7 @@ from appliance.config.settings import Settings
 from appliance.proxy.branch import Branch
 from appliance.proxy.call_follower import CallFollower
 from appliance.proxy.contact import parse_contact_untrusted
-from appliance.proxy.credentials import Authenticator, Challenge
+from appliance.proxy.credentials import Authenticator
 from appliance.proxy.forwarding import breadth, contact_is_source, spend_hop
 from appliance.proxy.lines import Lines
 from appliance.proxy.location import Location
@@ -89,7 +89,7 @@ class InitialRequests:
             self._register(transaction, now)
             return
         if method == "OPTIONS" and ours and (not uri.user or request.get("max-forwards") == "0"):
-            transaction.respond(self.capabilities(request), now)
+            transaction.respond(self._core.gate.fitted(transaction, self.capabilities(request)), now)
             return
         if self.draining and method == "INVITE":
             raise overloaded(self._settings, "the box is about to stop", RefusalKind.STOPPING)
@@ -100,7 +100,7 @@ class InitialRequests:
         question = self._question(transaction, caller, uri, ours)
         decision = self._plan.decide(question)
         if decision.target is None and decision.forbidden and caller.kind is CallerKind.ANYONE:
-            caller = Caller(CallerKind.USER, self._authenticate(transaction, proxy=True))
+            caller = Caller(CallerKind.USER, self._core.sign_in.user_of(transaction, proxy=True))
             question = self._question(transaction, caller, uri, ours)
             decision = self._plan.decide(question)
         request = question.request
@@ -152,19 +152,10 @@ class InitialRequests:
         claims_user = origin.scheme in ("sip", "sips") and self._ownership.has_domain(origin.host)
         if not claims_user and "proxy-authorization" not in request:
             return Caller(CallerKind.ANYONE)
-        user = self._authenticate(transaction, proxy=True)
+        user = self._core.sign_in.user_of(transaction, proxy=True)
         if claims_user and origin.username != user and self._settings.security.check_from:
             raise Rejected(403, "Forbidden", f"{user} gave their password, but From says {origin.username}")
         return Caller(CallerKind.USER, user)
-
-    def _authenticate(self, transaction: ServerTransaction, *, proxy: bool) -> str:
-        """The user whose password the request proves. Raises `Rejected` with a challenge (RFC 3261 §22)."""
-        gate = self._core.gate
-        answer = self._authenticator.check(transaction.request, self._core.wall(), proxy=proxy)
-        if isinstance(answer, Challenge):
-            raise Rejected(answer.status, "", answer.cause or "no credentials yet", answer.headers)
-        gate.signed_in(transaction.flow, self._core.clock())
-        return answer
 
     def _route(
         self,
@@ -304,7 +295,7 @@ class InitialRequests:
         address = request.to.uri
         if not self._ownership.has_domain(address.host):
             raise Rejected(404, "Not Found", f"{address.host} is not a domain of this box")
-        user = self._authenticate(transaction, proxy=False)
+        user = self._core.sign_in.user_of(transaction, proxy=False)
         if user != address.username:
             raise Rejected(403, "Forbidden", f"{user} may not register {address.username}")
         if self._settings.users.get(user) is None:

@@ -28,6 +28,7 @@ INFINITE = float("inf")
 VERIFIED_S = 3600.0
 _STEP_S = 1.0
 """A flood goes up one grade in this time, not in three messages."""
+_NONCES = 4
 _CREDIT = 16_384
 """Bytes that a source which nobody has verified may have saved up for answers."""
 
@@ -67,14 +68,19 @@ class Source:
     offended_at: float = -INFINITE
     verified_at: float = -INFINITE
     """When it last gave a right password, or proved itself otherwise."""
-    nonce: str = ""
-    """The last that was sent to it."""
+    nonces: tuple[str, ...] = ()
+    """The last that were sent to it."""
     credit: float = 0.0
     """Bytes that may still be sent to a stranger by UDP."""
+    reserve: float = 0.0
+    """How many of them wait for a final answer."""
 
-    def spend(self, size: int) -> bool:
-        """Whether an answer of so many bytes may go to a source that nobody has verified."""
-        if size > self.credit:
+    def spend(self, size: int, *, final: bool) -> bool:
+        """Whether an answer of so many bytes may go to a source that nobody has verified.
+
+        A provisional one leaves enough for the final one to come.
+        """
+        if size > (self.credit if final else self.credit - self.reserve):
             return False
         self.credit -= size
         return True
@@ -348,13 +354,13 @@ class SourceGuard:
 
     def challenged(self, source: Source, nonce: str, now: float) -> None:
         """A challenge goes to this source."""
-        source.nonce = nonce
+        source.nonces = (nonce, *source.nonces[: _NONCES - 1])
         if now - source.verified_at > VERIFIED_S and not source.exempt:
             source.stranger = True
 
     def reached(self, source: Source, nonce: str) -> bool:
-        """Whether credentials show that the last challenge sent to this address arrived there."""
-        return bool(nonce) and nonce == source.nonce
+        """Whether credentials show that a challenge lately sent to this address arrived there."""
+        return nonce in source.nonces
 
     def verified(self, source: Source, now: float) -> None:
         """It gave a right password for a challenge that was sent to it, or took part in a call."""
@@ -365,6 +371,7 @@ class SourceGuard:
         """A datagram of a stranger: it may be answered in proportion."""
         times = self.settings.amplification
         source.credit = min(_CREDIT, source.credit + times * size) if times else INFINITE
+        source.reserve = times * size / 2
 
 
 def _overlap(key: str, network: Network) -> bool:

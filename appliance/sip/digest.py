@@ -55,12 +55,20 @@ class Credential:
 class Verdict:
     """`user` is who it is, or None. `stale`: the password was right, only the nonce is not: challenge with stale=true.
 
-    `reason` is for the log, never for the wire.
+    `reason` is for the log, never for the wire. `claimed` is the user that was named, and `nonce` the one answered,
+    where there were credentials that could be judged.
     """
 
     user: str | None
     stale: bool
     reason: str
+    claimed: str = ""
+    nonce: str = ""
+
+    @property
+    def wrong(self) -> bool:
+        """Somebody guessed: the user is unknown, or the password is not theirs."""
+        return self.user is None and not self.stale and bool(self.claimed)
 
 
 def parse_auth_untrusted(value: str, header: str = "Authorization") -> tuple[str, dict[str, str]]:
@@ -241,14 +249,14 @@ class DigestVerifier:
         )
         right = hmac.compare_digest(expected.encode(), response.lower().encode("utf-8", "surrogateescape"))
         if credential is None:
-            return Verdict(None, False, "unknown user")
+            return Verdict(None, False, "unknown user", username, nonce)
         if not right:
-            return Verdict(None, False, "wrong password")
+            return Verdict(None, False, "wrong password", username, nonce)
         if not _same_target(claimed_uri, uri):
-            return Verdict(None, False, "credentials for another uri")
+            return Verdict(None, False, "credentials for another uri", username, nonce)
         if fault := self._spend(nonce, count, now):
-            return Verdict(None, True, fault)
-        return Verdict(username, False, "")
+            return Verdict(None, True, fault, username, nonce)
+        return Verdict(username, False, "", username, nonce)
 
     def issued(self, nonce: str) -> bool:
         """Whether a challenge of ours gave out this nonce, however long ago."""

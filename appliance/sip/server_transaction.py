@@ -7,7 +7,7 @@ repeated request costs one send.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from appliance.sip.build import response_to
 from appliance.sip.flow import Flow, FlowClosed
@@ -27,15 +27,22 @@ CONFIRMED = State.CONFIRMED
 TERMINATED = State.TERMINATED
 
 
+class Allowance(Protocol):
+    """How much may be sent to a client that may not be where it says."""
+
+    def spend(self, size: int, *, final: bool) -> bool:
+        """Whether `size` bytes may go out; they are then spent."""
+
+
 class ServerTransaction(Transaction):
     """A request to be answered, from `TransactionUser.on_request`.
 
     `flow` is the way it came; `reply_flow` where answers go (§18.2.2, RFC 3581 §4): the same, or for a UDP client
     that did not ask for rport the port of its Via. `on_transport_error`, if set, is called from within whatever failed
-    to send a response; it may call `move_to`.
+    to send a response; it may call `move_to`. `allowance`, if set, is asked before each response, repeated ones too.
     """
 
-    __slots__ = ("_last", "_layer", "on_transport_error", "reply_flow")
+    __slots__ = ("_last", "_layer", "allowance", "on_transport_error", "reply_flow")
 
     first_state: ClassVar[State]
 
@@ -45,6 +52,7 @@ class ServerTransaction(Transaction):
         self.method = request.method
         self.flow = flow
         self.reply_flow = flow
+        self.allowance: Allowance | None = None
         self.state = self.first_state
         self.context = None
         self.on_transport_error: Callable[[ServerTransaction, float], None] | None = None
@@ -85,6 +93,9 @@ class ServerTransaction(Transaction):
         raise NotImplementedError
 
     def _send(self, data: bytes, now: float) -> None:
+        if self.allowance is not None and not self.allowance.spend(len(data), final=self.final_sent):
+            self._layer.counts.responses_withheld += 1
+            return
         try:
             self.reply_flow.send(data)
         except FlowClosed:

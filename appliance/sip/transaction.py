@@ -69,6 +69,8 @@ class TransactionCounts:
     """Received again and absorbed."""
     requests_resent: int = 0
     responses_resent: int = 0
+    responses_withheld: int = 0
+    """Not sent because the allowance of the client was spent."""
     responses_absorbed: int = 0
     stray_responses: int = 0
     timeouts: int = 0
