@@ -76,6 +76,7 @@ class DialogRequests:
         fault = ""
         if call is not None:
             call.heard_at = now
+            self._core.gate.took_part(flow, now)
             fault = self._follower.acknowledged(call, request, entry.leg)
         if entry.extras:
             self._core.logins.change(request, entry.extras, entry.leg)

@@ -156,15 +156,21 @@ class Gate:
             return False
         request, flow = transaction.request, transaction.reply_flow
         status = 407 if headers and headers[0][0] == "proxy-authenticate" else 401
-        response = steady.response(request, status, "", headers)
         transaction.abandon()
-        data = response.to_bytes()
-        if allowance.spend(len(data), final=True):
-            with suppress(FlowClosed):
-                flow.send(data)
-        else:
-            self.guard.drop("amplification")
+        for offered in (headers, headers[:1]):  # all algorithms, or the preferred one where the question was so short
+            data = steady.response(request, status, "", offered).to_bytes()
+            if allowance.spend(len(data), final=True):
+                with suppress(FlowClosed):
+                    flow.send(data)
+                return True
+        self.guard.drop("answer too long")
         return True
+
+    def took_part(self, flow: Flow, now: float) -> None:
+        """The ACK of a call, with the tag that only the other end could tell: who sent it receives what we send."""
+        source = self.sources.get(flow.remote[0])
+        if source is not None and source.stranger:
+            self.guard.verified(source, now)
 
     def fitted(self, transaction: ServerTransaction, response: Response) -> Response:
         """An answer, without what it need not say where it would be too long for the sender of a short question."""

@@ -99,7 +99,8 @@ class InitialRequests:
             request.remove("p-asserted-identity")  # RFC 3325 §5: only a trusted peer may assert
         question = self._question(transaction, caller, uri, ours)
         decision = self._plan.decide(question)
-        if decision.target is None and decision.forbidden and caller.kind is CallerKind.ANYONE:
+        if decision.target is None and caller.kind is CallerKind.ANYONE:
+            # Whether there is such a number is none of a stranger's business either: 407 in both cases.
             caller = Caller(CallerKind.USER, self._core.sign_in.user_of(transaction, proxy=True))
             question = self._question(transaction, caller, uri, ours)
             decision = self._plan.decide(question)
