@@ -10,7 +10,7 @@ import gc
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from .config.difference import difference
 from .config.loader import load_settings
 from .config.mistakes import ConfigRejected
 from .control import Answer, Json, hold_state_dir, serve_control
+from .gatecontrol import row
 from .identity import Identity, StateDamaged, open_identity, open_state_dir
 from .logs import log
 from .metrics import Metrics
@@ -172,18 +173,23 @@ async def open_appliance(
     ) as supervisor:
         appliance = Appliance(conf_dir, settings, identity, metrics, supervisor)
         supervisor.on_reload = appliance.reload
-        commands = {"reload": supervisor.reload, "status": appliance._answer_status}
+        commands: dict[str, Callable[..., Awaitable[Answer]]] = {
+            "reload": supervisor.reload,
+            "status": appliance._answer_status,
+        }
         await supervisor.start(Service("control", partial(serve_control, identity.state_dir, commands)))
         async with open_telephony(settings, identity, supervisor, metrics) as telephony:
             appliance.telephony = telephony
             appliance.reloaders["telephony"] = telephony.prepare(lambda: appliance.identity)
             core = telephony.core
+            commands["gateway"] = telephony.gates.command
             appliance.status_parts["telephony"] = lambda: {
                 "calls": len(core.calls.active),
                 "calls_routed": core.calls.total,
                 "calls_answered": core.calls.answered,
                 "registrations": len(core.location),
             }
+            appliance.status_parts["gateways"] = lambda: [row(one) for one in telephony.gates.overview()]
             appliance.web = WebSide(_inside(appliance, telephony))
             appliance.reloaders["web"] = appliance.web.prepare
             await supervisor.start(Service("web", appliance.web.run))

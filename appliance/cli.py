@@ -1,4 +1,4 @@
-"""The jackfield command: run, check, reload, status, reference.
+"""The jackfield command: run, check, reload, status, gateway, reference.
 
 Exit codes: 0 done, 1 failed, 2 mistakes in the configuration or on the command line, 3 nothing runs.
 """
@@ -20,7 +20,8 @@ from .config import Secret
 from .config.loader import load_settings
 from .config.mistakes import ConfigRejected
 from .config.reference import example, manual
-from .control import AlreadyRuns, Answer, NothingRuns, ask
+from .control import AlreadyRuns, Answer, Json, NothingRuns, ask
+from .gatecontrol import ACTIONS
 from .identity import Identity, StateDamaged
 from .manual import operation_manual, transaction_manual
 from .metrics import catalogue
@@ -81,6 +82,11 @@ def _parser() -> argparse.ArgumentParser:
                 "--welcome", action="store_true", help="show where things are, and the accounts with their passwords"
             )
         if name == "status":
+            sub.add_argument("--json", action="store_true", help="for machines: one JSON object")
+        if name == "gateway":
+            sub.add_argument("action", nargs="?", choices=["list", *ACTIONS], default="list", help="default: list")
+            sub.add_argument("trunk", nargs="?", default="", metavar="TRUNK", help="all of its gateways, or")
+            sub.add_argument("gateway", nargs="?", default="", metavar="GATEWAY", help="one, as the list names it")
             sub.add_argument("--json", action="store_true", help="for machines: one JSON object")
         if name == "reference":
             sub.add_argument(
@@ -166,9 +172,43 @@ def _status(asked: argparse.Namespace) -> int:
     for one in services if isinstance(services, list) else []:
         if isinstance(one, dict):
             print(f"  {one['name']:<20} {one['state']:<10} {one['where'] or one['fault']}")
+    for line in gateway_lines(answer.get("gateways")):
+        print(f"  {line}")
     for fault in _texts(answer, "degraded"):
         print(f"  not well: {fault}")
     return DONE if answer.get("ok") else FAILED
+
+
+def _gateway(asked: argparse.Namespace) -> int:
+    answer = ask(asked.state_dir, "gateway", asked.action, *filter(None, (asked.trunk, asked.gateway)))
+    if asked.json:
+        print(json.dumps(answer))
+    elif not answer.get("ok"):
+        print(f"jackfield: {answer.get('error', 'no reason given')}", file=sys.stderr)
+    else:
+        print(*gateway_lines(answer.get("gateways")) or ["No trunk has gateways."], sep="\n")
+    return DONE if answer.get("ok") else FAILED
+
+
+def gateway_lines(gateways: Json) -> list[str]:
+    """One line a gateway, in columns."""
+    rows = [
+        (
+            f"{one['trunk']} {one['gateway']}",
+            str(one["state"]),
+            _count(_whole(one["calls"]), "call"),
+            "" if one["latency_ms"] is None else f"{one['latency_ms']} ms",
+            str(one["why"]),
+        )
+        for one in (gateways if isinstance(gateways, list) else [])
+        if isinstance(one, dict)
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _whole(value: Json) -> int:
+    return value if isinstance(value, int) else 0
 
 
 def _reference(asked: argparse.Namespace) -> int:
@@ -198,6 +238,8 @@ def command_manual() -> str:
     options = {
         "run": "`--welcome` also prints addresses and accounts, as `scripts/run` does.",
         "status": "`--json` prints one JSON object for machines.",
+        "gateway": "`gateway drain TRUNK [GATEWAY]`: no new calls go there, those in progress go on, pings too; "
+        "`gateway block …`: the same, and no pings; `gateway unblock …` lets it in again. This lasts over a restart.",
         "reference": "A part is one of commands, running, settings, metrics, transactions; `example` is the file.",
     }
     lines += [f"`jackfield {name}`: {about} {options.get(name, '')}".rstrip() + "\n" for name, _, about in COMMANDS]
@@ -240,5 +282,6 @@ COMMANDS: Final = (
     ("check", _check, "Verify the configuration and tell every mistake with its remedy."),
     ("reload", _reload, "Make the running appliance verify and take up its configuration."),
     ("status", _status, "Tell how the running appliance does."),
+    ("gateway", _gateway, "List the gateways of trunks with their state; drain, block or unblock them."),
     ("reference", _reference, "Print the manual, one part of it, or a file with every setting to copy from."),
 )

@@ -28,7 +28,8 @@ MOST_CLIENTS: Final = 16
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 Answer: TypeAlias = dict[str, Json]
-Commands: TypeAlias = Mapping[str, Callable[[], Awaitable[Answer]]]
+Commands: TypeAlias = Mapping[str, Callable[..., Awaitable[Answer]]]
+"""By name; a command is called with the words that follow it."""
 
 
 class NothingRuns(Exception):  # noqa: N818 (it says what happened)
@@ -121,14 +122,19 @@ async def _serve_client(
 
 async def _answer(asked: bytes, commands: Commands) -> Answer:
     try:
-        name = json.loads(asked)["command"]
-        command = commands[name]
-    except (ValueError, TypeError, KeyError, RecursionError):
+        said = json.loads(asked)
+        command = commands[said["command"]]
+        words = [str(word) for word in said.get("words", ())]
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return {"ok": False, "error": f"known commands are {', '.join(sorted(commands))}"}
-    return await command()
+    try:
+        answering = command(*words)
+    except TypeError:  # it was not even begun
+        return {"ok": False, "error": f"{said['command']} does not take these words: {' '.join(words)}"}
+    return await answering
 
 
-def ask(state_dir: Path, command: str, deadline_s: float = 60.0) -> Answer:
+def ask(state_dir: Path, command: str, *words: str, deadline_s: float = 60.0) -> Answer:
     """Ask a running appliance, from another process; raises NothingRuns where none answers."""
     try:
         directory = os.open(state_dir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -138,7 +144,7 @@ def ask(state_dir: Path, command: str, deadline_s: float = 60.0) -> Answer:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as wire:
             wire.settimeout(deadline_s)
             wire.connect(_short(directory))
-            wire.sendall(json.dumps({"command": command}).encode() + b"\n")
+            wire.sendall(json.dumps({"command": command, "words": words}).encode() + b"\n")
             with wire.makefile("rb") as answers:
                 line = answers.readline()
         answer = json.loads(line)

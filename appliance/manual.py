@@ -37,7 +37,7 @@ and a running call still ends with its BYE.
 | 0 | done |
 | 1 | failed: a port is taken, the state directory cannot be used, a core service ended |
 | 2 | mistakes in the configuration or on the command line |
-| 3 | nothing runs on this state directory (`reload`, `status`) |
+| 3 | nothing runs on this state directory (`reload`, `status`, `gateway`) |
 | 130 | interrupted before it could stop in order |
 
 Under systemd, `Type=notify` fits, from version 253 on `Type=notify-reload` too: the appliance says READY=1 once every port is bound, RELOADING=1,
@@ -70,7 +70,8 @@ while it exists. Copy it while nothing runs, and you have a backup.
 | `passwords.json` | passwords made for users whose `password` is `auto`, readable for their owner | made anew: these phones have to be set up again |
 | `jackfield.sqlite` (with `-wal`, `-shm`) | registrations | phones come back with their next REGISTER |
 | `jackfield.sqlite.broken-…` | a damaged file that was put aside; a new one was begun | may be deleted |
-| `control.sock` | where `reload` and `status` ask; for the owner only | made at each start |
+| `gateways.json` | the gateways that are drained or blocked by hand | all are let in again |
+| `control.sock` | where `reload`, `status` and `gateway` ask; for the owner only | made at each start |
 | `lock` | keeps a second appliance off this directory | made at each start |
 
 ### Secrets

@@ -210,6 +210,20 @@ class Metrics:
     listener_drops: Labelled[Counter] = counters(
         "jackfield_listener_drops_total", "What listeners dropped or closed, by cause.", "listener", "cause"
     )
+    gateway_up: Labelled[Gauge] = gauges(
+        "jackfield_gateway_up", "1 where new calls go to a gateway, 0 where it is out of service.", "trunk", "gateway"
+    )
+    gateway_calls: Labelled[Gauge] = gauges("jackfield_gateway_calls", "Calls by gateway.", "trunk", "gateway")
+    gateway_attempts: Labelled[Counter] = counters(
+        "jackfield_gateway_attempts_total",
+        "Calls offered to a gateway, by how that ended; of trunks that are watched or have a choice.",
+        "trunk",
+        "gateway",
+        "end",
+    )
+    gateway_pings: Labelled[Counter] = counters(
+        "jackfield_gateway_pings_total", "OPTIONS pings by result.", "trunk", "gateway", "result"
+    )
     media_endpoints: Gauge = gauge("jackfield_media_endpoints", "Media transports open, one or more a leg.")
     media_drops: Labelled[Counter] = counters(
         "jackfield_media_drops_total", "Media packets dropped, by cause.", "cause"

@@ -17,6 +17,7 @@ import trio
 
 from .config import Settings, TrunkSettings
 from .config.sections import ListenerSettings
+from .gatecontrol import GateControl
 from .identity import Identity
 from .interfaces import local_addresses, own_domains
 from .logs import log
@@ -137,6 +138,7 @@ class Telephony:
     relay: PythonRelay
     transports: Transports
     marker: Marker
+    gates: GateControl
     clear_marking_fault: Callable[[], None]
 
     def drain(self) -> None:
@@ -188,6 +190,7 @@ class Telephony:
 
     def show(self, metrics: Metrics) -> None:
         """Hang the figures of this side into the catalogue: each is read when somebody asks."""
+        self.gates.show(metrics)
         core, counters, layer = self.core, self.core.counters, self.core.layer
         metrics.calls_active.read = lambda: len(core.calls.active)
         metrics.calls.read = lambda: core.calls.total
@@ -282,11 +285,13 @@ async def open_telephony(
                     wall=time.time,
                 )
                 transports.admits = core.gate.takes_connection
+                gates = GateControl(core, identity.state_dir)
+                gates.load()
                 await nursery.start(run_core, core)
                 for listener in settings.listeners.values():
                     await transports.listen(listener_options(settings, identity, listener))
                 unfault = partial(supervisor.clear, "qos")
-                opened.append(Telephony(core, location, registrar, storage, relay, transports, marker, unfault))
+                opened.append(Telephony(core, location, registrar, storage, relay, transports, marker, gates, unfault))
                 task_status.started(", ".join(settings.listeners))
 
         await supervisor.start(Service("sip", serve, Role.CORE))

@@ -120,6 +120,8 @@ class Call:
     """How its gateway was chosen, where there was a choice."""
     gateway: LivingGateway | None = None
     """The gateway that answered, where its figures are kept."""
+    gateway_name: str = ""
+    """The gateway that answered, as its trunk names it; '' for none."""
     number: str = ""
     """The number as that gateway was given it."""
     detours: str = ""

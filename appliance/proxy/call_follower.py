@@ -211,6 +211,7 @@ class CallFollower:
         call.status = response.status
         call.callee = branch.destination.label
         call.trunk = branch.destination.trunk
+        call.gateway_name = branch.destination.gateway
         call.gateway = living = branch.destination.living
         if living is not None:
             living.carried.add(call)

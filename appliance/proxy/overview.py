@@ -12,6 +12,8 @@ import attrs
 from appliance.media.figures import CallMedia
 from appliance.proxy.call import Call
 from appliance.proxy.core import SipCore
+from appliance.router.gateway import Standing
+from appliance.router.outcome import End
 from appliance.sip.errors import BadMessage
 from appliance.sip.message import Request
 
@@ -65,11 +67,32 @@ class RegistrationOverview:
 
 
 @attrs.frozen
+class GatewayOverview:
+    """One gateway of a trunk. `state` is a word or two, `why` a sentence, "" where there is nothing to say.
+
+    `usable`: new calls go there, be it a few only. `attempts` and `failed` (no answer, not reachable, or refused) are
+    counted since the start where there is anything to choose or watch, `latency_ms` is None where it is not known.
+    """
+
+    trunk: str
+    gateway: str
+    state: str
+    why: str
+    usable: bool
+    calls: int
+    attempts: int
+    failed: int
+    pings: int
+    pings_unanswered: int
+    latency_ms: int | None
+
+
+@attrs.frozen
 class TrunkOverview:
     """One trunk and what it carries now."""
 
     name: str
-    gateways: tuple[str, ...]
+    gateways: tuple[GatewayOverview, ...]
     trusted: tuple[str, ...]
     calls: int
 
@@ -151,7 +174,42 @@ def registrations(core: SipCore, most: int | None = None) -> list[RegistrationOv
     return sorted(found, key=lambda one: (one.user, one.source))
 
 
+def gateways(core: SipCore) -> list[GatewayOverview]:
+    """Every gateway of every trunk, in the order of the settings."""
+    now = core.clock()
+    carried: dict[tuple[str, str], int] = {}
+    for call in core.calls:
+        if call.gateway_name:
+            key = call.trunk, call.gateway_name
+            carried[key] = carried.get(key, 0) + 1
+    found = []
+    for hunt in core.hunts.trunks.values():
+        for place in hunt.places:
+            one = place.living
+            latency_s = one.latency_s(now)
+            state, why = one.told(now)
+            found.append(
+                GatewayOverview(
+                    trunk=one.trunk,
+                    gateway=one.name,
+                    state=state,
+                    why=why,
+                    usable=one.standing(now) in (Standing.IN, Standing.SPARE),
+                    calls=max(one.calls, carried.get((one.trunk, one.name), 0)),
+                    attempts=sum(one.ends.values()),
+                    failed=sum(one.ends[end] for end in (End.REFUSED, End.SILENT, End.UNREACHABLE)),
+                    pings=sum(one.pings.values()),
+                    pings_unanswered=one.pings[False],
+                    latency_ms=None if latency_s is None else round(latency_s * 1000),
+                )
+            )
+    return found
+
+
 def trunks(core: SipCore) -> list[TrunkOverview]:
+    by_trunk: dict[str, list[GatewayOverview]] = {}
+    for one in gateways(core):
+        by_trunk.setdefault(one.trunk, []).append(one)
     carried: dict[str, int] = {}
     for call in core.calls:
         for name in {call.trunk, call.from_trunk} - {""}:
@@ -159,7 +217,7 @@ def trunks(core: SipCore) -> list[TrunkOverview]:
     return [
         TrunkOverview(
             name=trunk.name,
-            gateways=tuple(map(str, trunk.gateways)),
+            gateways=tuple(by_trunk.get(trunk.name, ())),
             trusted=tuple(map(str, trunk.trusted)),
             calls=carried.get(trunk.name, 0),
         )

@@ -96,14 +96,19 @@ class LivingGateway:
             return Standing.IN if health.may_try(now) else Standing.SPARE
         return Standing.OUT
 
-    def why(self, now: float) -> str:
-        """The standing in words."""
+    def told(self, now: float) -> tuple[str, str]:
+        """The standing in a word or two, and how it came to it; "" where there is nothing to tell."""
         health = self.health
         if self.hold is not Hold.NONE:
-            return f"{self.hold} by hand"
-        if health is None or health.at(now) is State.IN:
-            return State.IN.value
-        return f"{health.state.value}: {health.why}"
+            return str(self.hold), "by hand"
+        if health is None:
+            return "not watched", ""
+        return health.at(now).value, health.why
+
+    def why(self, now: float) -> str:
+        """The same in one."""
+        state, why = self.told(now)
+        return f"{state}, {why}" if why else state
 
 
 class Gateways:
@@ -137,7 +142,7 @@ class Gateways:
             living.health.unwatched(now)
 
     def keep(self, configured: Collection[tuple[str, str]]) -> None:
-        """Forget those that are configured no more and carry nothing."""
+        """Forget those that are configured no more, unless they carry something or are held by hand."""
         for key, living in list(self._known.items()):
-            if key not in configured and not living.carried:
+            if key not in configured and not living.carried and living.hold is Hold.NONE:
                 del self._known[key]

@@ -227,6 +227,13 @@ class Hunts:
                 gateways.watch(place.living, watched, now)
         gateways.keep({(place.trunk, place.living.name) for hunt in self.trunks.values() for place in hunt.places})
 
+    def restore(self, holds: Mapping[tuple[str, str], Hold]) -> None:
+        """Hold those who were held before a restart, also where they are not configured just now."""
+        for (trunk, name), hold in holds.items():
+            self.gateways.of(trunk, name).hold = hold
+        for hunt in self.trunks.values():
+            hunt.refresh()
+
     def hold(self, trunk: str, name: str, hold: Hold) -> None:
         """Take a gateway out, or let it in again. Raises KeyError where there is none of that name."""
         hunt = self.trunks[trunk]

@@ -20,6 +20,7 @@ from .inside import Inside
 
 MOST_SHOWN: Final = 200
 ENDED_SHOWN: Final = 50
+GATEWAYS_SHOWN: Final = 20
 LONGEST_TEXT: Final = 200
 HISTORY_STEP_S: Final = 5.0
 _HISTORY: Final = 120
@@ -70,7 +71,7 @@ class Feed:
             "ended": [_call(one) for one in overview.ended_calls(core, ENDED_SHOWN)],
             "refused": [_short(one) for one in overview.refusals(core)],
             "registrations": [_short(one) for one in registrations],
-            "trunks": [_short(one) for one in overview.trunks(core)[:MOST_SHOWN]],
+            "trunks": [_trunk(one) for one in overview.trunks(core)[:MOST_SHOWN]],
             "listeners": [
                 {
                     "name": one.name,
@@ -110,6 +111,12 @@ def _call(call: overview.CallOverview) -> dict[str, object]:
             }
             for leg in call.media.legs
         ]
+    return shown
+
+
+def _trunk(trunk: overview.TrunkOverview) -> dict[str, object]:
+    shown = _short(attrs.evolve(trunk, gateways=()))
+    shown["gateways"] = [_short(one) for one in trunk.gateways[:GATEWAYS_SHOWN]]
     return shown
 
 

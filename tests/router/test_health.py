@@ -71,7 +71,7 @@ def test_calls_that_fail_in_a_row_make_it_stand_down_others_between_do_not() -> 
     assert one.standing(5) is Standing.IN
     came_to(one, End.SILENT, 6)
     assert one.standing(6) is Standing.OUT
-    assert one.why(6) == "stands down: for 30 s, the last 3 calls failed, it was silent"
+    assert one.why(6) == "stands down, for 30 s, the last 3 calls failed, it was silent"
 
 
 def test_what_the_caller_or_we_ended_is_no_fault_of_the_gateway() -> None:
@@ -156,7 +156,7 @@ def test_by_hand_goes_before_health_and_health_outlives_a_reload() -> None:
     one, health = living()
     one.hold = Hold.DRAINED
     assert one.standing(1) is Standing.HELD
-    assert one.why(1) == "drained by hand"
+    assert one.why(1) == "drained, by hand"
     one.hold = Hold.NONE
     for now in range(3):
         came_to(one, End.SILENT, now)

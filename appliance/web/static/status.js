@@ -71,12 +71,24 @@ const trunks = new Table(
   [
     { label: "Trunk", kind: "party", value: (one) => one.name },
     { label: "Calls", kind: "num", value: (one) => count(one.calls) },
-    { label: "Gateways", kind: "wide", value: (one) => either(one.gateways, "only calls in") },
+    { label: "Gateways", kind: "wide", value: (one) => gateways(one.gateways) },
     { label: "Trusted", kind: "wide", value: (one) => either(one.trusted, "nobody") },
   ],
   (one) => one.name,
   hint("No trunk is configured", "A file in conf.d/ with a section such as this one connects a carrier or a PBX:", "[trunk carrier-a]", "gateways = 192.0.2.10"),
 );
+
+function gateways(list) {
+  if (!list.length) return "only calls in";
+  const out = list.filter((one) => !one.usable);
+  const shown = list.map((one) => (one.state === "not watched" || one.state === "in service" ? one.gateway : `${one.gateway} ${one.state}`));
+  const facts = list.map((one) => {
+    const latency = one.latency_ms === null ? "" : `, ${one.latency_ms} ms`;
+    return `${one.gateway}: ${one.state}${one.why ? `, ${one.why}` : ""}, ${one.calls} calls${latency}`;
+  });
+  const tone = out.length === list.length ? "bad" : shown.some((text, index) => text !== list[index].gateway) ? "fair" : "";
+  return { text: shown.join(", "), title: facts.join("\n"), tone };
+}
 
 const services = new Table(
   id("services"),
