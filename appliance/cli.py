@@ -1,4 +1,4 @@
-"""The jackfield command: run, check, reload, status, gateway, reference.
+"""The jackfield command: run, check, reload, status, gateway, route, reference.
 
 Exit codes: 0 done, 1 failed, 2 mistakes in the configuration or on the command line, 3 nothing runs.
 """
@@ -18,7 +18,7 @@ from . import __version__
 from .app import Appliance, run_appliance
 from .config import Secret
 from .config.loader import load_settings
-from .config.mistakes import ConfigRejected
+from .config.mistakes import ConfigRejected, Mistake
 from .config.reference import example, manual
 from .control import AlreadyRuns, Answer, Json, NothingRuns, ask
 from .gatecontrol import ACTIONS
@@ -26,6 +26,7 @@ from .identity import Identity, StateDamaged
 from .manual import operation_manual, transaction_manual
 from .metrics import catalogue
 from .ports import PortsRefused
+from .route_explain import add_arguments, explain
 from .supervisor import CoreFailed
 from .welcome import first_passwords, welcome
 
@@ -88,6 +89,8 @@ def _parser() -> argparse.ArgumentParser:
             sub.add_argument("trunk", nargs="?", default="", metavar="TRUNK", help="all of its gateways, or")
             sub.add_argument("gateway", nargs="?", default="", metavar="GATEWAY", help="one, as the list names it")
             sub.add_argument("--json", action="store_true", help="for machines: one JSON object")
+        if name == "route":
+            add_arguments(sub)
         if name == "reference":
             sub.add_argument(
                 "part",
@@ -131,13 +134,19 @@ def _run(asked: argparse.Namespace) -> int:
 
 
 def _check(asked: argparse.Namespace) -> int:
-    settings = load_settings(asked.conf_dir)
+    doubts: list[Mistake] = []
+    settings = load_settings(asked.conf_dir, doubts)
     counts = [
         _count(len(settings.listeners), "listener"),
         _count(len(settings.users), "user"),
         _count(len(settings.trunks), "trunk"),
         _count(len(settings.routes), "route"),
     ]
+    if settings.number_lists:
+        numbers = sum(map(len, settings.number_lists.values()))
+        counts.append(f"{_count(numbers, 'number')} in {_count(len(settings.number_lists), 'table')}")
+    for doubt in doubts:
+        print(f"doubtful: {doubt}")
     print(f"{asked.conf_dir} is well: {', '.join(counts)}")
     return DONE
 
@@ -211,6 +220,17 @@ def _whole(value: Json) -> int:
     return value if isinstance(value, int) else 0
 
 
+def _route(asked: argparse.Namespace) -> int:
+    settings = load_settings(asked.conf_dir)
+    try:
+        explanation = explain(settings, asked)
+    except ValueError as error:
+        print(f"jackfield route explain: {error}", file=sys.stderr)
+        return MISTAKEN
+    print(json.dumps(explanation.as_json()) if asked.json else explanation.as_text())
+    return DONE
+
+
 def _reference(asked: argparse.Namespace) -> int:
     parts = {
         "commands": command_manual,
@@ -240,6 +260,9 @@ def command_manual() -> str:
         "status": "`--json` prints one JSON object for machines.",
         "gateway": "`gateway drain TRUNK [GATEWAY]`: no new calls go there, those in progress go on, pings too; "
         "`gateway block …`: the same, and no pings; `gateway unblock …` lets it in again. This lasts over a restart.",
+        "route": "`jackfield route explain --from URI --to URI`; `--source`, `--listener`, `--transport`, `--method`, "
+        "`--header`, `--at` and `--call-id` say more about the request, `--all` names the routes that do not fit, too, "
+        "`--json` prints one JSON object.",
         "reference": "A part is one of commands, running, settings, metrics, transactions; `example` is the file.",
     }
     lines += [f"`jackfield {name}`: {about} {options.get(name, '')}".rstrip() + "\n" for name, _, about in COMMANDS]
@@ -283,5 +306,6 @@ COMMANDS: Final = (
     ("reload", _reload, "Make the running appliance verify and take up its configuration."),
     ("status", _status, "Tell how the running appliance does."),
     ("gateway", _gateway, "List the gateways of trunks with their state; drain, block or unblock them."),
+    ("route", _route, "Explain step by step which way a request would go, without placing a call."),
     ("reference", _reference, "Print the manual, one part of it, or a file with every setting to copy from."),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import difflib
 import errno
 import re
@@ -17,6 +18,7 @@ from .kinds import flag
 from .mistakes import ConfigRejected, Mistake, Place
 from .numbers import load_numbers
 from .places import Places
+from .route_checks import find_route_doubts
 from .setting import Declaration, declarations
 from .settings import SECTIONS, SectionKind, Settings
 
@@ -47,8 +49,10 @@ class _Section:
         return self.kind.title(self.name)
 
 
-def load_settings(conf_dir: Path) -> Settings:
+def load_settings(conf_dir: Path, doubts: list[Mistake] | None = None) -> Settings:
     """Read and verify the drop-ins of a directory.
+
+    What works but is hardly meant is added to `doubts`, where given.
 
     Raises ConfigRejected with every mistake there is: unreadable files and lines, unknown sections and keys,
     bad values, references that lead nowhere, ports that are taken twice, certificates that do not load.
@@ -90,6 +94,8 @@ def load_settings(conf_dir: Path) -> Settings:
     mistakes += find_contradictions(settings, places)
     if mistakes:
         raise ConfigRejected(mistakes)
+    if doubts is not None:
+        doubts += sorted(find_route_doubts(settings, places, datetime.date.today()))
     return settings
 
 

@@ -161,7 +161,10 @@ def load_numbers(
             place = places.of("numbers", name, "file")
             mistakes.append(Mistake(place, f"[numbers {name}]", "file", mistake, "Name a file that this user may read"))
             data = b""
+            places.faulty.add(("numbers", name))
         lists[name], wrong = read_numbers(data, name, str(settings.file))
+        if wrong:
+            places.faulty.add(("numbers", name))
         mistakes += wrong
     return lists, mistakes
 

@@ -195,6 +195,8 @@ def target() -> Kind[Target]:
         if value in (TargetKind.AOR, TargetKind.DNS):
             return Target(TargetKind(value))
         if word == TargetKind.REDIRECT and _REDIRECTION.fullmatch(rest):
+            if "{" in rest.replace("{number}", ""):
+                raise ValueError(f"{rest!r} has braces around something else than number")
             return Target(TargetKind.REDIRECT, name=rest)
         if word == TargetKind.REJECT:
             return Target(TargetKind.REJECT, status=whole(400, 699).read(rest))

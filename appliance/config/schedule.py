@@ -140,6 +140,27 @@ class ScheduleSettings:
     dates: tuple[Dates, ...] = setting(listed(calendar_dates()), "", "Dates on which the schedule applies. Empty: all.")
     holidays: tuple[Dates, ...] = setting(listed(calendar_dates()), "", "Dates on which it is closed.")
 
+    def applies(self, date: datetime.date) -> bool:
+        """Whether a date is one of the schedule's and no holiday."""
+        if self.dates and not any(dates.holds(date) for dates in self.dates):
+            return False
+        return not any(dates.holds(date) for dates in self.holidays)
+
+    def opens_in(self, years: range) -> bool:
+        """Whether some of its hours begin on any date of these years."""
+        weekdays = frozenset().union(*(times.days for times in self.times))
+        first, end = datetime.date(years.start, 1, 1).toordinal(), datetime.date(years.stop, 1, 1).toordinal()
+        days = map(datetime.date.fromordinal, range(first, end))
+        return any(day.weekday() in weekdays and self.applies(day) for day in days)
+
+    @property
+    def years(self) -> range:
+        """The years that tell whether it is ever open: those of its dates, or enough to bring each date to each day."""
+        written = [year for dates in self.dates for year in (dates.first[0], dates.last[0])]
+        if written and all(written):
+            return range(min(written), min(max(written), min(written) + 40) + 1)
+        return range(2024, 2053)  # 28 years and one day more than the calendar's own circle
+
 
 @attrs.frozen(kw_only=True)
 class LocationSettings:

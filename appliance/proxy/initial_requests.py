@@ -263,14 +263,20 @@ class InitialRequests:
             return self._target_sets.of_gruu(uri, self._core.wall())
         if not decision.alternatives:
             return self._way(decision.target, decision.number, uri, transaction, now)
-        groups: Groups = []
+        groups: Groups | None = None
         refused: Rejected | None = None
         for target, number in ((decision.target, decision.number), *decision.alternatives):
             try:
-                groups += self._way(target, number, uri, transaction, now)
+                found = self._way(target, number, uri, transaction, now)
             except Rejected as rejected:
                 refused = refused or rejected
-        if refused is not None and not groups:
+                continue
+            if groups is None:
+                groups = found  # with the selection that it came from
+            else:
+                groups += found
+        if groups is None:
+            assert refused is not None
             raise refused
         return groups
 

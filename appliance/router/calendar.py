@@ -6,7 +6,6 @@ Hours are those of the schedule's time zone. The answer is remembered for the mi
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator
 from zoneinfo import ZoneInfo
 
 from appliance.config.schedule import DAY_MINUTES, ScheduleSettings
@@ -39,12 +38,15 @@ class Calendar:
         return answer
 
     def state(self, wall: float) -> str:
-        """open, closed, or closed for a holiday."""
+        """open, or closed and why."""
         if self.is_open(wall):
             return "open"
         date = datetime.datetime.fromtimestamp(wall, self.zone).date()
         holiday = next((str(one) for one in self._settings.holidays if one.holds(date)), None)
-        return "closed" if holiday is None else f"closed (holiday {holiday})"
+        if holiday is not None:
+            return f"closed (holiday {holiday})"
+        dates = self._settings.dates
+        return "closed (none of its dates)" if dates and not any(one.holds(date) for one in dates) else "closed"
 
     def _is_open(self, moment: datetime.datetime) -> bool:
         minute = moment.hour * 60 + moment.minute
@@ -56,20 +58,4 @@ class Calendar:
         weekday = date.weekday()
         if not any(weekday in times.days and times.begin <= minute < times.end for times in self._settings.times):
             return False
-        return applies(self._settings, date)
-
-
-def applies(settings: ScheduleSettings, date: datetime.date) -> bool:
-    """Whether a date is one of the schedule's and no holiday."""
-    if settings.dates and not any(dates.holds(date) for dates in settings.dates):
-        return False
-    return not any(dates.holds(date) for dates in settings.holidays)
-
-
-def days_with_hours(settings: ScheduleSettings, first: datetime.date, days: int) -> Iterator[datetime.date]:
-    """The dates of a stretch on which some hours begin."""
-    weekdays = frozenset().union(*(times.days for times in settings.times))
-    for step in range(days):
-        date = first + step * _ONE_DAY
-        if date.weekday() in weekdays and applies(settings, date):
-            yield date
+        return self._settings.applies(date)

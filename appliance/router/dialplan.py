@@ -187,7 +187,7 @@ class DialPlan:
             users="users" in callers,
             trunks="trunks" in callers,
             named=frozenset(one for one in callers if ":" in one),
-            callers=callers,
+            wanted=route.match,
             strip=route.strip,
             add=route.add,
             split=tuple(split),

@@ -21,16 +21,25 @@ def steps_of(decision: Decision) -> tuple[str, ...]:
     found = []
     for rule, what, number in decision.trail:
         table = "" if rule.last or rule.table == "main" else f"table {rule.table}: "
-        found.append(table + _step(decision.question, rule, what, number))
+        step = _step(decision.question, rule, what, number)
+        if rule.wanted:  # why it was looked at
+            step = step.replace(str(rule), f"{rule} ({', '.join(map(str, rule.wanted))})", 1)
+        found.append(table + step)
     return (*found, *_end(decision))
 
 
 def _end(decision: Decision) -> Iterator[str]:
     if decision.target is None:
         # What refused stands in the trail already.
-        yield "no route admits this caller" if decision.forbidden else "no route matches"
+        yield "no route admits this caller" if decision.forbidden else _nothing(decision.question)
     for target, number in decision.alternatives:
         yield f"if that cannot be reached, {_towards(target, number, decision.called)}"
+
+
+def _nothing(question: Question) -> str:
+    if question.foreign:
+        return f"{question.host} is not a host of this box, and no route for such hosts matches"
+    return "no route matches"
 
 
 def _step(question: Question, rule: Rule, found: Found, number: str) -> str:

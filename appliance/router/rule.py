@@ -7,7 +7,7 @@ import hashlib
 import attrs
 
 from appliance.config.numbers import Lead
-from appliance.config.patch import Target
+from appliance.config.patch import Match, Target
 from appliance.router.conditions import Condition
 from appliance.router.question import Caller, CallerKind, Question
 
@@ -30,7 +30,8 @@ class Rule:
     trunks: bool = False
     named: frozenset[str] = frozenset()
     """trunk:NAME and user:NAME."""
-    callers: tuple[str, ...] = ()
+    wanted: tuple[Match, ...] = ()
+    """The matches as written."""
     strip: int = 0
     add: str = ""
     split: tuple[tuple[int, Target], ...] = ()

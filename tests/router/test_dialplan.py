@@ -84,7 +84,7 @@ callers = anyone
     assert routes.way("5", **fits) == "trunk:a"  # type: ignore[arg-type]
     failed = routes.ask("5", **fails)  # type: ignore[arg-type]
     assert str(failed.target) == "trunk:b"
-    assert failed.steps[0].startswith("route 1 is passed over: ")
+    assert failed.steps[0].startswith("route 1 (any) is passed over: ")
 
 
 def test_a_phone_may_be_where_it_is_registered(tmp_path: Path) -> None:
