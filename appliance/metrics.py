@@ -186,6 +186,9 @@ class Metrics:
     calls_active: Gauge = gauge("jackfield_calls_active", "Calls in progress, ringing ones included.")
     calls: Counter = counter("jackfield_calls_total", "Calls that were routed.")
     calls_answered: Counter = counter("jackfield_calls_answered_total", "Calls that were answered.")
+    transfers: Labelled[Counter] = counters(
+        "jackfield_transfers_total", "Transfers that the box carried out, by result: done or failed.", "result"
+    )
     registrations: Gauge = gauge("jackfield_registrations", "Living bindings of phones.")
     transactions: Labelled[Gauge] = gauges("jackfield_transactions", "SIP transactions alive, by side.", "side")
     inbox: Gauge = gauge("jackfield_inbox", "Initial requests that wait for a decision.")

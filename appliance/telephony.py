@@ -195,6 +195,7 @@ class Telephony:
         metrics.calls_active.read = lambda: len(core.calls.active)
         metrics.calls.read = lambda: core.calls.total
         metrics.calls_answered.read = lambda: core.calls.answered
+        metrics.transfers.read = lambda: {("done",): core.transfers.done, ("failed",): core.transfers.failed}
         metrics.registrations.read = lambda: len(self.location)
         metrics.transactions.read = lambda: {("client",): len(layer.clients), ("server",): len(layer.servers)}
         metrics.inbox.read = lambda: core.waiting

@@ -38,6 +38,13 @@ class Profile(StrEnum):
     WEBRTC = "webrtc"
 
 
+class Refer(StrEnum):
+    """Who carries out a transfer of a call to or from a trunk."""
+
+    PASS = "pass"  # noqa: S105
+    CARRY_OUT = "carry-out"
+
+
 class LineKind(StrEnum):
     ECHO = "echo"
     TONE = "tone"
@@ -154,6 +161,13 @@ class TrunkSettings(ChoiceSettings, AccountSettings):
         "no",
         "Show the trunk none of the addresses behind this box: Via, Record-Route and Contact of others are sealed into "
         "addresses of ours, the Call-ID is another one, and media goes through us unless anchor says never.",
+    )
+    refer: Refer = setting(
+        one_of(Refer),
+        "pass",
+        "REFER of a party that talks to this trunk. pass: the trunk transfers the call. carry-out: it cannot; the box "
+        "calls the target by the dial plan, with the rights of whoever sent REFER, moves the trunk's media there by a "
+        "re-INVITE and stays between the two. With Replaces it joins the two calls.",
     )
     qos_signalling: int | None = setting(
         inherited_dscp("as the listener, or [qos], says"),

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from enum import Enum
 from itertools import takewhile
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -28,6 +29,9 @@ from appliance.sip.errors import BadMessage
 from appliance.sip.flow import Flow
 from appliance.sip.headers import parse_name_addr_untrusted
 from appliance.sip.message import Message
+
+if TYPE_CHECKING:
+    from appliance.proxy.transfer import StandIn
 
 
 class CallState(Enum):
@@ -144,6 +148,12 @@ class Call:
     """One sentence: who ended or refused it, and why."""
     lease: Lease | None = None
     """What it holds of the limits, None where there are none."""
+    callee_user: str = ""
+    """The user of ours whose phone answered, '' for none."""
+    stand_in: StandIn | None = None
+    """The box in the place of one side, while and after it carries out a transfer."""
+    notifies: int = 0
+    """Requests of our own in this dialog about transfers."""
     legs_made: int = 0
     hang_up: Callable[[str], None] = _nothing
     """End it from our side, with the sentence why; set by whoever can."""
@@ -248,6 +258,8 @@ class Calls:
             call.last_media = call.media.media.snapshot()
             call.media.close()
             call.media = None
+        if call.stand_in is not None:
+            call.stand_in.ended(ending)
         del self.active[call.serial]
         self.anchored.discard(call.serial)
         if self._by_call_id.get(call.call_id) is call:

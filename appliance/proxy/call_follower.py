@@ -7,6 +7,7 @@ from collections.abc import Callable
 import attrs
 
 from appliance.config.admission import RefusalKind
+from appliance.config.dialplan import Refer
 from appliance.config.settings import Settings
 from appliance.media.backend import PortsExhausted
 from appliance.proxy.anchoring import Anchoring
@@ -14,6 +15,7 @@ from appliance.proxy.branch import Attempt, Branch
 from appliance.proxy.call import Call, Calls, CallState, Side
 from appliance.proxy.codec_path import CodecPath, filter_request, filter_response
 from appliance.proxy.dialog_changes import UNCHANGED
+from appliance.proxy.dialog_shift import CseqShift
 from appliance.proxy.overload import overloaded
 from appliance.proxy.record_route import RecordRoutes
 from appliance.proxy.response_context import ResponseContext
@@ -59,6 +61,7 @@ class CallFollower:
         self.anchoring = anchoring
         self.rewriting = rewriting
         self._codecs = CodecPath(settings)
+        self._room = frozenset(name for name, trunk in settings.trunks.items() if trunk.refer is Refer.CARRY_OUT)
         self.calls.limit = settings.sip.max_calls
         self._priorities = Priorities(settings.priority)
 
@@ -121,6 +124,8 @@ class CallFollower:
                     raise overloaded(
                         self.settings, str(none) or "no media port is free", RefusalKind.MEDIA_FULL
                     ) from None
+        if self._room and context.invites and context.record and call is not None:
+            self._make_room(call, branch, request)
         if context.record and context.spread:
             veil, hiding = context.request.veil, branch.destination.hiding
             if veil is not None or hiding is not None:
@@ -153,6 +158,13 @@ class CallFollower:
                 if call.codecs is None:
                     call.codecs = {}
                 call.codecs[leg] = codecs
+
+    def _make_room(self, call: Call, branch: Branch, request: Request) -> None:
+        """Numbers for our NOTIFYs, in the name of a trunk that cannot carry out transfers."""
+        if branch.destination.trunk in self._room:
+            branch.changes = attrs.evolve(branch.changes, towards_caller=CseqShift(0))
+        elif call.from_trunk in self._room and branch.changes.towards_callee is None:
+            branch.changes = attrs.evolve(branch.changes, towards_callee=CseqShift(request.cseq.number))
 
     def _anchor(self, call: Call, context: ResponseContext, branch: Branch, flow: Flow) -> None:
         upstream = context.transaction.flow
@@ -212,6 +224,7 @@ class CallFollower:
         call.callee = branch.destination.label
         call.trunk = branch.destination.trunk
         call.gateway_name = branch.destination.gateway
+        call.callee_user = branch.destination.user
         call.gateway = living = branch.destination.living
         if living is not None:
             living.carried.add(call)

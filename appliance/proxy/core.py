@@ -30,6 +30,7 @@ from appliance.proxy.forwarding import loop_mark, refuse_loops
 from appliance.proxy.gate import Gate
 from appliance.proxy.hang_up import HangUp
 from appliance.proxy.initial_requests import InitialRequests
+from appliance.proxy.inner_flow import InnerFlow
 from appliance.proxy.lines import Lines
 from appliance.proxy.location import Location
 from appliance.proxy.masks import MARK
@@ -44,6 +45,7 @@ from appliance.proxy.sender import Names, Sender, Wires
 from appliance.proxy.sign_in import SignIn
 from appliance.proxy.steady_answers import SteadyAnswers
 from appliance.proxy.topology import TopologyHiding
+from appliance.proxy.transfer import Transfers
 from appliance.proxy.trunk_logins import TrunkLogins
 from appliance.router.admission import Admission
 from appliance.router.guard import Source
@@ -146,9 +148,14 @@ class SipCore:
         self.prepare = self.follower.prepare
         self.arrived = self.follower.arrived
         self.lost = self.follower.lost
-        self.path = DialogPath(record_routes, Ownership(settings, (), ()), wires, location, self.calls)
+        self.inner_flows: dict[str, InnerFlow] = {}
+        """Those to user agents inside the box, by id."""
+        self.path = DialogPath(
+            record_routes, Ownership(settings, (), ()), wires, self.inner_flows, location, self.calls
+        )
         self.lines = Lines(self, bridge)
-        self.dialogs = DialogRequests(self, self.path, self.follower, self.lines)
+        self.transfers = Transfers(self, record_routes)
+        self.dialogs = DialogRequests(self, self.path, self.follower, self.lines, self.transfers)
         self.initial = InitialRequests(self, location, registrar, self.follower, self.lines)
         self.redirected = self.initial.redirected
         self.wake: Callable[[], None] = lambda: None
@@ -185,6 +192,7 @@ class SipCore:
         self.follower.configure(settings, self.anchoring, self.rewriting)
         self.initial.configure(settings, self.path.ownership, authenticator, self.rewriting)
         self.dialogs.configure(settings, authenticator)
+        self.transfers.configure(settings)
         self.lines.configure(settings)
 
     @property

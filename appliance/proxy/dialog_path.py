@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 import attrs
 
@@ -42,11 +43,18 @@ class DialogPath:
     """Finds the other end of a dialog. `ownership` changes at a reload."""
 
     def __init__(
-        self, record_routes: RecordRoutes, ownership: Ownership, wires: Wires, location: Location, calls: Calls
+        self,
+        record_routes: RecordRoutes,
+        ownership: Ownership,
+        wires: Wires,
+        inner: Mapping[str, Flow],
+        location: Location,
+        calls: Calls,
     ) -> None:
         self.ownership = ownership
         self._record_routes = record_routes
         self._wires = wires
+        self._inner = inner
         self._location = location
         self._calls = calls
         self._seen: dict[str, bool] = {}
@@ -161,7 +169,8 @@ class DialogPath:
 
     def destination(self, request: Request, entry: Entry) -> Destination:
         """Where a request inside a dialog goes: over the flow of our entry, else to the Route or the target."""
-        flow = self._wires.flow(entry.flow_id) if entry.flow_id else None
+        flow_id = entry.flow_id
+        flow = (self._wires.flow(flow_id) or self._inner.get(flow_id)) if flow_id else None
         if flow is not None:
             return Destination(uri=request.uri, label="the other end of the dialog", flow=flow)
         routes = request.values("route") if "route" in request.keys else []

@@ -12,6 +12,7 @@ from appliance.proxy.dialog_path import DialogPath, Entry
 from appliance.proxy.forwarding import spend_hop
 from appliance.proxy.lines import Lines
 from appliance.proxy.response_context import ResponseContext
+from appliance.proxy.transfer import Transfers
 from appliance.sip.errors import Rejected
 from appliance.sip.flow import Flow
 from appliance.sip.message import Request
@@ -24,8 +25,11 @@ if TYPE_CHECKING:
 class DialogRequests:
     """Whatever has a To tag."""
 
-    def __init__(self, core: SipCore, path: DialogPath, follower: CallFollower, lines: Lines) -> None:
+    def __init__(
+        self, core: SipCore, path: DialogPath, follower: CallFollower, lines: Lines, transfers: Transfers
+    ) -> None:
         self._core = core
+        self._transfers = transfers
         self._path = path
         self._follower = follower
         self._lines = lines
@@ -42,8 +46,18 @@ class DialogRequests:
             return
         spend_hop(request, self._settings.sip.max_forwards)
         self._authenticator.strip(request)
-        destination = self._path.destination(request, entry)
         call = self._call_of(entry, request)
+        destination = None
+        if call is not None:
+            if call.stand_in is not None:
+                destination = call.stand_in.destination(transaction.flow, request, entry.leg == "a")
+                if destination is None and call.stand_in.absorbs(transaction, entry.leg == "a", now):
+                    return
+            if request.method == "REFER" and self._transfers.concern(call, entry.leg == "a"):
+                self._transfers.begin(transaction, call, entry.leg == "a", now)
+                return
+        if destination is None:
+            destination = self._path.destination(request, entry)
         context = ResponseContext(
             self._core, transaction, mark, breadth=1, call=call, record=request.method in ("SUBSCRIBE", "REFER")
         )
@@ -71,8 +85,12 @@ class DialogRequests:
             return
         spend_hop(request, self._settings.sip.max_forwards)
         self._authenticator.strip(request)
-        destination = self._path.destination(request, entry)
         call = self._call_of(entry, request)
+        destination = None
+        if call is not None and call.stand_in is not None:
+            destination = call.stand_in.destination(flow, request, entry.leg == "a")
+        if destination is None:
+            destination = self._path.destination(request, entry)
         fault = ""
         if call is not None:
             call.heard_at = now

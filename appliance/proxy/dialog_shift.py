@@ -71,7 +71,8 @@ class CseqShift:
         if found is not None:
             number = int(found[2])
             request.set("rack", f"{found[1]} {self.ahead(number, self._tries_of(number, invite_tries))} INVITE")
-        self._mention(request, lambda number: self.ahead(number, self._tries_of(number, None)))
+        if cseq.method != "NOTIFY":  # which speaks of the other end's REFER
+            self._mention(request, lambda number: self.ahead(number, self._tries_of(number, None)))
 
     def _tries_of(self, number: int, known: int | None) -> int:
         if known is not None:
@@ -80,7 +81,8 @@ class CseqShift:
 
     def unshift_mentions(self, request: Request) -> None:
         """A NOTIFY of the other end names the REFER that it is about by the number that we gave it."""
-        self._mention(request, self.back)
+        if request.method == "NOTIFY":
+            self._mention(request, self.back)
 
     def _mention(self, request: Request, renumber: Callable[[int], int]) -> None:
         if "event" in request.keys:

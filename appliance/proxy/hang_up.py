@@ -83,8 +83,22 @@ def bye(call: Call, to: Side, peer: Side, sentence: str, via: str) -> Request:
 
     The CSeq number follows the highest that the peer used, as far as it came through here.
     """
-    return _request(
-        "BYE",
+    return request_towards(call, to, peer, "BYE", peer.cseq + 1, [reason_header(sentence)], b"", via)
+
+
+def request_towards(
+    call: Call,
+    to: Side,
+    peer: Side,
+    method: str,
+    number: int,
+    headers: list[tuple[str, str]],
+    body: bytes,
+    via: str,
+) -> Request:
+    """A request for `to` with this CSeq number, as `peer` would have sent it."""
+    request = _request(
+        method,
         to.contact,
         to.routes,
         [
@@ -93,10 +107,12 @@ def bye(call: Call, to: Side, peer: Side, sentence: str, via: str) -> Request:
             ("from", peer.address),
             ("to", to.address),
             ("call-id", call.call_id),
-            ("cseq", f"{peer.cseq + 1} BYE"),
-            reason_header(sentence),
+            ("cseq", f"{number} {method}"),
+            *headers,
         ],
     )
+    request.body = body
+    return request
 
 
 def _to_callee(

@@ -14,6 +14,7 @@ from appliance.proxy.call_follower import CallFollower
 from appliance.proxy.contact import parse_contact_untrusted
 from appliance.proxy.credentials import Authenticator
 from appliance.proxy.forwarding import breadth, contact_is_source, spend_hop
+from appliance.proxy.inner_flow import InnerFlow
 from appliance.proxy.lines import Lines
 from appliance.proxy.location import Location
 from appliance.proxy.overload import overloaded
@@ -143,7 +144,10 @@ class InitialRequests:
     def _caller(self, transaction: ServerTransaction, now: float) -> Caller:
         """Who asks: a trunk by its address, a user by password (RFC 3261 §22.3), or anyone."""
         request = transaction.request
-        trunk = self._trusted.trunk_of(transaction.flow.remote[0])
+        flow = transaction.flow
+        if isinstance(flow, InnerFlow):
+            return flow.caller
+        trunk = self._trusted.trunk_of(flow.remote[0])
         if trunk is not None:
             if request.veil is None and self._core.hiding.hides_from(trunk):
                 self._core.hiding.receive(request, transaction.flow)
@@ -178,7 +182,7 @@ class InitialRequests:
         flow = transaction.flow
         if self._admission.limited and request.method != "INVITE":
             self._admission.message(caller, flow.remote[0], decision.route, now)
-        by_contact = caller.kind is CallerKind.TRUNK or contact_is_source(request, flow)
+        by_contact = not flow.inside and (caller.kind is CallerKind.TRUNK or contact_is_source(request, flow))
         call = None
         if request.method == "INVITE":
             call = self._follower.open(transaction, caller, decision, now)

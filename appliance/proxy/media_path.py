@@ -46,6 +46,11 @@ class MediaPath:
             self._legs.add(leg)
             self.media.add_leg(leg, profile)
 
+    def change_leg(self, leg: str, profile: Profile) -> None:
+        """Somebody else sits at this leg from now on; what stands changes with the next offer."""
+        if leg in self._legs:
+            self.media.add_leg(leg, profile)
+
     def request(self, request: Request, from_leg: str, to_leg: str) -> Exchange | None:
         """Convert the SDP of a request on its way out, in place; None where one of the legs is not anchored.
 

@@ -26,16 +26,27 @@ Make = Callable[[str], Request]
 
 
 class OwnRequest:
-    """One of them. `extras` and `to_leg` say what is changed on its way, `hiding` what its reader may not see."""
+    """One of them. `extras` and `to_leg` say what is changed on its way, `hiding` what its reader may not see.
+
+    `place` is which of the numbers between two of the sender's it takes (`dialog_shift`).
+    """
 
     def __init__(
-        self, core: SipCore, make: Make, extras: str = "", to_leg: str = "", hiding: Hiding | None = None
+        self,
+        core: SipCore,
+        make: Make,
+        extras: str = "",
+        to_leg: str = "",
+        hiding: Hiding | None = None,
+        *,
+        place: int = 0,
     ) -> None:
         self._core = core
         self._make = make
         self._extras = extras
         self._to_leg = to_leg
         self._hiding = hiding
+        self._place = place
         self._signing: Signing | None = None
 
     def send(self, flow: Flow | None, hop: Hop) -> None:
@@ -48,7 +59,7 @@ class OwnRequest:
         request = self._make(via)
         if self._extras:
             signing = self._signing = self._signing or core.logins.signing(self._extras, self._to_leg, flow)
-            core.logins.change(request, self._extras, self._to_leg, 0 if signing is None else signing.tries)
+            core.logins.change(request, self._extras, self._to_leg, self._place if signing is None else signing.tries)
             if signing is not None and request.method != "ACK":
                 signing.begin(flow.remote, core.clock())
                 sign(request, signing.signatures, core.unique())

@@ -5,6 +5,8 @@ The ground only knows its shape; `transport/` makes the real ones and tests make
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 Address = tuple[str, int]
 
 
@@ -35,6 +37,9 @@ class Flow:
         "token",
         "transport",
     )
+
+    inside: ClassVar[bool] = False
+    """Whether a part of the box is at the other end, not the net."""
 
     def __init__(
         self,

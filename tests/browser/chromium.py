@@ -138,6 +138,10 @@ class BrowserPhone:
     def restart_ice(self) -> None:
         self._do("() => phone.renegotiate()")
 
+    def transfer(self, number: str) -> None:
+        """Blind; returns when the target has answered."""
+        self._do("target => phone.refer(target)", f"sip:{number}@{self.domain}")
+
     def send_digits(self, digits: str, transport: str = "RFC2833") -> None:
         self._do("([digits, transport]) => phone.sendDigits(digits, transport)", [digits, transport])
 

@@ -153,6 +153,20 @@ class Phone {
     });
   }
 
+  // A transfer: the other party shall talk to the target, or to the party of another session of ours.
+  refer(target, { replaces = null } = {}) {
+    return soon("transfer", (resolve, reject) => {
+      this.session.refer(target, {
+        replaces,
+        eventHandlers: {
+          accepted: () => resolve("accepted"),
+          failed: ({ status_line: line }) => reject(new Error(`transfer failed: ${line ? line.status_code : ""}`)),
+          requestFailed: ({ cause }) => reject(new Error(`transfer refused: ${cause}`)),
+        },
+      });
+    });
+  }
+
   sendDigits(digits, transport) {
     this.session.sendDTMF(digits, { transportType: transport, duration: 160, interToneGap: 100 });
   }

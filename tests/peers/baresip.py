@@ -60,12 +60,13 @@ class Baresip:
         tone_hz: int = 440,
         answer: str = "auto",
         media_encryption: str = "",
+        port: int | None = None,
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
         self.user = user
         self.host = "[::1]" if ":" in registrar[0] else "127.0.0.1"
-        self.port = free_block(2)  # the second is its TLS port
+        self.port = port or free_block(2)  # the next is its TLS port
         control = free_port()
         rtp_first = free_block(20)
         server = f"[{registrar[0]}]" if ":" in registrar[0] else registrar[0]
