@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import attrs
 
-from .kinds import Network, Span, listed, network, one_of, optional, span, text, whole
+from .kinds import Network, Span, listed, milliseconds, network, one_of, optional, size, span, text, whole
 from .setting import REQUIRED, Kind, setting
 
 EACH = "each"
@@ -287,4 +287,39 @@ class PrioritySettings:
         listed(text("trunks or trunk:NAME", pattern=r"trunks|users|trunk:\S+")),
         "trunks",
         "From whom Resource-Priority is believed; from anybody else it is not looked at.",
+    )
+
+
+@attrs.frozen(kw_only=True)
+class GuardSettings:
+    """Guards of processor and memory: with high and low marks they refuse new requests, so that what is admitted runs.
+
+    Nothing inside a call is refused, nor are emergency calls and trusted Resource-Priority. Who is refused gets
+    [refusal overload] or [refusal memory], told by Call-ID, so that one call is not refused now and admitted then.
+    """
+
+    cpu_low: float = setting(
+        percent(10, 100), "85 %", "Under this share of one core nothing is refused for long any more."
+    )
+    cpu_high: float = setting(
+        percent(10, 100),
+        "97 %",
+        "From this share of one core on new requests are refused, as many as it takes to stay just below.",
+    )
+    lag_low_ms: float = setting(
+        milliseconds(10, 60000), "250 ms", "While our loop runs later than this, no more is admitted than before."
+    )
+    lag_high_ms: float = setting(
+        milliseconds(10, 60000), "1000 ms", "From this lag of our loop on, twice in a row, new requests are refused."
+    )
+    memory_low: float = setting(
+        percent(1, 100), "80 %", "From this share of memory on, refusals begin, and rise towards memory-high."
+    )
+    memory_high: float = setting(
+        percent(1, 100), "90 %", "From this share on all are refused, until memory-low is reached."
+    )
+    memory: int | None = setting(
+        optional(size(1 << 20, 1 << 50), "auto", "the limit of our control group, or what the machine has"),
+        "auto",
+        "Memory that is there for us.",
     )

@@ -19,6 +19,15 @@ def limit_contradictions(settings: Settings, places: Places) -> Iterator[Mistake
     for limit in settings.limits.values():
         if places.sound("limit", limit.name):
             yield from _limit(limit, settings, places)
+    guards = settings.guards
+    for low_key, low, high_key, high in (
+        ("cpu-low", guards.cpu_low, "cpu-high", guards.cpu_high),
+        ("lag-low", guards.lag_low_ms, "lag-high", guards.lag_high_ms),
+        ("memory-low", guards.memory_low, "memory-high", guards.memory_high),
+    ):
+        if low >= high and places.sound("guards"):
+            place = max(places.of("guards", "", low_key), places.of("guards", "", high_key))
+            yield Mistake(place, "[guards]", low_key, f"is not below {high_key}", f"Make {low_key} the lower one")
     named = {limit.refusal for limit in settings.limits.values()} | set(RefusalKind)
     for name in settings.refusals:
         if name not in named:

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 import attrs
 
-from .admission import LimitSettings, PrioritySettings, RefusalSettings
+from .admission import GuardSettings, LimitSettings, PrioritySettings, RefusalSettings
 from .dialplan import LineSettings, TrunkSettings, UserSettings
 from .groups import GroupSettings
 from .health import HealthSettings
@@ -67,6 +67,7 @@ class Settings:
     acls: Mapping[str, AclSettings] = attrs.field(factory=dict, converter=_ordered)
     number_lists: Mapping[str, NumberList] = attrs.field(factory=dict, eq=False, repr=False)
     """What the files of `numbers` hold, by name."""
+    guards: GuardSettings = attrs.field(factory=GuardSettings)
 
     def with_passwords(self, passwords: Mapping[str, Secret]) -> Settings:
         """The same with the given passwords, keyed by user, for the users whose password is auto."""
@@ -126,6 +127,7 @@ SECTIONS: Final = (
     SectionKind("numberplan", "numberplans", NumberPlanSettings, named=True),
     SectionKind("acl", "acls", AclSettings, named=True),
     SectionKind("security", "security", SecuritySettings),
+    SectionKind("guards", "guards", GuardSettings),
     SectionKind("web", "web", WebSettings),
     SectionKind("storage", "storage", StorageSettings),
 )

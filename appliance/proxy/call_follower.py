@@ -65,6 +65,15 @@ class CallFollower:
         self.calls.limit = settings.sip.max_calls
         self._priorities = Priorities(settings.priority)
 
+    def adopt(self, now: float) -> None:
+        """Calls from before there were any limits count in those that a reload has brought."""
+        for call in self.calls if self.admission.limited else ():
+            if call.lease is None and call.caller_side.flow is not None:
+                source = call.caller_side.flow.remote[0]
+                decision = call.decision
+                call.lease = self.admission.adopt(decision.caller, source, decision.route, call.trunk, now)
+                call.lease.owner = call
+
     def open(self, transaction: ServerTransaction, caller: Caller, decision: Decision, now: float) -> Call:
         if self.calls.full:
             raise overloaded(self.settings, f"{self.calls.limit} calls are in progress", RefusalKind.BOX_FULL)

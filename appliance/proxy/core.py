@@ -32,6 +32,7 @@ from appliance.proxy.hang_up import HangUp
 from appliance.proxy.initial_requests import InitialRequests
 from appliance.proxy.inner_flow import InnerFlow
 from appliance.proxy.lines import Lines
+from appliance.proxy.load import LoadWatch
 from appliance.proxy.location import Location
 from appliance.proxy.masks import MARK
 from appliance.proxy.overload import overloaded
@@ -42,6 +43,7 @@ from appliance.proxy.registrar import Registrar
 from appliance.proxy.response_context import ResponseContext
 from appliance.proxy.rewriting import Rewriting
 from appliance.proxy.sender import Names, Sender, Wires
+from appliance.proxy.shedder import Shedder
 from appliance.proxy.sign_in import SignIn
 from appliance.proxy.steady_answers import SteadyAnswers
 from appliance.proxy.topology import TopologyHiding
@@ -127,6 +129,8 @@ class SipCore:
         self._sources = self.gate.sources
         self.sign_in = SignIn(self.gate, clock, wall)
         self.layer = TransactionLayer(timers, self, options)
+        self.shedder = Shedder(self.layer.servers)
+        self.load = LoadWatch(settings, self.shedder)
         self.hiding = TopologyHiding(key, self.calls)
         self.hide = self.hiding.send
         self.sender = Sender(wires, names, self.hide)
@@ -145,6 +149,7 @@ class SipCore:
         self.logins = TrunkLogins(self.unique)
         self.follower = CallFollower(self.calls, record_routes, self.logins, wall, self.hang_up.call, self.admission)
         self.admit = self.follower.admit
+        location.on_change.append(self._registered)
         self.prepare = self.follower.prepare
         self.arrived = self.follower.arrived
         self.lost = self.follower.lost
@@ -178,8 +183,13 @@ class SipCore:
         """Take new settings; calls, transactions and registrations go on."""
         self.settings = settings
         self.admission.configure(settings, self.clock())
+        self.shedder.configure(settings)
+        self.load.configure(settings)
         self.gate.configure(settings)
         self.sign_in.configure(authenticator, settings.security.account_attempts)
+        self.follower.adopt(self.clock())
+        for aor in {binding.aor for binding in self.location} if self.admission.counts_registrations else ():
+            self._registered(aor)
         self.timer_c_s = settings.sip.timer_c_s
         self.udp_threshold_bytes = settings.sip.udp_threshold_bytes
         self.anchoring = Anchoring(settings, self._bridge)
@@ -194,6 +204,13 @@ class SipCore:
         self.dialogs.configure(settings, authenticator)
         self.transfers.configure(settings)
         self.lines.configure(settings)
+
+    def _registered(self, aor: str) -> None:
+        """The bindings of an AOR have changed."""
+        if self.admission.counts_registrations:
+            now = self.clock()
+            sources = frozenset(binding.received[1] for binding in self.location.registered(aor, self.wall()))
+            self.admission.registered(aor.removeprefix("sip:").rpartition("@")[0], sources, aor, now)
 
     @property
     def waiting(self) -> int:
@@ -211,6 +228,8 @@ class SipCore:
         if source.stranger:
             self.gate.guard.hears(source, len(data))
         if source.left < 0 and not self.gate.admits(source, data, flow, now):
+            return
+        if self.shedder.active and self.shedder.take(data, flow, source.trusted):
             return
         try:
             message = parse_message_untrusted(data)
@@ -307,6 +326,7 @@ class SipCore:
             return
         if not self.gate.welcomes(transaction, now):
             return
+        self.shedder.offered += 1
         if self._credit:
             # A wake of the inbox's task costs as much as half a call: only a flood has to stand in line.
             self._credit -= 1

@@ -313,7 +313,7 @@ class InitialRequests:
             raise Rejected(404, "Not Found", f"{user} is not a user of this box")
 
         if self._admission.limited:
-            self._admission.register(Caller(CallerKind.USER, user), transaction.flow.remote[0], now)
+            self._admission.register(user, transaction.flow.remote[0], self._target_sets.aor(user), now)
 
         def reply(response: Response) -> None:
             transaction.respond(response, self._core.clock())

@@ -145,6 +145,7 @@ class Registrar:
                 binding.flow_id = ""
                 binding.lost = binding.by_flow_only
             self.location.put(binding)
+            self.location.changed(binding.aor)
 
     # RFC 3261 §10.3, steps 6 and 7
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import time
 
 import trio
 
 from appliance.proxy.core import SipCore
+from appliance.proxy.load import INTERVAL_S, memory_of_us
 
 _HOUSEKEEPING_S = 1.0
 
@@ -17,6 +19,7 @@ async def run_core(core: SipCore, *, task_status: trio.TaskStatus[None] = trio.T
         nursery.start_soon(_keep_time, core)
         nursery.start_soon(_empty_inbox, core)
         nursery.start_soon(_sweep, core)
+        nursery.start_soon(_watch_load, core)
         task_status.started()
 
 
@@ -52,6 +55,16 @@ async def _empty_inbox(core: SipCore) -> None:
             await trio.lowlevel.checkpoint()  # let the receive loops in: what is inside a dialog goes first
         filled = trio.Event()
         await filled.wait()
+
+
+async def _watch_load(core: SipCore) -> None:
+    started, used = trio.current_time(), time.thread_time()
+    while True:
+        due = started + INTERVAL_S
+        await trio.sleep_until(due)
+        now, cpu_s = trio.current_time(), time.thread_time()
+        core.load.sample(now, now - started, cpu_s - used, now - due, memory_of_us())
+        started, used = now, cpu_s
 
 
 async def _sweep(core: SipCore) -> None:

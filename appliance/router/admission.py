@@ -51,6 +51,8 @@ class LimitState:
     audio_size: int | None
     video: int
     video_size: int | None
+    registrations: int
+    registrations_size: int | None
     refused: int
 
 
@@ -82,6 +84,12 @@ class Admission:
                 if one.direction in (Direction.BOTH, way):
                     self._of.setdefault((one.scope.kind, one.scope.name, way), []).append(one)
         self.limited = bool(settings.limits)
+        self.counts_registrations = any(one.registrations is not None for one in settings.limits.values())
+        self._registered: dict[str, set[Limit]] = {}
+        self._groups_of: dict[str, list[Subject]] = {}
+        for group in settings.groups.values():
+            for member in group.members:
+                self._groups_of.setdefault(member.trunk, []).append((ScopeKind.GROUP, group.name))
         self._by_source = any(one.scope.kind is ScopeKind.SOURCE for one in settings.limits.values())
         for key, limit in list(self._limits.items()):
             limit.forget_all()
@@ -102,6 +110,21 @@ class Admission:
         """A call that comes in from `source`, an IP literal. Raises `Rejected`; then nothing was charged."""
         lease = Lease(self.leases, urgency)
         lease.incoming = self._acquire(lease, IN, self._subjects_of(caller, source, route), bitrate, now)
+        self.leases.add(lease)
+        return lease
+
+    def adopt(self, caller: Caller, source: str, route: str, trunk: str, now: float) -> Lease:
+        """A lease for a call that was there before any limit; nothing is asked."""
+        lease = Lease(self.leases, ORDINARY)
+        ways = [(IN, self._subjects_of(caller, source, route))]
+        if trunk:
+            ways.append((OUT, self.outgoing(trunk=trunk)))
+        for way, subjects in ways:
+            hold = Hold(lease, way, subjects, 0, 0)
+            if way == IN:
+                lease.incoming = hold
+            lease.holds.add(hold)
+            self._enter(hold, self._limits_for(way, subjects, now))
         self.leases.add(lease)
         return lease
 
@@ -163,13 +186,28 @@ class Admission:
 
     # Registrations and messages
 
-    def register(self, caller: Caller, source: str, now: float) -> None:
-        """A REGISTER that gave its password. Raises `Rejected`."""
-        limits = self._limits_for(IN, self._subjects_of(caller, source, ""), now)
-        for limit in limits:
-            full = limit.take_register(now)
+    def register(self, user: str, source: str, aor: str, now: float) -> None:
+        """A REGISTER that gave the password of `user`. Raises `Rejected`."""
+        for limit in self._limits_for(IN, self._subjects_of(Caller(CallerKind.USER, user), source, ""), now):
+            full = limit.take_register(aor, now)
             if full is not None:
                 raise self._refused(limit, full)
+
+    def registered(self, user: str, sources: frozenset[str], aor: str, now: float) -> None:
+        """The bindings of an AOR have changed; `sources` are the IP literals that those left came from."""
+        for limit in self._registered.pop(aor, ()):
+            limit.registered.discard(aor)
+        caller = Caller(CallerKind.USER, user)
+        found = {
+            limit
+            for source in sources
+            for limit in self._limits_for(IN, self._subjects_of(caller, source, ""), now)
+            if limit.settings.registrations is not None
+        }
+        if found:
+            self._registered[aor] = found
+        for limit in found:
+            limit.registered.add(aor)
 
     def message(self, caller: Caller, source: str, route: str, now: float) -> None:
         """A request outside any call, neither INVITE nor REGISTER. Raises `Rejected`."""
@@ -188,6 +226,8 @@ class Admission:
             if caller.name:
                 kind = ScopeKind.USER if caller.kind is CallerKind.USER else ScopeKind.TRUNK
                 found.append((kind, caller.name))
+                if kind is ScopeKind.TRUNK:
+                    found += self._groups_of.get(caller.name, ())
                 tenant = self._tenant(kind, caller.name)
                 if tenant:
                     found.append((ScopeKind.TENANT, tenant))
@@ -269,7 +309,7 @@ class Admission:
 
     def states(self) -> list[LimitState]:
         """Every limit with what it holds; those for each of something where they hold something or have refused."""
-        shown = [limit for limit in self._limits.values() if not limit.subject or limit.holders or limit.refused]
+        shown = [limit for limit in self._limits.values() if not limit.subject or not limit.idle(0.0) or limit.refused]
         unused = [Limit(one, "", 0.0) for one in self._settings.limits.values() if self._untouched(one)]
         return [
             _state(limit) for limit in sorted([*shown, *unused], key=lambda limit: (limit.settings.name, limit.subject))
@@ -301,5 +341,7 @@ def _state(limit: Limit) -> LimitState:
         audio_size=None if settings.audio_bandwidth is None else settings.audio_bandwidth * 1000,
         video=limit.video,
         video_size=None if settings.video_bandwidth is None else settings.video_bandwidth * 1000,
+        registrations=len(limit.registered),
+        registrations_size=settings.registrations,
         refused=limit.refused,
     )

@@ -100,6 +100,7 @@ class Limit:
         "audio",
         "holders",
         "refused",
+        "registered",
         "settings",
         "subject",
         "video",
@@ -112,6 +113,8 @@ class Limit:
         self._carried: dict[Key, tuple[int, int]] = {}
         self.audio = self.video = 0
         """bit/s, the sums of what `_carried` says of each place."""
+        self.registered: set[str] = set()
+        """The AORs that count as registered here."""
         self.refused = 0
         self._rate: Bucket | None = None
         self._registers: Bucket | None = None
@@ -145,7 +148,7 @@ class Limit:
         """Whether it could be made anew without a difference."""
         buckets = (self._rate, self._registers, self._messages)
         full = all(bucket is None or bucket.level(now) >= bucket.burst for bucket in buckets)
-        return not self.holders and full and (self._window is None or not self._window.count(now))
+        return not (self.holders or self.registered) and full and (self._window is None or not self._window.count(now))
 
     # Places and bandwidth
 
@@ -221,13 +224,18 @@ class Limit:
 
     def forget_all(self) -> None:
         """Before those that hold it now are entered anew."""
+        self.registered.clear()
         self.holders.clear()
         self._carried.clear()
         self.audio = self.video = 0
 
     # Registrations and messages
 
-    def take_register(self, now: float) -> Full | None:
+    def take_register(self, aor: str, now: float) -> Full | None:
+        """A REGISTER for an AOR; it counts as registered once it is."""
+        size = self.settings.registrations
+        if size is not None and aor not in self.registered and len(self.registered) >= size:
+            return Full(RefusalKind.REGISTRATIONS, f"{self.label}: {len(self.registered)} of {size} registrations")
         return self._take(self._registers, RefusalKind.REGISTRATIONS, "registrations", now)
 
     def take_message(self, now: float) -> Full | None:

@@ -200,3 +200,44 @@ def test_a_lease_without_its_call_is_found_and_told() -> None:
     box.core.sweep()
     assert used(box) == 0
     assert box.core.counters.lost_leases == 1
+
+
+def test_registrations_are_counted_by_what_is_registered() -> None:
+    box = box_with(limit("r", scope="box", registrations="1"))
+    one, two = box.peer("192.0.2.1"), box.peer("192.0.2.2")
+    one.register("1001")
+    request = two.request("REGISTER", "sip:example.com", user="1002", to="<sip:1002@example.com>")
+    two.send(request)
+    two.send(two.authorized(two.take_response(401), request, "1002"))
+    assert "cause=47" in two.take_response(503).require("reason")
+    box.run(8000)
+    box.core.sweep()
+    two.register("1002")
+    [state] = box.core.admission.states()
+    assert (state.registrations, state.registrations_size) == (1, 1)
+
+
+def test_calls_from_before_the_first_limit_count_in_it() -> None:
+    box = Box()
+    phone(box)
+    carrier_calls(box, 1)
+    settings = attrs.evolve(box.settings, limits={"lines": limit("lines", scope="trunk:carrier", calls="1")})
+    core = box.core
+    core.configure(settings, ("192.0.2.9", "example.com"), (5060,), core.initial._authenticator)
+    assert used(box) == 1
+    carrier, _ = carrier_calls(box, 2)
+    assert "503" in carrier.take_kinds()
+    for call in core.calls:
+        core.calls.end(call, "over", core.wall())
+    assert used(box) == 0
+
+
+def test_a_group_counts_what_comes_in_and_goes_out_by_its_trunks() -> None:
+    from appliance.config.groups import GroupSettings, Member
+
+    group = GroupSettings(name="all", members=(Member("carrier"), Member("two")))
+    box = box_with(limit("g", scope="group:all", calls="1"), groups={"all": group})
+    phone(box)
+    carrier_calls(box, 1)
+    carrier_calls(box, 2)
+    assert "limit g (group:all): 1 of 1 calls" in box.core.refused[0].cause

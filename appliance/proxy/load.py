@@ -1,0 +1,80 @@
+"""How busy the box is: measures for the guards of processor and memory, and what they decide handed to the shedder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+from appliance.config.admission import RefusalKind
+from appliance.config.settings import Settings
+from appliance.logs import log
+from appliance.proxy.shedder import Shedder
+from appliance.router.guards import LoadGuard, MemoryGuard
+
+INTERVAL_S: Final = 0.25
+_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
+
+
+class LoadWatch:
+    """Fed by `sample`; nothing is measured for a single call."""
+
+    def __init__(self, settings: Settings, shedder: Shedder) -> None:
+        self._shedder = shedder
+        self._offered = self._refused = 0
+        self._share = 0.0
+        self._size = 0
+        self.load = LoadGuard(settings.guards)
+        self.memory = MemoryGuard(settings.guards)
+
+    def configure(self, settings: Settings) -> None:
+        """Take new marks; what they are doing goes on."""
+        self.load.settings = self.memory.settings = settings.guards
+        self._size = settings.guards.memory or memory_there_is()
+
+    def sample(self, now: float, seconds: float, cpu_s: float, lag_s: float, memory_bytes: int) -> None:
+        """What the last interval brought: CPU time of our thread, how late its loop came, our memory at the end."""
+        shedder = self._shedder
+        offered, refused = shedder.offered - self._offered, shedder.refused - self._refused
+        self._offered, self._refused = shedder.offered, shedder.refused
+        self.load.sample(seconds, cpu_s, lag_s, offered, offered - refused)
+        self.memory.sample(memory_bytes / self._size)
+        by_memory = self.memory.share > self.load.share
+        share = max(self.memory.share, self.load.share)
+        if share or shedder.active:
+            shedder.refuse(share, RefusalKind.MEMORY if by_memory else RefusalKind.OVERLOAD, now)
+        if (share > 0) != (self._share > 0):
+            if share:
+                log.warning("overload.begins", cause=self.memory.sentence if by_memory else self.load.sentence)
+            else:
+                log.info("overload.ends", refused=shedder.refused)
+        self._share = share
+
+    @property
+    def sentence(self) -> str:
+        """Why new requests are refused, '' while none are."""
+        if not self._share:
+            return ""
+        return self.memory.sentence if self.memory.share > self.load.share else self.load.sentence
+
+
+def memory_of_us() -> int:
+    """Resident bytes of this process."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE
+
+
+def memory_there_is() -> int:
+    """Bytes that we may have: the limits of our control groups, or what the machine has."""
+    sizes = [os.sysconf("SC_PHYS_PAGES") * _PAGE]
+    root = Path("/sys/fs/cgroup")
+    try:
+        own = root / Path("/proc/self/cgroup").read_text().rpartition("::")[2].strip().lstrip("/")
+    except OSError:
+        return sizes[0]
+    for group in (own, *own.parents):
+        if group.is_relative_to(root):
+            try:
+                sizes.append(int((group / "memory.max").read_text()))
+            except (OSError, ValueError):
+                continue  # no limit here
+    return max(1, min(sizes))

@@ -1,0 +1,212 @@
+"""Refusing under overload, as cheaply as it can be done: from the bytes of a request to those of a 503.
+
+No parsing, no transaction (RFC 3261 §8.2.7): the same request gets the same answer with the same tag, and the ACK is
+known by that tag. Only plain new requests are refused here; what is inside a dialog, repeats something admitted, is an
+emergency, or is written in an unusual way goes on. The Call-ID decides who is refused, so that one call is not
+admitted now and refused when it comes again with a password.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Container
+from functools import partial
+from zlib import crc32
+
+from appliance.config.admission import RefusalKind
+from appliance.config.settings import Settings
+from appliance.router.refusals import refusal
+from appliance.sip.flow import Flow, FlowClosed
+
+_METHODS = frozenset({b"INVITE", b"REGISTER", b"MESSAGE", b"SUBSCRIBE", b"OPTIONS", b"PUBLISH", b"NOTIFY", b"REFER"})
+_VIA = re.compile(rb"[^:]*: *SIP/2\.0/\w+ +([^\s;:,\[\"]+|\[[^\]\s]*\])(?::(\d{1,5}))?;([^,\"]*)")
+_BRANCH = re.compile(rb"(?:^|;)branch=(z9hG4bK[^;\s]*)")
+_RPORT = re.compile(rb";rport(?==?(?:;|$))=?")
+_HEAD = re.compile(
+    rb" sips?:(?:([^ @:;]*)@)?[^ @]* SIP/2\.0"
+    rb"(\r\nVia: SIP/2\.0/\w+ ([^\s;:,\[\"]+)(?::(\d{1,5}))?;branch=(z9hG4bK[^;,\s]+));rport(?=\r\n(?![Vv \t]))"
+)
+"""How nearly all requests begin that come here: a Request-URI, and one Via above all else."""
+_ABSORB_S = 35.0
+"""Longer than anybody sends an ACK again (64*T1)."""
+_SALT_S = 20.0
+_KINDS = {
+    spelling: kind
+    for kind, spellings in {
+        "via": (b"Via", b"v", b"VIA", b"via"),
+        "from": (b"From", b"f", b"FROM", b"from"),
+        "to": (b"To", b"t", b"TO", b"to"),
+        "call-id": (b"Call-ID", b"i", b"Call-Id", b"CALL-ID", b"call-id"),
+        "cseq": (b"CSeq", b"CSEQ", b"Cseq", b"cseq"),
+        "resource-priority": (b"Resource-Priority", b"resource-priority", b"RESOURCE-PRIORITY"),
+    }.items()
+    for spelling in spellings
+}
+
+
+def _near(wanted: int, low: int, high: int) -> int:
+    return min(max(low, wanted), high)
+
+
+class Shedder:
+    """`active`: `take` must be asked about every message. Shares are set by `refuse`."""
+
+    def __init__(self, servers: Container[object]) -> None:
+        self.active = False
+        self.offered = 0
+        """New requests so far, refused ones included; counted by whoever takes them."""
+        self.refused = 0
+        self._servers = servers
+        self._tag = b";tag=jfover" + os.urandom(6).hex().encode() + b"."
+        self._threshold = 0
+        self._salt = 0
+        self._absorb_until = 0.0
+        self._kind = RefusalKind.OVERLOAD
+
+    def configure(self, settings: Settings) -> None:
+        """Take new codes and numbers."""
+        self._settings = settings
+        self._emergency = frozenset(number.encode() for number in settings.priority.emergency)
+        self._write()
+
+    def _write(self) -> None:
+        """What all answers have in common, with one end for each Retry-After."""
+        span = self._settings.sip.retry_after
+        steps = [span.low + (span.high - span.low) * step // 15 for step in range(16)]
+        ends = []
+        for seconds in steps:
+            rejected = refusal(self._settings, self._kind, "", partial(_near, seconds))
+            lines = [f"{name}: {value}" for name, value in rejected.headers]
+            ends.append("\r\n".join(["", *lines, "Content-Length: 0", "", ""]).encode())
+            self._start = f"SIP/2.0 {rejected.status} {rejected.reason}".encode()
+        self._ends = tuple(ends)
+
+    def refuse(self, share: float, kind: RefusalKind, now: float) -> None:
+        """This share of new requests from now on."""
+        if kind is not self._kind:
+            self._kind = kind
+            self._write()
+        self._threshold = round(share * 1024)
+        # Who was refused has a better chance after a while.
+        self._salt = int(now / _SALT_S)
+        if self._threshold:
+            self._absorb_until = now + _ABSORB_S
+        self.active = now < self._absorb_until
+
+    def take(self, data: bytes, flow: Flow, trusted: bool) -> bool:
+        """Whether this message is dealt with: refused here, or the ACK to such an answer.
+
+        `trusted`: Resource-Priority from its sender may be believed.
+        """
+        if data.startswith(b"ACK "):
+            return self._tag in data
+        if not self._threshold:
+            return False
+        space = data.find(b" ")
+        if data[:space] not in _METHODS:
+            return False
+        at = data.find(b"\r\nCall-ID:")
+        if at < 0:
+            return False
+        drawn = crc32(data[at : data.find(b"\r\n", at + 2)], self._salt)
+        if drawn & 1023 >= self._threshold:
+            return False
+        head = _HEAD.match(data, space)
+        if head is None or b"\r\n " in data or b"\r\nVia:" in data[head.end() :] or b"iority:" in data:
+            return self._refuse_untrusted(data, space, drawn, flow, trusted)
+        _, via, via_host, via_port, branch = head.groups()
+        key = (branch.decode(), via_host.decode(), int(via_port) if via_port else None, data[:space].decode())
+        from_at, to_at, cseq_at = data.find(b"\r\nFrom:"), data.find(b"\r\nTo:"), data.find(b"\r\nCSeq:")
+        if head[1] in self._emergency or key in self._servers or min(from_at, to_at, cseq_at) < 0:
+            return self._refuse_untrusted(data, space, drawn, flow, trusted)
+        to = data[to_at : data.find(b"\r\n", to_at + 2)]
+        if b"tag" in to:
+            return False
+        host, port = flow.remote
+        self._send(
+            b"%b%b;rport=%d;received=%b%b%b%b%08x%b%b%b"
+            % (
+                self._start,
+                via,
+                port,
+                host.encode(),
+                data[from_at : data.find(b"\r\n", from_at + 2)],
+                to,
+                self._tag,
+                crc32(branch),
+                data[at : data.find(b"\r\n", at + 2)],
+                data[cseq_at : data.find(b"\r\n", cseq_at + 2)],
+                self._ends[drawn >> 10 & 15],
+            ),
+            flow,
+        )
+        return True
+
+    def _refuse_untrusted(self, data: bytes, space: int, drawn: int, flow: Flow, trusted: bool) -> bool:
+        """The same for requests written in any way: answer it, or leave it to the parser."""
+        first, *lines = data[: data.find(b"\r\n\r\n")].split(b"\r\n")
+        scheme, _, rest = first[space + 1 :].partition(b" ")[0].partition(b":")
+        if scheme == b"urn" or re.split(rb"[@:;]", rest, maxsplit=1)[0] in self._emergency:
+            return False
+        answer = [self._start]
+        via: bytes | None = None
+        branch_of_via = b""
+        seen = 0
+        for line in lines:
+            kind = _KINDS.get(line[: line.find(b":")])
+            if kind is None:
+                if line[:1] in b" \t":
+                    return False
+                continue
+            if kind == "resource-priority":
+                if trusted:
+                    return False
+                continue
+            if kind == "via" and via is None:
+                via = line
+                found = _VIA.fullmatch(line)
+                branch = _BRANCH.search(found[3]) if found else None
+                if found is None or branch is None or not self._is_new(found, branch[1], data[:space]):
+                    return False
+                branch_of_via = branch[1]
+                received = self._received(line, found, flow)
+                if received is None:
+                    return False
+                line = received
+            elif kind == "to":
+                if b"tag" in line:
+                    return False
+                line += self._tag + b"%08x" % crc32(branch_of_via)
+                seen += 1
+            elif kind != "via":
+                seen += 1
+            answer.append(line)
+        if via is None or seen != 4:
+            return False
+        self._send(b"\r\n".join(answer) + self._ends[drawn >> 10 & 15], flow)
+        return True
+
+    def _send(self, answer: bytes, flow: Flow) -> None:
+        self.offered += 1
+        self.refused += 1
+        try:
+            flow.send(answer)
+        except FlowClosed:
+            pass  # nobody is there to be told
+
+    def _is_new(self, via: re.Match[bytes], branch: bytes, method: bytes) -> bool:
+        """Whether it is not the repetition of a request that has a transaction."""
+        port = int(via[2]) if via[2] else None
+        host = via[1].decode("ascii", "replace")
+        return (branch.decode("utf-8", "surrogateescape"), host, port, method.decode()) not in self._servers
+
+    def _received(self, line: bytes, via: re.Match[bytes], flow: Flow) -> bytes | None:
+        """The topmost Via with what we know of the sender (RFC 3581 §4); None where the answer goes elsewhere."""
+        host, port = flow.remote
+        rport = _RPORT.search(line)
+        if rport is not None:
+            return b"%s;rport=%d;received=%s%s" % (line[: rport.start()], port, host.encode(), line[rport.end() :])
+        if not flow.reliable and int(via[2] or 5060) != port:
+            return None
+        return line if via[1].strip(b"[]") == host.encode() else b"%s;received=%s" % (line, host.encode())

@@ -1,0 +1,194 @@
+"""Refusing under overload from bytes to bytes: as a parser would have, or not at all."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+
+from appliance.config.admission import GuardSettings, RefusalKind
+from appliance.router.guards import LoadGuard, MemoryGuard
+from appliance.sip.message import Request
+
+from .pretend_net import Box, Peer, _settings
+
+
+def shedding(share: float = 1.0, **more: object) -> Box:
+    box = Box(attrs.evolve(_settings(), **more))
+    box.core.shedder.refuse(share, RefusalKind.OVERLOAD, box.now)
+    return box
+
+
+def invite(peer: Peer, number: str = "1002", **more: object) -> Request:
+    return peer.request("INVITE", f"sip:{number}@example.com", **more)  # type: ignore[arg-type]
+
+
+def test_a_new_call_is_refused_without_a_transaction_and_its_ack_is_absorbed() -> None:
+    box = shedding()
+    caller = box.peer("192.0.2.1")
+    asked = invite(caller)
+    caller.send(asked)
+    refused = caller.take_response(503)
+    assert refused.get("reason") == 'Q.850;cause=42;text="Switching equipment congestion"'
+    assert 2 <= int(refused.require("retry-after")) <= 10
+    assert refused.via.param("received") == "192.0.2.1"
+    assert refused.via.param("rport") == "5060"
+    assert refused.get("from") == asked.get("from")
+    assert refused.get("call-id") == asked.get("call-id")
+    assert refused.get("cseq") == asked.get("cseq")
+    assert refused.to_tag
+    assert len(box.core.layer.servers) == 0
+    caller.send(asked)
+    assert caller.take_response(503).to_tag == refused.to_tag
+    ack = caller.request("ACK", asked.uri, to=refused.require("to"), cseq=asked.cseq.number)
+    ack.set("via", asked.require("via"))
+    box.core.shedder.refuse(0.0, RefusalKind.OVERLOAD, box.now + 10)
+    before = box.core.counters.rejected
+    caller.send(ack)
+    assert caller.take_kinds() == []
+    assert box.core.counters.rejected == before
+    assert len(box.timers) == 0
+
+
+def test_the_answer_can_be_read_where_the_request_is_compact() -> None:
+    box = shedding()
+    caller = box.peer("192.0.2.1")
+    data = (
+        invite(caller)
+        .to_bytes()
+        .replace(b"Via:", b"v:")
+        .replace(b"From:", b"f:")
+        .replace(b"To:", b"t:")
+        .replace(b"Contact:", b"m:")
+    )
+    box.core.receive(data, caller.flow)
+    assert caller.take_response(503).require("to").startswith("<sip:1002@example.com>;tag=")
+
+
+def test_a_folded_request_is_left_to_the_parser() -> None:
+    box = shedding()
+    caller = box.peer("192.0.2.1")
+    data = invite(caller, headers=(("subject", "@"),)).to_bytes().replace(b"@\r\n", b"a\r\n b\r\n")
+    box.core.receive(data.replace(b"To: <sip:1002a\r\n b\r\n", b"To: "), caller.flow)
+    assert caller.take_kinds() == ["407"]
+
+
+def test_every_via_comes_back() -> None:
+    box = shedding()
+    caller = box.peer("192.0.2.1")
+    caller.send(invite(caller, headers=(("via", "SIP/2.0/UDP 192.0.2.8;branch=z9hG4bKx"),)))
+    vias = caller.take_response(503).values("via")
+    assert [via.split()[1].split(";")[0] for via in vias] == ["192.0.2.1:5060", "192.0.2.8"]
+
+
+def test_what_is_inside_a_call_and_what_repeats_an_admitted_call_goes_on() -> None:
+    box = Box()
+    caller, callee = box.peer("192.0.2.1"), box.peer("192.0.2.2")
+    callee.register("1002")
+    asked = caller.invite("sip:1002@example.com")
+    box.core.shedder.refuse(1.0, RefusalKind.OVERLOAD, box.now)
+    caller.send(asked)
+    assert "503" not in caller.take_kinds()
+    callee.answer(callee.take_request("INVITE"), 200)
+    ok = caller.take_response(200)
+    caller.send(caller.in_dialog("ACK", ok, cseq=2))
+    assert callee.take_kinds() == ["ACK"]
+    caller.send(caller.in_dialog("INVITE", ok, cseq=3))
+    assert callee.take_kinds() == ["INVITE"]
+    caller.send(caller.in_dialog("BYE", ok, cseq=4))
+    callee.answer(callee.take_request("BYE"), 200)
+    assert "200" in caller.take_kinds()
+
+
+@pytest.mark.parametrize("uri", ["sip:112@example.com", "sip:112:x@example.com", "tel:112", "urn:service:sos.fire"])
+def test_emergency_calls_are_never_shed(uri: str) -> None:
+    box = shedding()
+    caller = box.peer("192.0.2.1")
+    caller.send(caller.request("INVITE", uri))
+    assert "503" not in caller.take_kinds()
+
+
+@pytest.mark.parametrize(("host", "passes"), [("192.0.2.50", True), ("192.0.2.1", False)])
+def test_resource_priority_passes_from_trusted_sources_only(host: str, passes: bool) -> None:
+    box = shedding()
+    caller = box.peer(host)
+    caller.send(invite(caller, headers=(("resource-priority", "ets.0"),)))
+    assert ("503" in caller.take_kinds()) is not passes
+
+
+def test_half_of_all_calls_are_refused_each_of_them_always() -> None:
+    box = shedding(0.5)
+    carrier = box.peer("192.0.2.50")
+    fates = []
+    for number in range(200):
+        kinds = []
+        for _ in range(2):
+            carrier.send(invite(carrier, call_id=f"call{number}"))
+            kinds.append("503" in carrier.take_kinds())
+        assert kinds[0] is kinds[1]
+        fates.append(kinds[0])
+    assert 60 < sum(fates) < 140
+
+
+def test_the_answer_may_be_another_by_configuration() -> None:
+    from appliance.config.admission import RefusalSettings
+    from appliance.config.kinds import Span
+
+    own = RefusalSettings(name="overload", status=480, phrase="Later", cause=0, retry_after=Span(7, 7))
+    box = shedding(refusals={"overload": own})
+    caller = box.peer("192.0.2.1")
+    caller.send(invite(caller))
+    refused = caller.take_response(480)
+    assert (refused.reason, refused.get("retry-after"), refused.get("reason")) == ("Later", "7", None)
+
+
+class Plant:
+    """A processor that is offered `offered` calls a second and can carry `capacity`; refusing costs `refusal` each."""
+
+    def __init__(self, capacity: float, refusal: float = 0.05) -> None:
+        self.guard = LoadGuard(GuardSettings())
+        self.capacity = capacity
+        self.refusal = refusal
+        self.backlog = 0.0
+        self.done = 0.0
+
+    def run(self, offered: float, seconds: float) -> float:
+        """Calls carried a second, on the average of the second half."""
+        step, carried = 0.25, []
+        for _ in range(int(seconds / step)):
+            came = offered * step
+            passed = came * (1 - self.guard.share)
+            work = self.backlog + passed / self.capacity + (came - passed) * self.refusal / self.capacity
+            used = min(work, step)
+            self.backlog = min(work - used, 2.0)
+            goodput = passed * used / work if work else 0.0
+            carried.append(goodput / step)
+            self.guard.sample(step, used, min(self.backlog, 1.0) * 0.5, int(came), int(passed))
+        half = carried[len(carried) // 2 :]
+        return sum(half) / len(half)
+
+
+@pytest.mark.parametrize("times", [1.2, 3.0, 6.0])
+def test_the_guard_finds_the_rate_that_keeps_the_processor_just_busy(times: float) -> None:
+    plant = Plant(1000.0)
+    carried = plant.run(1000.0 * times, 60)
+    best = (1 - times * plant.refusal) / (1 - plant.refusal) * 1000
+    assert carried > 0.9 * min(best, 1000)
+    assert plant.guard.share > 0
+    plant.run(300.0, 30)
+    assert plant.guard.share == 0
+
+
+def test_a_busy_moment_is_no_overload() -> None:
+    guard = LoadGuard(GuardSettings())
+    for cpu in (0.2, 1.0, 0.3, 0.9, 1.0, 0.5):
+        guard.sample(0.25, cpu * 0.25, 0.0, 100, 100)
+        assert guard.share == 0
+
+
+def test_memory_is_guarded_between_its_marks_and_shut_above() -> None:
+    guard = MemoryGuard(GuardSettings())
+    shares = []
+    for used in (0.5, 0.85, 0.91, 0.85, 0.79, 0.85):
+        guard.sample(used)
+        shares.append(round(guard.share, 2))
+    assert shares == [0.0, 0.5, 1.0, 1.0, 0.0, 0.5]
