@@ -29,7 +29,8 @@ class Entry:
     """What one of our Record-Route entries says: the call, the leg that it faces, the flow to it ('': by Contact).
 
     `extras` are the changes of the dialog in short (`dialog_changes`), '' for none.
-    `nearest` is the entry that faces the sender, still unread; '' where it left that out.
+    `nearest` is the entry that faces the sender, still unread; '' where it left that out, or where the leg that it
+    faces is known already: `nearest_leg`.
     """
 
     serial: str
@@ -37,6 +38,7 @@ class Entry:
     flow_id: str
     extras: str = ""
     nearest: str = ""
+    nearest_leg: str = ""
 
 
 class DialogPath:
@@ -70,7 +72,12 @@ class DialogPath:
         A Route leads inside a dialog only: nobody sends a new request past the dial plan with one that he has once
         been given. Raises `Rejected` 403 for an entry that we did not write for this dialog.
         """
-        nearest, token = self._pop_routes(request, flow) if "route" in request.keys else ("", "")
+        nearest = token = ""
+        if "route" in request.keys:
+            known = self._pop_known(request)
+            if known is not None:
+                return known
+            nearest, token = self._pop_routes(request, flow)
         if request.to_tag is None:
             return None
         if not token:
@@ -82,8 +89,27 @@ class DialogPath:
 
     def leg_of_sender(self, entry: Entry, request: Request) -> str:
         """The leg that the entry nearest to the sender faces, '' where there is none."""
-        opened = self._record_routes.open(entry.nearest, request.call_id) if entry.nearest else None
+        if not entry.nearest:
+            return entry.nearest_leg
+        opened = self._record_routes.open(entry.nearest, request.call_id)
         return opened[1] if opened is not None else ""
+
+    def _pop_known(self, request: Request) -> Entry | None:
+        """Take off the whole Route where it holds just what we wrote for this dialog a moment ago, as it does in a
+        call's first requests; else nothing happens."""
+        keys, lines = request.keys, request.lines
+        count = keys.count("route")
+        index = keys.index("route")
+        end = index + count
+        if count > 2 or request.to_tag is None or keys[end - 1] != "route":
+            return None
+        call_id = request.call_id
+        nearest = self._record_routes.known(lines[index], call_id)
+        said = nearest if count == 1 else self._record_routes.known(lines[end - 1], call_id)
+        if nearest is None or said is None:
+            return None
+        request.drop_lines(index, end)
+        return Entry(*said, nearest_leg=nearest[1] if count == 2 else "")
 
     def _pop_routes(self, request: Request, flow: Flow) -> tuple[str, str]:
         """Take our own entries off the Route (RFC 3261 §16.4): the first and the last of their tokens, '' for none."""

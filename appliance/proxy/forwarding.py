@@ -112,6 +112,6 @@ def new_via(flow: Flow, unique: str, mark: str = "0") -> tuple[str, str]:
 
 def push_via(request: Request, flow: Flow, unique: str, mark: str = "0") -> str:
     """Put our Via on top; returns its branch."""
-    via, branch = new_via(flow, unique, mark)
-    request.put_above("via", f"Via: {via}")
+    branch = f"{_BRANCH}{unique}.{mark}"
+    request.push_via(f"Via: SIP/2.0/{flow.transport} {flow.sent_by};branch={branch};rport", branch)
     return branch

@@ -24,6 +24,10 @@ _LONGEST_TOKEN = 2048
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
+Said = tuple[str, str, str, str]
+"""Serial of the call, leg, flow id ('' for by-contact) and extras."""
+
+
 class RecordRoutes:
     """Makes and reads the entries. `key` is the box's token secret, at least 32 bytes, kept over restarts."""
 
@@ -31,8 +35,8 @@ class RecordRoutes:
         own = hashlib.blake2b(key, person=b"record-route").digest()
         self._keyed = hashlib.blake2b(key=own, digest_size=_MAC_BYTES)
         """Copied for each entry: it has taken the key in already."""
-        self._known: dict[tuple[str, str], tuple[str, str, str, str]] = {}
-        """What the latest entries say, by user part and Call-ID, since an ACK comes soon; bounded."""
+        self._known: dict[tuple[str, str], Said] = {}
+        """What the latest entries say, by Route line and Call-ID, since an ACK comes soon; bounded."""
 
     def entry(self, facing: Flow, call_id: str, serial: str, leg: str, by_contact: bool, extras: str = "") -> str:
         """The Record-Route value towards `facing`; `by_contact`: the Request-URI, not the flow, leads there.
@@ -43,25 +47,30 @@ class RecordRoutes:
         said = f"{leg}~{extras}" if extras else leg
         payload = f"{serial},{said},{flow_id}".encode()
         signed = b2a_base64(self._mac(payload, call_id) + payload, newline=False)
-        token = _PREFIX + signed.translate(_URL_SAFE, b"=").decode()
-        self._remember(token, call_id, (serial, leg, flow_id, extras))
+        token = signed.translate(_URL_SAFE, b"=").decode()
         transport = "" if facing.transport == "UDP" else f";transport={uri_transport(facing)}"
-        return f"<sip:{token}@{facing.sent_by}{transport};lr>"
+        value = f"<sip:{_PREFIX}{token}@{facing.sent_by}{transport};lr>"
+        if len(call_id) <= _LONGEST_KNOWN:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known["Route: " + value, call_id] = serial, leg, flow_id, extras
+        return value
+
+    def known(self, line: str, call_id: str) -> Said | None:
+        """The same as `open` for a whole Route line, where it is one that we wrote lately."""
+        return self._known.get((line, call_id))
 
     def claims(self, uri: Uri) -> bool:
         """Whether a Route looks like one of ours; whether it is, `open` says."""
         return uri.user is not None and uri.user.startswith(_PREFIX)
 
-    def open(self, token: str, call_id: str) -> tuple[str, str, str, str] | None:
-        """Serial of the call, leg, flow id ('' for by-contact) and extras of the user part of an entry.
+    def open(self, token: str, call_id: str) -> Said | None:
+        """What the user part of an entry says.
 
         None where the signature is not ours.
         """
         if len(token) > _LONGEST_TOKEN:
             return None
-        known = self._known.get((token, call_id))
-        if known is not None:
-            return known
         text = token[len(_PREFIX) :]
         try:
             raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
@@ -72,15 +81,7 @@ class RecordRoutes:
             return None
         serial, said, flow_id = payload.decode().split(",", 2)
         leg, _, extras = said.partition("~")
-        opened = serial, leg, flow_id, extras
-        self._remember(token, call_id, opened)
-        return opened
-
-    def _remember(self, token: str, call_id: str, said: tuple[str, str, str, str]) -> None:
-        if len(self._known) >= _MOST_KNOWN:
-            self._known.clear()
-        if len(call_id) <= _LONGEST_KNOWN:
-            self._known[token, call_id] = said
+        return serial, leg, flow_id, extras
 
     def _mac(self, payload: bytes, call_id: str) -> bytes:
         mac = self._keyed.copy()

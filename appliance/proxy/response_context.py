@@ -167,7 +167,16 @@ class ResponseContext:
         """Try the groups one after the other. Raises `Rejected` 440 where not even one branch is allowed."""
         if self.breadth < 1:
             raise Rejected(440, "Max-Breadth Exceeded", "Max-Breadth is used up")
-        self.groups = groups.copy()
+        if len(groups) == 1 and len(groups[0]) == 1:  # as it nearly always is
+            self._advancing = True
+            branch = Branch(self, groups[0][0], self.breadth)
+            self.branches.append(branch)
+            branch.open(now)
+            self._advancing = False
+            if branch.alive:
+                return
+        else:
+            self.groups = groups.copy()
         self._advance(now)
 
     def _advance(self, now: float) -> None:

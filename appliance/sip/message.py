@@ -262,6 +262,15 @@ class Message:
         self.lines[index:index] = lines
         self._changed(key)
 
+    def push_via(self, line: str, branch: str) -> None:
+        """Add a whole Via line of our own making on top, with its branch."""
+        keys = self.keys
+        index = keys.index("via") if "via" in keys else 0
+        keys.insert(index, "via")
+        self.lines.insert(index, line)
+        self._via, self._branch = None, branch
+        self._shape = None
+
     def put_below(self, index: int, lines: Iterable[str]) -> None:
         """Add whole lines of the same header below line `index`."""
         key = self.keys[index]
@@ -313,6 +322,12 @@ class Message:
             self.keys[:] = [k for k, _ in kept]
             self.lines[:] = [line for _, line in kept]
             self._changed(key)
+
+    def drop_lines(self, start: int, end: int) -> None:
+        """Take away neighbouring lines of one header."""
+        key = self.keys[start]
+        del self.keys[start:end], self.lines[start:end]
+        self._changed(key)
 
     def drop_line(self, index: int) -> None:
         """Take away one line."""

@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 import attrs
 
+from appliance.config.kinds import network
 from appliance.config.sections import Anchor
 from appliance.logs import log
 from appliance.sip.flow import Address
@@ -47,7 +48,8 @@ def new_box() -> tuple[Box, dict[Address, DeafFlow]]:
     """A box that answers the same datagrams with the same bytes each time, and the flows to its two peers."""
     net = PretendNet(names={ANSWERER[0]: [Target("UDP", *ANSWERER)]})
     settings = with_carrier_at(Box().settings, f"{ANSWERER[0]}:{ANSWERER[1]}")
-    carrier = attrs.evolve(settings.trunks["carrier"], anchor=Anchor.NEVER)
+    trusted = tuple(network().read(host) for host, _ in (CALLER, ANSWERER))
+    carrier = attrs.evolve(settings.trunks["carrier"], anchor=Anchor.NEVER, trusted=trusted)
     box = Box(attrs.evolve(settings, trunks={**settings.trunks, "carrier": carrier}), net)
     box.core.calls._prefix = "0-"
     box.core.sender._drawn = [f"{n:016x}" for n in range(100_000)]
