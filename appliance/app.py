@@ -19,6 +19,7 @@ import attrs
 import trio
 
 from . import __version__
+from .bancontrol import BanControl
 from .config import Settings
 from .config.difference import difference
 from .config.loader import load_settings
@@ -183,6 +184,10 @@ async def open_appliance(
             appliance.reloaders["telephony"] = telephony.prepare(lambda: appliance.identity)
             core = telephony.core
             commands["gateway"] = telephony.gates.command
+            bans = BanControl(core.gate, identity.state_dir)
+            bans.load()
+            commands["ban"] = bans.command
+            await supervisor.start(Service("bans", bans.run))
             appliance.status_parts["telephony"] = lambda: {
                 "calls": len(core.calls.active),
                 "calls_routed": core.calls.total,

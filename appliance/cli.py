@@ -1,4 +1,4 @@
-"""The jackfield command: run, check, reload, status, gateway, route, reference.
+"""The jackfield command: run, check, reload, status, gateway, ban, route, reference.
 
 Exit codes: 0 done, 1 failed, 2 mistakes in the configuration or on the command line, 3 nothing runs.
 """
@@ -16,6 +16,7 @@ from typing import Final
 
 from . import __version__
 from .app import Appliance, run_appliance
+from .bancontrol import lines_of
 from .config import Secret
 from .config.loader import load_settings
 from .config.mistakes import ConfigRejected, Mistake
@@ -88,6 +89,11 @@ def _parser() -> argparse.ArgumentParser:
             sub.add_argument("action", nargs="?", choices=["list", *ACTIONS], default="list", help="default: list")
             sub.add_argument("trunk", nargs="?", default="", metavar="TRUNK", help="all of its gateways, or")
             sub.add_argument("gateway", nargs="?", default="", metavar="GATEWAY", help="one, as the list names it")
+            sub.add_argument("--json", action="store_true", help="for machines: one JSON object")
+        if name == "ban":
+            sub.add_argument("action", nargs="?", choices=["list", "add", "remove"], default="list")
+            sub.add_argument("source", nargs="?", default="", metavar="SOURCE", help="an address or a network")
+            sub.add_argument("--for", default="", dest="length", metavar="TIME", help="30s, 5min, 12h, 7d; or for ever")
             sub.add_argument("--json", action="store_true", help="for machines: one JSON object")
         if name == "route":
             add_arguments(sub)
@@ -220,6 +226,19 @@ def _whole(value: Json) -> int:
     return value if isinstance(value, int) else 0
 
 
+def _ban(asked: argparse.Namespace) -> int:
+    answer = ask(asked.state_dir, "ban", asked.action, *filter(None, (asked.source, asked.length)))
+    if asked.json:
+        print(json.dumps(answer))
+    elif not answer.get("ok"):
+        print(f"jackfield: {answer.get('error', 'no reason given')}", file=sys.stderr)
+    elif asked.action == "remove":
+        print(f"{asked.source} is heard again.")
+    else:
+        print(*(lines_of(answer.get("bans")) or ["Nobody is banned."]), sep="\n")
+    return DONE if answer.get("ok") else FAILED
+
+
 def _route(asked: argparse.Namespace) -> int:
     settings = load_settings(asked.conf_dir)
     try:
@@ -260,6 +279,8 @@ def command_manual() -> str:
         "status": "`--json` prints one JSON object for machines.",
         "gateway": "`gateway drain TRUNK [GATEWAY]`: no new calls go there, those in progress go on, pings too; "
         "`gateway block …`: the same, and no pings; `gateway unblock …` lets it in again. This lasts over a restart.",
+        "ban": "`ban add SOURCE` bans an address or a network by hand, `--for TIME` or for ever; `ban remove SOURCE` "
+        "lifts its bans. Trunks and exempt networks cannot be banned. Bans outlive a restart.",
         "route": "`jackfield route explain --from URI --to URI`; `--source`, `--listener`, `--transport`, `--method`, "
         "`--header`, `--at` and `--call-id` say more about the request, `--all` names the routes that do not fit, too, "
         "`--json` prints one JSON object.",
@@ -306,6 +327,7 @@ COMMANDS: Final = (
     ("reload", _reload, "Make the running appliance verify and take up its configuration."),
     ("status", _status, "Tell how the running appliance does."),
     ("gateway", _gateway, "List the gateways of trunks with their state; drain, block or unblock them."),
+    ("ban", _ban, "List the source addresses that are banned, ban one by hand, or lift a ban."),
     ("route", _route, "Explain step by step which way a request would go, without placing a call."),
     ("reference", _reference, "Print the manual, one part of it, or a file with every setting to copy from."),
 )

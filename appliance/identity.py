@@ -101,13 +101,13 @@ def _keep(file: Path, make: Callable[[], bytes]) -> bytes:
     try:
         return file.read_bytes()
     except FileNotFoundError:
-        _write(file, make())
+        write_whole(file, make())
         return file.read_bytes()
     except OSError as error:
         raise StateDamaged(f"{file} cannot be read: {error.strerror}. Mend its permissions.") from error
 
 
-def _write(file: Path, data: bytes) -> None:
+def write_whole(file: Path, data: bytes) -> None:
     """Write the whole file or nothing, durably, for our eyes only."""
     new = file.with_name(file.name + ".new")
     try:
@@ -139,7 +139,7 @@ def _texts(file: Path) -> dict[str, str]:
 
 
 def _write_texts(file: Path, texts: Mapping[str, str]) -> None:
-    _write(file, json.dumps(texts, indent=1, sort_keys=True).encode() + b"\n")
+    write_whole(file, json.dumps(texts, indent=1, sort_keys=True).encode() + b"\n")
 
 
 def make_password(groups: int = 3, letters: int = 5) -> Secret:
@@ -179,8 +179,8 @@ def _own_certificate(state_dir: Path, settings: Settings) -> tuple[Path, Path]:
     if not certificate.exists():
         hosts = _certificate_hosts(settings)
         chain, key = _self_signed(settings.appliance.name, hosts)
-        _write(private_key, key)
-        _write(certificate, chain)
+        write_whole(private_key, key)
+        write_whole(certificate, chain)
         log.info("identity.made", what="certificate", hosts=",".join(hosts), days=CERTIFICATE_DAYS)
         return certificate, private_key
     try:

@@ -21,7 +21,7 @@ from appliance.config.kinds import Network
 from appliance.config.security import Grade, SecuritySettings
 
 from .acl import AccessList, ip_of
-from .bans import Ban, Bans, key_of, source_of
+from .bans import Ban, BanRecord, Bans, key_of, source_of
 
 MOST_SOURCES = 65_536
 INFINITE = float("inf")
@@ -340,6 +340,11 @@ class SourceGuard:
             lifted = self.bans.remove(key_of(ip)) or lifted
         self._forget_all()
         return lifted
+
+    def restore(self, records: list[BanRecord], now: float) -> None:
+        """Take up the bans of an earlier run."""
+        self.bans.restore(records, now)
+        self._forget_all()
 
     def _forget_all(self) -> None:
         """What sources remember of bans is looked up anew."""
