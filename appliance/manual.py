@@ -71,7 +71,6 @@ while it exists. Copy it while nothing runs, and you have a backup.
 | `jackfield.sqlite` (with `-wal`, `-shm`) | registrations | phones come back with their next REGISTER |
 | `jackfield.sqlite.broken-…` | a damaged file that was put aside; a new one was begun | may be deleted |
 | `gateways.json` | the gateways that are drained or blocked by hand | all are let in again |
-| `control.sock` | where `reload`, `status` and `gateway` ask; for the owner only | made at each start |
 | `bans.json` | bans of source addresses, a few seconds old at most | delete it before a start: nobody is banned |
 | `control.sock` | where `reload`, `status` and others ask; for the owner only | made at each start |
 | `lock` | keeps a second appliance off this directory | made at each start |
