@@ -30,6 +30,7 @@ from .identity import Identity, StateDamaged, open_identity, open_state_dir
 from .logs import log
 from .metrics import Metrics
 from .ports import try_ports
+from .proxy import overview
 from .readiness import Readiness
 from .supervisor import Service, Supervisor, open_supervisor
 from .telephony import Telephony, open_telephony
@@ -195,6 +196,11 @@ async def open_appliance(
                 "registrations": len(core.location),
             }
             appliance.status_parts["gateways"] = lambda: [row(one) for one in telephony.gates.overview()]
+            appliance.status_parts["trunks"] = lambda: [
+                {"name": one.name, "account": one.account, "registration": one.registration, "reason": one.reason}
+                for one in overview.trunks(core)
+                if one.account
+            ]
             appliance.web = WebSide(_inside(appliance, telephony))
             appliance.reloaders["web"] = appliance.web.prepare
             await supervisor.start(Service("web", appliance.web.run))

@@ -189,6 +189,10 @@ def _status(asked: argparse.Namespace) -> int:
             print(f"  {one['name']:<20} {one['state']:<10} {one['where'] or one['fault']}")
     for line in gateway_lines(answer.get("gateways")):
         print(f"  {line}")
+    trunks = answer.get("trunks")
+    for one in trunks if isinstance(trunks, list) else []:
+        if isinstance(one, dict):
+            print(f"  trunk {one['name']:<14} {one['registration']:<11} {one['account']}")
     for fault in _texts(answer, "degraded"):
         print(f"  not well: {fault}")
     return DONE if answer.get("ok") else FAILED

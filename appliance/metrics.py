@@ -190,6 +190,9 @@ class Metrics:
         "jackfield_transfers_total", "Transfers that the box carried out, by result: done or failed.", "result"
     )
     registrations: Gauge = gauge("jackfield_registrations", "Living bindings of phones.")
+    trunk_registered: Labelled[Gauge] = gauges(
+        "jackfield_trunk_registered", "1 where our account at the trunk is registered, 0 where it should be.", "trunk"
+    )
     transactions: Labelled[Gauge] = gauges("jackfield_transactions", "SIP transactions alive, by side.", "side")
     inbox: Gauge = gauge("jackfield_inbox", "Initial requests that wait for a decision.")
     sip_messages: Counter = counter("jackfield_sip_messages_total", "SIP messages received.")

@@ -32,6 +32,7 @@ from .proxy.gruu import TemporaryGruus
 from .proxy.location import Location
 from .proxy.registrar import Registrar, RegistrarOptions
 from .proxy.service import run_core
+from .proxy.trunk_registration import TrunkRegistration
 from .sip.flow import Flow
 from .sip.timers import TimerHeap
 from .sip.uri import parse_uri_untrusted
@@ -144,6 +145,7 @@ class Telephony:
     def drain(self) -> None:
         """No new calls and no new connections; what stands goes on."""
         self.core.initial.draining = True
+        self.core.trunk_registrations.stop()
         self.transports.nursery.start_soon(self.transports.stop_accepting)
 
     def prepare(self, identity: Callable[[], Identity]) -> Callable[[Settings], Callable[[], None]]:
@@ -197,6 +199,9 @@ class Telephony:
         metrics.calls_answered.read = lambda: core.calls.answered
         metrics.transfers.read = lambda: {("done",): core.transfers.done, ("failed",): core.transfers.failed}
         metrics.registrations.read = lambda: len(self.location)
+        metrics.trunk_registered.read = lambda: {
+            (one.plan.trunk,): int(one.registered) for one in core.trunk_registrations
+        }
         metrics.transactions.read = lambda: {("client",): len(layer.clients), ("server",): len(layer.servers)}
         metrics.inbox.read = lambda: core.waiting
         metrics.sip_messages.read = lambda: counters.messages_in
@@ -298,9 +303,21 @@ async def open_telephony(
         await supervisor.start(Service("sip", serve, Role.CORE))
         [telephony] = opened
         telephony.show(metrics)
-        supervisor.in_progress = lambda: len(telephony.core.calls.active)
+        core = telephony.core
+        supervisor.in_progress = lambda: len(core.calls.active) + len(core.trunk_registrations.leaving)
+        core.trunk_registrations.on_change = partial(_show_registration, supervisor)
+        core.trunk_registrations.start()
         supervisor.on_drain.append(telephony.drain)
         yield telephony
+
+
+def _show_registration(supervisor: Supervisor, registration: TrunkRegistration) -> None:
+    """A trunk that does not take us is a fault for as long as it lasts."""
+    room = f"trunk {registration.plan.trunk}"
+    if registration.reason:
+        supervisor.report(room, registration.reason)
+    else:
+        supervisor.clear(room)
 
 
 def _show_fault(supervisor: Supervisor, health: Health) -> None:

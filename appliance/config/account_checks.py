@@ -23,6 +23,17 @@ def account_mistakes(settings: Settings, places: Places) -> Iterator[Mistake]:
             for key, given in (("auth-username", trunk.auth_username), ("realm", trunk.realm)):
                 if given:
                     yield mistake(key, "stands without password", "Give the password as well, or take it away")
-        elif not trunk.gateways:
+        elif not (trunk.gateways or trunk.registrar):
             remedy = "Give the trunk gateways, or take the password away"
             yield mistake("password", "goes to no gateway: the trunk has none", remedy)
+        if trunk.register:
+            if not trunk.username:
+                yield mistake("register", "needs a username", "Give the username that the trunk knows us by")
+            if not (trunk.gateways or trunk.registrar):
+                yield mistake("register", "has no registrar", "Give the trunk gateways or a registrar")
+            if trunk.number_block and trunk.contact_user:
+                what = "is not registered with number-block, whose Contact has no user"
+                yield mistake("contact-user", what, "Take one of the two away")
+        elif trunk.registrar or trunk.number_block or trunk.contact_user:
+            key = "registrar" if trunk.registrar else "number-block" if trunk.number_block else "contact-user"
+            yield mistake(key, "says how to register, but register is no", "Say register = yes, or take it away")

@@ -49,6 +49,7 @@ from appliance.proxy.steady_answers import SteadyAnswers
 from appliance.proxy.topology import TopologyHiding
 from appliance.proxy.transfer import Transfers
 from appliance.proxy.trunk_logins import TrunkLogins
+from appliance.proxy.trunk_registrations import TrunkRegistrations
 from appliance.router.admission import Admission
 from appliance.router.guard import Source
 from appliance.router.hunting import Hunts
@@ -147,6 +148,7 @@ class SipCore:
         self.unwanted = self.hang_up.answer
         self.admission = Admission(settings, random.randint, clock())
         self.logins = TrunkLogins(self.unique)
+        self.trunk_registrations = TrunkRegistrations(self)
         self.follower = CallFollower(self.calls, record_routes, self.logins, wall, self.hang_up.call, self.admission)
         self.admit = self.follower.admit
         location.on_change.append(self._registered)
@@ -197,6 +199,7 @@ class SipCore:
         self.hunts.configure(settings, self.clock())
         self.pinger.configure(settings)
         self.logins.configure(settings.trunks)
+        self.trunk_registrations.configure(settings)
         self.hiding.configure(settings)
         self.rewriting = Rewriting(settings, self.path.ownership.domain)
         self.follower.configure(settings, self.anchoring, self.rewriting)
@@ -283,6 +286,8 @@ class SipCore:
         for context in self._pending.pop(flow.id, ()):
             context.cancel(now, (("Reason", 'SIP;cause=487;text="Caller is gone"'),), "the caller's connection broke")
         self.registrar.flow_closed(flow)
+        if self.trunk_registrations.any:
+            self.trunk_registrations.flow_closed(flow, now)
 
     # The transaction user
 

@@ -70,8 +70,11 @@ class InitialRequests:
         self._authenticator = authenticator
         self._trusted = TrustedSources(settings.trunks)
         self._trunk_callers = {name: Caller(CallerKind.TRUNK, name) for name in settings.trunks}
+        self._registrations = self._core.trunk_registrations
         self._plan = DialPlan(settings, owned=ownership.has_domain, registered=self._registered_at)
-        self._target_sets = TargetSets(settings, self._location, self._core.wires, ownership, self._core.hunts)
+        self._target_sets = TargetSets(
+            settings, self._location, self._core.wires, ownership, self._core.hunts, self._registrations
+        )
 
     def begin(self, transaction: ServerTransaction, mark: str, now: float) -> None:
         """Answer it, or open its response context. Raises `Rejected` and `BadMessage`."""
@@ -89,7 +92,7 @@ class InitialRequests:
         if method == "REGISTER" and ours:
             self._register(transaction, now)
             return
-        if method == "OPTIONS" and ours and (not uri.user or request.get("max-forwards") == "0"):
+        if method == "OPTIONS" and ours and self._asks_us(transaction, uri):
             transaction.respond(self._core.gate.fitted(transaction, self.capabilities(request)), now)
             return
         if self.draining and method == "INVITE":
@@ -121,8 +124,17 @@ class InitialRequests:
             ours = uri.scheme in ("tel", "urn") or self._ownership.owns(uri)
         if not ours and not self._plan.takes_foreign:
             raise Rejected(403, "Relaying Denied", f"{uri.host} is not a domain of this box")
-        number = self._number(uri, ours)
+        called = uri
+        if caller.kind is CallerKind.TRUNK:
+            called = self._registrations.called(caller.name, request, uri)
+        number = self._number(called, ours)
         return Question(number, caller, uri.host, not ours, request, flow, self._core.wall())
+
+    def _asks_us(self, transaction: ServerTransaction, uri: Uri) -> bool:
+        """Whether an OPTIONS is for the box: it names nobody, may go no further, or a registrar looks for us."""
+        if not uri.user or transaction.request.get("max-forwards") == "0":
+            return True
+        return self._registrations.any and self._registrations.trunk_of(transaction.flow, uri) is not None
 
     def _number(self, uri: Uri, ours: bool = True) -> str:
         """What the dial plan looks at: the user part, or for a GRUU the user whose phone it names (RFC 5627 §4.1).
@@ -148,6 +160,8 @@ class InitialRequests:
         if isinstance(flow, InnerFlow):
             return flow.caller
         trunk = self._trusted.trunk_of(flow.remote[0])
+        if self._registrations.any:
+            trunk = self._registrations.trunk_of(flow, request.request_uri) or trunk
         if trunk is not None:
             if request.veil is None and self._core.hiding.hides_from(trunk):
                 self._core.hiding.receive(request, transaction.flow)

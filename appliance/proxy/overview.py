@@ -9,6 +9,7 @@ from itertools import islice
 
 import attrs
 
+from appliance.config.dialplan import TrunkSettings
 from appliance.media.figures import CallMedia
 from appliance.proxy.call import Call
 from appliance.proxy.core import SipCore
@@ -89,12 +90,21 @@ class GatewayOverview:
 
 @attrs.frozen
 class TrunkOverview:
-    """One trunk and what it carries now."""
+    """One trunk and what it carries now, and how our registration there stands."""
 
     name: str
     gateways: tuple[GatewayOverview, ...]
     trusted: tuple[str, ...]
     calls: int
+    account: str = ""
+    """The address that we register there, '' for none."""
+    registration: str = ""
+    """The state of it."""
+    registrar: str = ""
+    """Which of them took us last."""
+    registered_for_s: float = 0.0
+    reason: str = ""
+    """Why we are not registered, in words."""
 
 
 def calls(core: SipCore, most: int | None = None) -> list[CallOverview]:
@@ -215,11 +225,24 @@ def trunks(core: SipCore) -> list[TrunkOverview]:
         for name in {call.trunk, call.from_trunk} - {""}:
             carried[name] = carried.get(name, 0) + 1
     return [
-        TrunkOverview(
-            name=trunk.name,
-            gateways=tuple(by_trunk.get(trunk.name, ())),
-            trusted=tuple(map(str, trunk.trusted)),
-            calls=carried.get(trunk.name, 0),
-        )
+        _trunk(core, trunk, tuple(by_trunk.get(trunk.name, ())), carried.get(trunk.name, 0))
         for trunk in core.settings.trunks.values()
     ]
+
+
+def _trunk(core: SipCore, trunk: TrunkSettings, gateways: tuple[GatewayOverview, ...], carried: int) -> TrunkOverview:
+    trusted = tuple(map(str, trunk.trusted))
+    registration = core.trunk_registrations.of(trunk.name)
+    if registration is None:
+        return TrunkOverview(trunk.name, gateways, trusted, carried)
+    return TrunkOverview(
+        name=trunk.name,
+        gateways=gateways,
+        trusted=trusted,
+        calls=carried,
+        account=registration.plan.address,
+        registration=registration.state.value,
+        registrar=registration.registrar,
+        registered_for_s=max(0.0, registration.expires_at - core.wall()),
+        reason=registration.reason,
+    )

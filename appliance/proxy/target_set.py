@@ -17,6 +17,7 @@ from appliance.config.settings import Settings
 from appliance.proxy.destination import Destination, Hop
 from appliance.proxy.location import Binding, Location, canonical_instance
 from appliance.proxy.ownership import Ownership
+from appliance.proxy.trunk_registrations import TrunkRegistrations
 from appliance.proxy.veil import Hiding
 from appliance.router.hunting import Hunts, Selection
 from appliance.sip.errors import BadMessage, Rejected
@@ -62,6 +63,7 @@ class TargetSets:
     flows: Flows
     ownership: Ownership
     hunts: Hunts
+    registrations: TrunkRegistrations
     _trunks: dict[str, list[_Gateway]] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -192,6 +194,7 @@ class TargetSets:
         return Destination(
             uri=f"sip:{user}@{gateway.address}",
             label=gateway.label,
+            routes=self.registrations.service_route(name) if self.registrations.any else (),
             hop=gateway.hop,
             by_contact=True,
             profile=trunk.profile,

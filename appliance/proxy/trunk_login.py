@@ -54,7 +54,9 @@ class Account:
         """The account of a trunk, None for one that has none."""
         if trunk.password is None:
             return None
-        hosts = [gateway.host for gateway in trunk.gateways]
+        hosts = [gateway.host for gateway in (*trunk.gateways, *trunk.registrar)]
+        if trunk.domain is not None:
+            hosts.append(trunk.domain)
         realms = frozenset(realm.casefold() for realm in trunk.realm or hosts)
         return cls(
             trunk.auth_username or trunk.username, trunk.password, realms, frozenset(map(str, trunk.login_algorithms))
@@ -75,7 +77,7 @@ class TrunkLogin:
     """Of gateways, as far as they are known."""
 
     def __attrs_post_init__(self) -> None:
-        self.learn(*(gateway.host for gateway in self.trunk.gateways))
+        self.learn(*(gateway.host for gateway in (*self.trunk.gateways, *self.trunk.registrar)))
 
     def learn(self, *hosts: str) -> None:
         """These hosts of the configuration, or addresses that DNS has for them, are the trunk's; names are left out."""

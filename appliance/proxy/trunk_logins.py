@@ -48,7 +48,7 @@ class TrunkLogins:
             old = before.get(name)
             if old is not None and old.account == account:
                 old.trunk = trunk
-                old.learn(*(gateway.host for gateway in trunk.gateways))
+                old.learn(*(gateway.host for gateway in (*trunk.gateways, *trunk.registrar)))
                 self._logins[name] = old
             else:
                 self._logins[name] = TrunkLogin(name, account, trunk)

@@ -28,6 +28,14 @@ def only_mistake(tmp_path: Path, text: str) -> Mistake:
         ("gateways = 192.0.2.1\nusername = we\nrealm = a", "realm", "stands without password"),
         ("gateways = 192.0.2.1\nauth-username = we", "auth-username", "stands without password"),
         ("username = we\npassword = x", "password", "goes to no gateway"),
+        ("gateways = 192.0.2.1\nregister = yes", "register", "needs a username"),
+        ("username = we\nregister = yes", "register", "has no registrar"),
+        ("gateways = 192.0.2.1\nregistrar = 192.0.2.2", "registrar", "register is no"),
+        (
+            "gateways = 192.0.2.1\nregister = yes\nusername = we\nnumber-block = yes\ncontact-user = us",
+            "contact-user",
+            "is not registered with number-block",
+        ),
     ],
 )
 def test_half_an_account_is_a_mistake(tmp_path: Path, lines: str, key: str, says: str) -> None:

@@ -91,6 +91,9 @@ class PretendFlow(Flow):
     def send(self, data: bytes) -> None:
         if self.closed:
             raise FlowClosed
+        if data == b"\r\n\r\n":
+            self.net.beats.append(self.remote)
+            return
         self.net.sent.setdefault(self.remote, []).append(parse_message_untrusted(data))
 
     def towards(self, remote: Address) -> Flow:
@@ -104,6 +107,8 @@ class PretendNet:
     sent: dict[Address, list[Request | Response]] = attrs.field(factory=dict)
     flows: dict[str, PretendFlow] = attrs.field(factory=dict)
     names: dict[str, list[Target]] = attrs.field(factory=dict)
+    beats: list[Address] = attrs.field(factory=list)
+    """Where keep-alives went."""
     silent_names: set[str] = attrs.field(factory=set)
     """Names whose servers do not answer."""
     refusing: set[tuple[str, str]] = attrs.field(factory=set)

@@ -65,6 +65,13 @@ const registrations = new Table(
   hint("No phone is registered yet", "Point one at this box, with a password that scripts/run showed at the start:", phoneHint),
 );
 
+function registered(one) {
+  if (!one.account) return "–";
+  const good = one.registration === "registered";
+  const tone = good ? "good" : one.registration === "registering" ? "" : "bad";
+  return { text: one.registration, tone, title: one.reason || one.account, sub: good ? one.registrar : one.reason };
+}
+
 const trunks = new Table(
   id("trunks"),
   "Trunks",
@@ -72,6 +79,7 @@ const trunks = new Table(
     { label: "Trunk", kind: "party", value: (one) => one.name },
     { label: "Calls", kind: "num", value: (one) => count(one.calls) },
     { label: "Gateways", kind: "wide", value: (one) => gateways(one.gateways) },
+    { label: "Registered", value: registered },
     { label: "Trusted", kind: "wide", value: (one) => either(one.trusted, "nobody") },
   ],
   (one) => one.name,
