@@ -25,7 +25,7 @@ from .router.decision import Decision
 from .router.dialplan import DialPlan
 from .router.question import Caller, CallerKind, Question
 from .router.trusted import TrustedSources
-from .sip.errors import BadMessage
+from .sip.errors import BadMessage, Rejected
 from .sip.flow import Flow
 from .sip.message import Request
 from .sip.uri import Uri, parse_uri_untrusted
@@ -129,7 +129,7 @@ def explain(settings: Settings, asked: argparse.Namespace) -> Explanation:
         inward=tuple(inward),
         decision=decision,
         end=tuple(_end(settings, decision, plan)),
-        outward=tuple(_outward(rewriting, decision)),
+        outward=tuple(_outward(settings, rewriting, decision)),
         unknown=tuple(_unknown(settings, decision)),
         unfit=tuple(_unfit(settings, decision)) if asked.all else (),
     )
@@ -237,15 +237,36 @@ def _detail(settings: Settings, target: Target) -> Iterator[str]:
             return
 
 
-def _outward(rewriting: Rewriting, decision: Decision) -> Iterator[str]:
+def _outward(settings: Settings, rewriting: Rewriting, decision: Decision) -> Iterator[str]:
+    """What is done to the request for each trunk that it may go out by, and for the phones of a user."""
     target = decision.target
-    if target is None or target.kind is not TargetKind.TRUNK:
+    if target is None:
         return
+    trunks: list[str] = []
+    if target.kind is TargetKind.TRUNK:
+        trunks = [target.name]
+    elif target.kind is TargetKind.GROUP:
+        trunks = list(dict.fromkeys(member.trunk for member in settings.groups[target.name].members))
+    elif target.kind is TargetKind.AOR:
+        yield from _leaving(rewriting, decision, "", decision.number, "phone.invalid")
+    for name in trunks:
+        trunk = settings.trunks[name]
+        address = str(trunk.gateways[0]) if trunk.gateways else f"{name}.invalid"
+        for step in _leaving(rewriting, decision, name, "", address):
+            yield step if len(trunks) == 1 else f"to trunk {name}: {step}"
+        if trunk.codecs:
+            yield f"trunk {name} lets these codecs pass: {trunk.codecs}"
+
+
+def _leaving(rewriting: Rewriting, decision: Decision, trunk: str, user: str, address: str) -> list[str]:
     request = decision.question.request.copy()
-    request.uri = f"sip:{quote(decision.number, safe='+*#-_.~')}@{target.name}.invalid"
+    request.uri = f"sip:{quote(decision.number, safe='+*#-_.~')}@{address}"
     steps: list[str] = []
-    rewriting.leaving(request, target.name, "", decision.caller, steps)
-    yield from steps
+    try:
+        rewriting.leaving(request, trunk, user, decision.caller, steps)
+    except Rejected as rejected:
+        steps.append(f"{rejected.status} {rejected.reason}: {rejected.cause}")
+    return steps
 
 
 def _unknown(settings: Settings, decision: Decision) -> Iterator[str]:

@@ -134,6 +134,8 @@ class Call:
     """The media leg of the branch that answered."""
     changes: DialogChanges = UNCHANGED
     """What we change in the messages of its dialog."""
+    rewriting: list[str] | Callable[[], list[str]] = attrs.field(factory=list)
+    """What the rules did to the INVITE, or what will say so."""
     codecs: dict[str, CodecFilter] | None = None
     """The codecs that may pass, by leg; None where all may."""
     media: MediaPath | None = None
@@ -176,7 +178,16 @@ class Call:
     def route(self) -> str:
         """The router's explanation in one line."""
         selection = f"; {self.selection.explanation}" if self.selection is not None else ""
-        return self.decision.explanation + selection + self.detours
+        steps = self.rewriting_steps
+        rewritten = f"; rewritten: {'; '.join(steps)}" if steps else ""
+        return self.decision.explanation + selection + self.detours + rewritten
+
+    @property
+    def rewriting_steps(self) -> list[str]:
+        """What was done to the INVITE on its way in and out to the last destination tried; made when asked."""
+        if callable(self.rewriting):
+            self.rewriting = self.rewriting()
+        return self.rewriting
 
     def silent(self, sentence: str) -> None:
         """The media has not been heard for too long."""

@@ -7,6 +7,7 @@ the other way round. Everything is compiled when settings are taken; who has non
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import attrs
@@ -19,13 +20,14 @@ from appliance.router.numberplan import NumberPlan
 from appliance.router.privacy import Identities, assert_identity, leave_trust
 from appliance.router.question import Caller, CallerKind
 from appliance.router.rewrite import Rules, Steps, apply, rules_of
-from appliance.sip.errors import BadMessage
+from appliance.sip.errors import BadMessage, Rejected
 from appliance.sip.headers import parse_name_addr_untrusted, split_commas, value_of
 from appliance.sip.message import Message, Request, Response, header_line
 from appliance.sip.uri import parse_uri_untrusted
 
 if TYPE_CHECKING:
     from appliance.proxy.branch import Attempt
+    from appliance.proxy.destination import Destination
     from appliance.proxy.response_context import ResponseContext
 
 
@@ -148,11 +150,28 @@ class Rewriting:
                 branch.changes = attrs.evolve(branch.changes, trunks=trunks)
         if not changed and context.outgoing is context.request:
             return
+        call = context.call
+        if call is not None and context.invites:
+            call.rewriting = partial(
+                self._explained, context.request, context.transaction.flow.listener, context.caller, destination
+            )
         ends = Ends.between(context.request, request)
         if ends is not None:
             attempt.changed = True
         if ends != branch.changes.ends:
             branch.changes = attrs.evolve(branch.changes, ends=ends)
+
+    def _explained(self, came: Request, listener: str, caller: Caller | None, to: Destination) -> list[str]:
+        """The steps of a request that came in by `listener` and went out to `to`, taken once more."""
+        steps: Steps = []
+        request = came if caller is None else self.arrived(came, listener, caller, steps)
+        request = request.copy()
+        request.uri = to.uri
+        try:
+            self.leaving(request, to.trunk, to.user, caller, steps)
+        except Rejected as rejected:
+            steps.append(rejected.cause)
+        return steps
 
     # Where `within` says that there is something to do
 

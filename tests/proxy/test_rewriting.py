@@ -316,3 +316,12 @@ def test_rules_may_look_at_the_rest_of_the_dialog_and_at_answers_too(tmp_path: P
     carrier.send(carrier.back("BYE", invite, cseq=10))
     caller.answer(caller.take_request("BYE"), 200)
     assert carrier.take_response(200).get("x-answer") == "10 BYE"
+
+
+def test_a_call_tells_on_its_page_what_was_rewritten(tmp_path: Path) -> None:
+    box = Box(with_drop_in(tmp_path, OUT))
+    called(box)
+    [call] = box.core.calls
+    assert "trunk carrier is trusted: p-asserted-identity is <sip:1001@" in call.route
+    assert "; rules out 10: from.user 1001 became 442079460000; " in call.route
+    assert call.rewriting_steps[-1] == "rules out 50: x-line reception is added"
