@@ -231,6 +231,9 @@ def _detail(settings: Settings, target: Target) -> Iterator[str]:
         case TargetKind.GROUP:
             group = settings.groups[target.name]
             yield f"trunks of group {group.name}, {group.algorithm}: {', '.join(map(str, group.members))}"
+        case TargetKind.ENUM:
+            suffixes = settings.enums[target.name].suffixes
+            yield f"to the URIs that DNS has for the number under {', '.join(suffixes)}"
         case TargetKind.DNS:
             yield "to where the host leads by DNS (RFC 3263)"
         case _:
@@ -281,6 +284,8 @@ def _unknown(settings: Settings, decision: Decision) -> Iterator[str]:
         yield "where the caller's phones are registered from"
     if kinds & {TargetKind.TRUNK, TargetKind.GROUP}:
         yield "which gateways are in service"
+    if TargetKind.ENUM in kinds:
+        yield "which URIs DNS has for the number"
     if settings.limits and decision.target is not None:
         yield "whether a limit is reached"
 

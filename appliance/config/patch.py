@@ -34,6 +34,7 @@ class TargetKind(StrEnum):
     TABLE = "table"
     NUMBERS = "numbers"
     DNS = "dns"
+    ENUM = "enum"
     REDIRECT = "redirect"
     REJECT = "reject"
     NEXT = "next"
@@ -41,7 +42,7 @@ class TargetKind(StrEnum):
 
 
 #: Targets that another one may follow when they cannot be reached.
-REACHED = frozenset({TargetKind.TRUNK, TargetKind.GROUP, TargetKind.AOR, TargetKind.DNS})
+REACHED = frozenset({TargetKind.TRUNK, TargetKind.GROUP, TargetKind.AOR, TargetKind.DNS, TargetKind.ENUM})
 #: Targets that are tables: what they do not decide is decided by the next route.
 LEADING_ON = frozenset({TargetKind.TABLE, TargetKind.NUMBERS})
 
@@ -180,13 +181,21 @@ def matches(*, least: int = 0) -> Kind[tuple[Match, ...]]:
 
 
 _NAMED = frozenset(
-    {TargetKind.TRUNK, TargetKind.GROUP, TargetKind.LINE, TargetKind.TABLE, TargetKind.NUMBERS, TargetKind.AOR}
+    {
+        TargetKind.TRUNK,
+        TargetKind.GROUP,
+        TargetKind.LINE,
+        TargetKind.TABLE,
+        TargetKind.NUMBERS,
+        TargetKind.AOR,
+        TargetKind.ENUM,
+    }
 )
 _REDIRECTION = re.compile(r"(?:sips?|tel):[^\s<>\",]+")
 
 
 def target() -> Kind[Target]:
-    """A trunk, group, line, table, number table or user by name, dns, redirect:URI or reject:STATUS."""
+    """A trunk, group, line, table, number table, ENUM look-up or user by name, dns, redirect:URI or reject:STATUS."""
 
     def read(value: str) -> Target:
         word, _, rest = value.partition(":")
@@ -204,8 +213,8 @@ def target() -> Kind[Target]:
 
     accepts = (
         "trunk:NAME, group:NAME, line:NAME, aor (the user whom the number names), aor:USER, table:NAME, numbers:NAME, "
-        "dns (where the request URI's own host leads), redirect:URI ({number} in it is the number) or reject:STATUS "
-        "(400 to 699)"
+        "enum:NAME, dns (where the request URI's own host leads), redirect:URI ({number} in it is the number) or "
+        "reject:STATUS (400 to 699)"
     )
     return Kind(accepts, read)
 

@@ -18,7 +18,14 @@ from .routes import MAIN
 from .settings import Settings
 from .shadows import find_crossings, find_shadows
 
-_NAMED = (TargetKind.TRUNK, TargetKind.GROUP, TargetKind.LINE, TargetKind.TABLE, TargetKind.NUMBERS)
+_NAMED = (
+    TargetKind.TRUNK,
+    TargetKind.GROUP,
+    TargetKind.LINE,
+    TargetKind.TABLE,
+    TargetKind.NUMBERS,
+    TargetKind.ENUM,
+)
 
 
 def find_route_mistakes(settings: Settings, places: Places) -> list[Mistake]:
@@ -199,6 +206,7 @@ def _unused(settings: Settings, places: Places) -> Iterator[Mistake]:
     named = (
         ("table", settings.tables, "no route leads there", "Lead a route there by target = table:{}"),
         ("numbers", settings.numbers, "no route asks for it", "Lead a route there by target = numbers:{}"),
+        ("enum", settings.enums, "no route leads there", "Lead a route there by target = enum:{}"),
         ("schedule", settings.schedules, "no route asks for it", "Name it in a route by schedule = {}"),
         ("location", settings.locations, "no route asks for it", "Name it in a route by location = {}"),
     )

@@ -10,6 +10,7 @@ import attrs
 
 from .admission import GuardSettings, LimitSettings, PrioritySettings, RefusalSettings
 from .dialplan import LineSettings, TrunkSettings, UserSettings
+from .enum import EnumSettings
 from .groups import GroupSettings
 from .health import HealthSettings
 from .numbers import NumberList, NumbersSettings
@@ -52,6 +53,7 @@ class Settings:
     users: Mapping[str, UserSettings] = attrs.field(factory=dict, converter=_ordered)
     trunks: Mapping[str, TrunkSettings] = attrs.field(factory=dict, converter=_ordered)
     health: Mapping[str, HealthSettings] = attrs.field(factory=dict, converter=_ordered)
+    enums: Mapping[str, EnumSettings] = attrs.field(factory=dict, converter=_ordered)
     groups: Mapping[str, GroupSettings] = attrs.field(factory=dict, converter=_ordered)
     routes: Mapping[str, RouteSettings] = attrs.field(factory=dict, converter=_ordered)
     tables: Mapping[str, TableSettings] = attrs.field(factory=dict, converter=_ordered)
@@ -114,6 +116,7 @@ SECTIONS: Final = (
     SectionKind("trunk", "trunks", TrunkSettings, named=True),
     SectionKind("health", "health", HealthSettings, named=True),
     SectionKind("group", "groups", GroupSettings, named=True),
+    SectionKind("enum", "enums", EnumSettings, named=True),
     SectionKind("route", "routes", RouteSettings, named=True),
     SectionKind("table", "tables", TableSettings, named=True),
     SectionKind("numbers", "numbers", NumbersSettings, named=True),

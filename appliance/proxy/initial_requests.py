@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from appliance.proxy.branch import Branch
 from appliance.proxy.call_follower import CallFollower
 from appliance.proxy.contact import parse_contact_untrusted
 from appliance.proxy.credentials import Authenticator
+from appliance.proxy.enum_lookup import EnumLookup, LookedUp
 from appliance.proxy.forwarding import breadth, contact_is_source, spend_hop
 from appliance.proxy.inner_flow import InnerFlow
 from appliance.proxy.lines import Lines
@@ -75,6 +77,7 @@ class InitialRequests:
         self._target_sets = TargetSets(
             settings, self._location, self._core.wires, ownership, self._core.hunts, self._registrations
         )
+        self._enum = EnumLookup(settings, self._core.sender.names, ownership, self._plan)
 
     def begin(self, transaction: ServerTransaction, mark: str, now: float) -> None:
         """Answer it, or open its response context. Raises `Rejected` and `BadMessage`."""
@@ -184,15 +187,21 @@ class InitialRequests:
         caller: Caller,
         decision: Decision,
         now: float,
+        looked_up: LookedUp | None = None,
     ) -> None:
-        """`request` is the transaction's own, or a copy that is rewritten."""
+        """`request` is the transaction's own, or a copy that is rewritten; `looked_up` what DNS has said so far."""
         target = decision.target
         if target is None or target.kind is TargetKind.REJECT or target.kind is TargetKind.REDIRECT:
             raise refusal(decision)
         if target.kind is TargetKind.LINE:
             self._lines.receive(transaction, target.name, caller, decision, now)
             return
-        groups = self._groups_of(decision, request.request_uri, transaction, now)
+        if target.kind is TargetKind.ENUM or decision.alternatives:
+            looked_up = {} if looked_up is None else looked_up
+            resume = partial(self._resume, transaction, request, mark, caller, decision, looked_up)
+            if not self._enum.look_up(decision, looked_up, resume):
+                return
+        groups = self._groups_of(decision, request.request_uri, transaction, now, looked_up)
         flow = transaction.flow
         if self._admission.limited and request.method != "INVITE":
             self._admission.message(caller, flow.remote[0], decision.route, now)
@@ -226,6 +235,26 @@ class InitialRequests:
             if call is not None:
                 self._follower.calls.end(call, rejected.cause, self._core.wall(), rejected.status)
             raise
+
+    def _resume(
+        self,
+        transaction: ServerTransaction,
+        request: Request,
+        mark: str,
+        caller: Caller,
+        decision: Decision,
+        looked_up: LookedUp,
+    ) -> None:
+        """DNS has answered a look-up that a request waits for."""
+        if transaction.final_sent:
+            return  # cancelled meanwhile
+        now = self._core.clock()
+        try:
+            self._route(transaction, request, mark, caller, decision, now, looked_up)
+        except Rejected as rejected:
+            self._core.reject(transaction, rejected, now)
+        except BadMessage as bad:
+            self._core.reject(transaction, Rejected(bad.status, bad.reason), now)
 
     def redirected(self, context: ResponseContext, branch: Branch, response: Response) -> Groups:
         """Where a 3xx of one of our users' phones leads (RFC 3261 §16.5), by the dial plan and with that user's rights.
@@ -275,17 +304,27 @@ class InitialRequests:
         user = settings.users.get(caller.name)
         return user.anchor if user is not None else Anchor.AUTO
 
-    def _groups_of(self, decision: Decision, uri: Uri, transaction: ServerTransaction, now: float) -> Groups:
+    def _groups_of(
+        self,
+        decision: Decision,
+        uri: Uri,
+        transaction: ServerTransaction,
+        now: float,
+        looked_up: LookedUp | None = None,
+    ) -> Groups:
         assert decision.target is not None
         if uri.param("gr") is not None and not decision.question.foreign:
             return self._target_sets.of_gruu(uri, self._core.wall())
-        if not decision.alternatives:
+        if not decision.alternatives and decision.target.kind is not TargetKind.ENUM:
             return self._way(decision.target, decision.number, uri, transaction, now)
         groups: Groups | None = None
         refused: Rejected | None = None
         for target, number in ((decision.target, decision.number), *decision.alternatives):
             try:
-                found = self._way(target, number, uri, transaction, now)
+                if target.kind is TargetKind.ENUM:
+                    found = self._by_enum(target, number, decision, transaction, now, looked_up or {})
+                else:
+                    found = self._way(target, number, uri, transaction, now)
             except Rejected as rejected:
                 refused = refused or rejected
                 continue
@@ -309,6 +348,26 @@ class InitialRequests:
                 return self._target_sets.of_uri(uri)
             case _:
                 return self._target_sets.of_user(number, self._core.wall())
+
+    def _by_enum(
+        self,
+        target: Target,
+        number: str,
+        decision: Decision,
+        transaction: ServerTransaction,
+        now: float,
+        looked_up: LookedUp,
+    ) -> Groups:
+        """Where the URIs of a number lead. Raises `Rejected` 404 where it has none."""
+        groups: Groups = []
+        for lead in self._enum.leads(looked_up.get((target.name, number), []), decision.question):
+            if lead.decision is None:
+                groups += self._target_sets.of_uri(lead.uri)
+            else:
+                groups += self._groups_of(lead.decision, lead.uri, transaction, now)
+        if not groups:
+            raise Rejected(404, "Not Found", f"ENUM {target.name} leads nowhere for {number}: {decision.explanation}")
+        return groups
 
     def _registered_at(self, user: str) -> list[str]:
         """The addresses that a user's phones are registered from, for routes that look at the caller's location."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -37,6 +37,10 @@ class Names(Protocol):
         done: Callable[[list[Target]], None],
     ) -> None: ...
 
+    def look_up_now(self, number: str, suffixes: Sequence[str]) -> list[str] | None: ...
+
+    def look_up_later(self, number: str, suffixes: Sequence[str], done: Callable[[list[str]], None]) -> None: ...
+
 
 class Sender:
     """What leaves the box, and where to."""
@@ -45,7 +49,7 @@ class Sender:
         self.wires = wires
         self.hide = hide
         self.flow_errors = 0
-        self._names = names
+        self.names = names
         self._drawn: list[str] = []
 
     def connect(self, target: Target) -> Flow:
@@ -60,7 +64,7 @@ class Sender:
 
     def known(self, hop: Hop) -> list[Target] | None:
         """The addresses of `hop` where they are known without waiting. Not to be changed."""
-        return self._names.resolve_now(hop.host, hop.port, hop.transport, hop.secure)
+        return self.names.resolve_now(hop.host, hop.port, hop.transport, hop.secure)
 
     def resolve(self, hop: Hop, done: Callable[[list[Target]], None]) -> None:
         """Call `done` with the addresses of `hop`, at once where no waiting is needed; none: it leads nowhere."""
@@ -68,7 +72,7 @@ class Sender:
         if found is not None:
             done(found)
         else:
-            self._names.resolve_later(hop.host, hop.port, hop.transport, hop.secure, done)
+            self.names.resolve_later(hop.host, hop.port, hop.transport, hop.secure, done)
 
     def reach(self, flow: Flow | None, hop: Hop | None, send: Callable[[Flow], None]) -> None:
         """Call `send` with the flow, or with one to the first address of the hop."""

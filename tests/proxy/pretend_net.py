@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import attrs
 
 from appliance.config.dialplan import LineKind, LineSettings, RouteSettings, TrunkSettings, UserSettings
@@ -109,6 +111,10 @@ class PretendNet:
     names: dict[str, list[Target]] = attrs.field(factory=dict)
     beats: list[Address] = attrs.field(factory=list)
     """Where keep-alives went."""
+    numbers: dict[str, list[str]] = attrs.field(factory=dict)
+    """What ENUM has."""
+    unheard: dict[str, Callable[[list[str]], None] | None] = attrs.field(factory=dict)
+    """Numbers that ENUM has not answered yet, and who waits."""
     silent_names: set[str] = attrs.field(factory=set)
     """Names whose servers do not answer."""
     refusing: set[tuple[str, str]] = attrs.field(factory=set)
@@ -137,6 +143,12 @@ class PretendNet:
         if host in self.names:
             return self.names[host]
         return [Target(transport or "UDP", host, port or 5060)]
+
+    def look_up_now(self, number: str, suffixes: Sequence[str]) -> list[str] | None:
+        return self.numbers.get(number, []) if number not in self.unheard else None
+
+    def look_up_later(self, number: str, suffixes: Sequence[str], done: Callable[[list[str]], None]) -> None:
+        self.unheard[number] = done
 
     def resolve_later(self, host: str, *_: object) -> None:
         assert host in self.silent_names, "every other name is known here"
