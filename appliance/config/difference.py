@@ -39,6 +39,8 @@ def difference(old: Settings, new: Settings) -> tuple[Change, ...]:
         before, after = getattr(old, kind.attribute), getattr(new, kind.attribute)
         if kind.named:
             found += _named(kind, before, after)
+            if kind.heading == "numbers":
+                found += _contents(kind, old, new)
         else:
             found += _keys(kind, kind.title(), before, after)
     return tuple(found)
@@ -53,6 +55,14 @@ def _named(kind: SectionKind, before: Mapping[str, Any], after: Mapping[str, Any
             yield Change(title, "", ChangeKind.ADDED, kind.restart)
         else:
             yield from _keys(kind, title, before[name], after[name])
+
+
+def _contents(kind: SectionKind, old: Settings, new: Settings) -> Iterator[Change]:
+    """Number tables whose file says something else than before."""
+    for name, after in new.number_lists.items():
+        before = old.number_lists.get(name)
+        if before is not None and before.digest != after.digest:
+            yield Change(kind.title(name), f"contents ({len(after)} numbers)", ChangeKind.CHANGED, False)
 
 
 def _keys(kind: SectionKind, title: str, before: Any, after: Any) -> Iterator[Change]:

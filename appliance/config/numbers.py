@@ -59,7 +59,7 @@ class Lead:
         return self.add + number[self.strip :]
 
 
-@attrs.frozen
+@attrs.define(eq=False)
 class Row:
     """One line of the file, as it was found; `written` is its number."""
 

@@ -20,7 +20,7 @@ class Turn(Enum):
     BACK = "decided nothing"
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class Listing:
     """A look into a number table: what was found for the number, nothing where `rows` is empty."""
 
