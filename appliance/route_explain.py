@@ -25,6 +25,7 @@ from .router.decision import Decision
 from .router.dialplan import DialPlan
 from .router.question import Caller, CallerKind, Question
 from .router.trusted import TrustedSources
+from .sip.build import reason_of
 from .sip.errors import BadMessage, Rejected
 from .sip.flow import Flow
 from .sip.message import Request
@@ -210,9 +211,11 @@ def _end(settings: Settings, decision: Decision, plan: DialPlan) -> Iterator[str
             yield "407 Proxy Authentication Required: users may, once they give a password"
             return
         headers = "".join(f", {name}: {value}" for name, value in refused.headers)
-        yield f"{refused.status} {refused.reason}".rstrip() + headers
+        yield f"{refused.status} {refused.reason or reason_of(refused.status)}{headers}"
         return
     yield _towards(target, decision.number, decision.called)
+    if target.kind is TargetKind.AOR and decision.number not in settings.users:
+        yield f"404: {decision.number} is not a user of this box"
     yield from _detail(settings, target)
     for other, number in decision.alternatives:
         yield f"then {_towards(other, number, decision.called)}"
@@ -275,11 +278,7 @@ def _leaving(rewriting: Rewriting, decision: Decision, trunk: str, user: str, ad
 def _unknown(settings: Settings, decision: Decision) -> Iterator[str]:
     kinds = {one.kind for one in (decision.target, *(target for target, _ in decision.alternatives)) if one is not None}
     if TargetKind.AOR in kinds:
-        number = decision.number
-        if decision.target is not None and decision.target.kind is TargetKind.AOR and number not in settings.users:
-            yield f"nothing, but {number} is not a user of this box: 404"
-        else:
-            yield "which phones are registered"
+        yield "which phones are registered"
     if any(location.networks for location in settings.locations.values()):
         yield "where the caller's phones are registered from"
     if kinds & {TargetKind.TRUNK, TargetKind.GROUP}:
