@@ -128,6 +128,12 @@ class SecuritySettings:
         "yes",
         "Whether From must name the user who gave the password, or one of the user's identities (otherwise 403).",
     )
+    foreign_challenges: bool = setting(
+        flag(),
+        "no",
+        "Whether a 401 or 407 of somebody who is no trunk reaches the other end of a call. Phones answer any of them: "
+        "whoever is called could gather digests of the callers' passwords.",
+    )
     amplification: int = setting(
         whole(0, 100),
         "3",

@@ -258,6 +258,8 @@ class Branch:
             self._next_target(now)  # RFC 3263 §4.3
         elif (status == 401 or status == 407) and self.signing is not None:
             self._challenged(attempt, response, now)
+        elif status == 401 or status == 407:
+            context.failure(self, context.core.gate.muffled(response, self, attempt.flow), now)
         elif status == 487 and self.timed_out:
             self._fail(408, "Request Timeout", now)  # it says no more than that we cancelled
         else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from ipaddress import ip_network
+from typing import TYPE_CHECKING
 
 from appliance.config.kinds import Network
 from appliance.config.settings import Settings
@@ -23,6 +24,9 @@ from appliance.sip.headers import parse_name_addr_untrusted, value_of
 from appliance.sip.message import Message, Response
 from appliance.sip.server_transaction import ServerTransaction
 from appliance.sip.timers import TimerHeap
+
+if TYPE_CHECKING:
+    from appliance.proxy.branch import Branch
 
 _OPTIONAL = ("server", "supported", "accept", "allow")
 _MOST_DELAYED = 2000
@@ -59,6 +63,7 @@ class Gate:
         self._scanners = tuple(name.lower() for name in security.scanners)
         self._suspect = security.scanner_numbers
         self._delay_s = security.delay_s
+        self._challenges_pass = security.foreign_challenges
 
     # Before a message is read
 
@@ -178,6 +183,24 @@ class Gate:
         if transaction.allowance is not None and source is not None and len(response.to_bytes()) > source.credit:
             for key in _OPTIONAL:
                 response.remove(key)
+        return response
+
+    def muffled(self, response: Response, branch: Branch, flow: Flow) -> Response:
+        """A challenge as the other end may see it: not at all where it comes from anybody but a trunk.
+
+        Phones answer challenges of any realm, and whoever is called could gather digests of the callers' passwords.
+        """
+        if self._challenges_pass:
+            return response
+        call = branch.context.call
+        trunk = branch.destination.trunk
+        if not trunk and call is not None and branch.context.to_leg:
+            trunk = call.from_trunk if branch.context.to_leg == "a" else call.trunk
+        if not trunk and not self.guard.source(flow.remote[0], self._now).exempt:
+            self.guard.drop("challenge")
+            response.status, response.reason = 403, "Challenge Not Passed On"
+            response.remove("www-authenticate")
+            response.remove("proxy-authenticate")
         return response
 
     def sweep(self, now: float) -> None:

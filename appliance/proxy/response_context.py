@@ -23,6 +23,7 @@ from appliance.transport.options import Target
 
 if TYPE_CHECKING:
     from appliance.proxy.call import Call
+    from appliance.proxy.gate import Gate
     from appliance.proxy.rewriting import Rewriting
     from appliance.proxy.trunk_logins import TrunkLogins
     from appliance.router.question import Caller
@@ -43,6 +44,7 @@ class Forwarder(Protocol):
     udp_threshold_bytes: int
     deadlines: Deadlines
     rewriting: Rewriting
+    gate: Gate
     outcomes: Outcomes
     logins: TrunkLogins
 

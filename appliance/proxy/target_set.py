@@ -147,7 +147,7 @@ class TargetSets:
         if profile is Profile.AUTO:
             profile = Profile.WEBRTC if binding.transport in ("WS", "WSS") else Profile.RTP
         return Destination(
-            uri=binding.contact,
+            uri=_target_of(binding.contact),
             label=f"{user.name} at {binding.received[1]}:{binding.received[2]} over {binding.transport}",
             routes=tuple(binding.path),
             flow=flow,
@@ -238,3 +238,10 @@ def _user_part(number: str) -> str:
 def _prepared(trunk: TrunkSettings, gateway: Gateway) -> _Gateway:
     transport = gateway.transport.upper() if gateway.transport else None
     return _Gateway(str(gateway), f"trunk {trunk.name}, gateway {gateway}", Hop(gateway.host, gateway.port, transport))
+
+
+def _target_of(contact: str) -> str:
+    """A Contact as a Request-URI may be: without the headers and the method that it may carry (RFC 3261 §19.1.1)."""
+    if "?" not in contact and "method" not in contact.lower():
+        return contact
+    return str(attrs.evolve(parse_uri_untrusted(contact).without_params("method"), headers=None))
