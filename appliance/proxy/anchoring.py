@@ -32,6 +32,11 @@ _KIND = {
 }
 
 
+ALWAYS, NEVER = Anchor.ALWAYS, Anchor.NEVER
+AUTO, RTP, WEBRTC = Profile.AUTO, Profile.RTP, Profile.WEBRTC
+"""By themselves, since looking a member up costs as much as a dozen comparisons."""
+
+
 @attrs.frozen
 class Anchoring:
     """Decides and sets up, by the settings of one moment."""
@@ -43,12 +48,12 @@ class Anchoring:
         """What the caller speaks: as its SDP says, and by its transport where it offers nothing yet."""
         body = request.body
         if b"UDP/TLS/RTP/SAVP" in body:
-            return Profile.WEBRTC
+            return WEBRTC
         if b"RTP/SAVP" in body:
             return Profile.SDES
         if body:
-            return Profile.RTP
-        return Profile.WEBRTC if flow.transport in ("WS", "WSS") else Profile.RTP
+            return RTP
+        return WEBRTC if flow.transport in ("WS", "WSS") else RTP
 
     def wanted(
         self,
@@ -60,15 +65,15 @@ class Anchoring:
         downstream: Flow,
     ) -> bool:
         """Whether a branch is anchored; `caller` is the caller's wish, `request` came over `upstream`."""
-        theirs = destination.profile if destination.profile is not Profile.AUTO else mine
+        theirs = destination.profile if destination.profile is not AUTO else mine
         wishes = (caller, destination.anchor, self.settings.media.anchor)
-        if Anchor.ALWAYS in wishes:
+        if ALWAYS in wishes:
             return True
         if mine is not theirs or _version(upstream) != _version(downstream):
             return True  # without us they could not talk at all
-        if Anchor.NEVER in wishes:
+        if NEVER in wishes:
             return False
-        return mine is Profile.WEBRTC or destination.hidden or hidden(request, upstream)
+        return mine is WEBRTC or destination.hidden or hidden(request, upstream)
 
     def leg(self, profile: Profile, flow: Flow, trunk: str = "") -> leg_profile.Profile:
         """The media profile of the leg that is signalled over `flow`, of a trunk or of a phone."""

@@ -12,7 +12,7 @@ from appliance.config.settings import Settings
 from appliance.media.backend import PortsExhausted
 from appliance.proxy.anchoring import Anchoring
 from appliance.proxy.branch import Attempt, Branch
-from appliance.proxy.call import Call, Calls, CallState, Side
+from appliance.proxy.call import ANSWERED, ENDED, RINGING, TRYING, Call, Calls, Side
 from appliance.proxy.codec_path import CodecPath, filter_request, filter_response
 from appliance.proxy.dialog_changes import UNCHANGED
 from appliance.proxy.dialog_shift import CseqShift
@@ -34,7 +34,7 @@ from appliance.sip.server_transaction import ServerTransaction
 
 #: Answers to a re-INVITE or UPDATE that end the call (RFC 5057 §5.1).
 _GONE = frozenset({404, 408, 410, 416, 481, 482, 483, 484, 485, 604})
-_UNANSWERED = (CallState.TRYING, CallState.RINGING)
+_UNANSWERED = (TRYING, RINGING)
 
 
 class CallFollower:
@@ -113,7 +113,7 @@ class CallFollower:
         flow = attempt.flow
         if context.spread:
             self.rewriting.leave(context, attempt, request)
-        if call is not None and call.state is not CallState.ENDED:
+        if call is not None and call.state is not ENDED:
             if context.record and context.invites:
                 branch.leg = branch.leg or call.next_leg()
                 self._anchor(call, context, branch, flow)
@@ -193,7 +193,7 @@ class CallFollower:
 
     def arrived(self, context: ResponseContext, attempt: Attempt, response: Response, now: float) -> None:
         call = context.call
-        if call is None or call.state is CallState.ENDED:
+        if call is None or call.state is ENDED:
             return
         call.heard_at = now
         method = context.request.method
@@ -201,15 +201,15 @@ class CallFollower:
         starts = method == "INVITE" and context.record
         if starts:
             call.tags.add(response.to_tag)
-        if starts and status < 200 and call.state is CallState.TRYING:
-            call.state = CallState.RINGING
+        if starts and status < 200 and call.state is TRYING:
+            call.state = RINGING
             call.ringing_at = self._wall()
             call.callee = attempt.branch.destination.label
         if call.codecs is not None and response.body:
             leg = attempt.branch.leg or context.to_leg
             filter_response(response, context.request, call.codecs, leg, context.from_leg)
         if call.media is not None and attempt.exchange is not None:
-            if starts and call.state is CallState.ANSWERED:
+            if starts and call.state is ANSWERED:
                 # The caller has but one set of ports here, and they lead to whoever answered first.
                 raise Rejected(487, "Request Terminated", "the call was answered elsewhere before")
             call.media.response(response, attempt.exchange, method)
@@ -227,7 +227,7 @@ class CallFollower:
 
     def _answered(self, call: Call, attempt: Attempt, response: Response) -> None:
         branch = attempt.branch
-        call.state = CallState.ANSWERED
+        call.state = ANSWERED
         call.answered_at = self._wall()
         call.status = response.status
         call.callee = branch.destination.label

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from appliance.sip.server_transaction import ServerTransaction
 
 
+_AUTO = Anchor.AUTO
+
+
 class OpenClient(Protocol):
     def __call__(
         self, request: Request, flow: Flow, listener: ClientUser, now: float, *, branch: str | None = None
@@ -148,7 +151,7 @@ class ResponseContext:
         self.record = record
         self.spread = spread
         self.upstream_by_contact = False
-        self.caller_anchor = Anchor.AUTO
+        self.caller_anchor = _AUTO
         self.from_leg = "a"
         self.to_leg = ""
         self.extras = ""

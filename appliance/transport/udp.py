@@ -33,11 +33,13 @@ _SHORTEST = 32
 _FULL = frozenset({errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM})
 _ICMP = frozenset({errno.ECONNREFUSED, errno.ECONNRESET})
 
+_NAMES = frozenset({"local", "sent_by", "id"})
+
 SockAddr = tuple[str, int] | tuple[str, int, int, int]
 
 
 class UdpFlow(Flow):
-    """The way to one address over one of our sockets. `id`, `local` and `sent_by` are made when first asked for."""
+    """The way to one address over one of our sockets."""
 
     __slots__ = ("_endpoint", "_sockaddr")
 
@@ -53,21 +55,14 @@ class UdpFlow(Flow):
         self._endpoint = endpoint
         self._sockaddr = address
 
-    def __getattr__(self, name: str) -> Any:
-        # Only reached where a slot is still empty: a flood from made-up addresses pays for no strings.
-        if name == "local":
-            self.local = self._endpoint.local_towards(self.remote[0])
-            return self.local
-        if name == "sent_by":
-            local = self.local
-            self.sent_by = host_port(advertised_host(self._endpoint.options.advertise, local[0]), local[1])
-            return self.sent_by
-        if name == "id":
-            host, port, *rest = self._sockaddr
-            scope = f"%{rest[1]}" if rest and rest[1] else ""
-            self.id = f"udp/{self.listener}/{self._endpoint.host}/{host}{scope}/{port}"
-            return self.id
-        raise AttributeError(name)
+    def name(self) -> None:
+        """Make `local`, `sent_by` and `id`."""
+        endpoint = self._endpoint
+        self.local = local = endpoint.local_towards(self.remote[0])
+        self.sent_by = host_port(advertised_host(endpoint.options.advertise, local[0]), local[1])
+        host, port, *rest = self._sockaddr
+        scope = f"%{rest[1]}" if rest and rest[1] else ""
+        self.id = f"udp/{self.listener}/{endpoint.host}/{host}{scope}/{port}"
 
     def send(self, data: bytes) -> None:
         self._endpoint.send(data, self._sockaddr)
@@ -79,6 +74,22 @@ class UdpFlow(Flow):
             return self
 
 
+class NewUdpFlow(UdpFlow):
+    """One whose names nobody has asked for yet: a flood from made-up addresses pays for none.
+
+    It turns into a plain one then, since Python reads the attributes of a class with `__getattr__` the slow way.
+    """
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in _NAMES:
+            raise AttributeError(name)
+        self.__class__ = UdpFlow  # type: ignore[assignment]
+        self.name()
+        return getattr(self, name)
+
+
 class MarkedUdpFlow(UdpFlow):
     """The same to an address whose trunk has a marking of its own: each packet carries it."""
 
@@ -87,6 +98,7 @@ class MarkedUdpFlow(UdpFlow):
     def __init__(self, endpoint: UdpEndpoint, address: SockAddr, dscp: int) -> None:
         super().__init__(endpoint, address)
         self._control = ancillary(endpoint.family, dscp)
+        self.name()
 
     def send(self, data: bytes) -> None:
         self._endpoint.send_marked(data, self._sockaddr, self._control)
@@ -229,7 +241,7 @@ class UdpEndpoint:
         flow = self._older.get(address)
         if flow is None:
             dscp = self._marks.of(address[0]) if self._marks.any else None
-            flow = UdpFlow(self, address) if dscp is None else MarkedUdpFlow(self, address, dscp)
+            flow = NewUdpFlow(self, address) if dscp is None else MarkedUdpFlow(self, address, dscp)
         if len(self._flows) >= self._room:
             self._older = self._flows
             self._flows = {}
