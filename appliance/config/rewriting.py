@@ -30,6 +30,9 @@ class RulesSettings:
     `FIELD = VALUE`, `FIELD != VALUE`, `FIELD ~ PATTERN`, `FIELD !~ PATTERN`, `status = 180, 4xx`; and one word for the
     messages that are meant: `initial` (requests outside a dialog, as without a word), `in-dialog`, `requests`,
     `responses`, `any`. From, To and the request URI are changed in initial requests; their dialog follows by itself.
+
+    On the way in rules-in come first, then numbers-in, then routing. On the way out, for each attempt anew from the
+    request as it was routed: identity and privacy, numbers-out, rules-out. `jackfield route explain` shows each step.
     """
 
     name: str
@@ -97,6 +100,15 @@ def number_range() -> Kind[NumberRange]:
         return NumberRange(first, last)
 
     return Kind("a number such as 112 or a range such as 2000-2999", read)
+
+
+def lengths(low: int, high: int) -> Kind[Span]:
+    """How many digits: one figure, or a range."""
+    of_range = span(low, high)
+    return Kind(
+        f"a number of digits such as {high - 4} or a range such as {low}-{high}, within {low} to {high}",
+        lambda value: of_range.read(f"{value}-{value}" if value.isdecimal() else value),
+    )
 
 
 def numbers_out() -> Kind[NumbersOut]:
@@ -181,7 +193,7 @@ class NumberPlanSettings:
         "What is dialled before a country code; the first of them is written.",
     )
     national_lengths: Span = setting(
-        span(1, 14), "5-13", "Digits of a national number without prefix, area code included."
+        lengths(1, 14), "5-13", "Digits of a national number without prefix, area code included."
     )
     bare_national: bool = setting(
         flag(), "no", "Whether a number of such length without the national prefix is national as well."
@@ -195,7 +207,7 @@ class NumberPlanSettings:
         text("digits", pattern=r"\d{0,8}"), "", "The area code of this place, for numbers dialled without one."
     )
     local_lengths: Span | None = setting(
-        optional(span(1, 13), "none", "no local dialling"),
+        optional(lengths(1, 13), "none", "no local dialling"),
         "none",
         "Digits of a number that is dialled without area code.",
     )

@@ -71,7 +71,7 @@ def test_each_mistake_has_its_line(tmp_path: Path) -> None:
             "cannot be told apart",
         ),
         (
-            "[numberplan p]\ncountry-code = 44\nnational-prefix = 0\nnational-lengths = 9-10\nlocal-lengths = 4\n",
+            "[numberplan p]\ncountry-code = 44\nnational-prefix = 0\nnational-lengths = 9-10\nlocal-lengths = 4-\n",
             "is not a range",
         ),
         (
