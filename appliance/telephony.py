@@ -293,6 +293,7 @@ async def open_telephony(
                 transports.admits = core.gate.takes_connection
                 gates = GateControl(core, identity.state_dir)
                 gates.load()
+                core.load.backlog = transports.backlog
                 await nursery.start(run_core, core)
                 for listener in settings.listeners.values():
                     await transports.listen(listener_options(settings, identity, listener))

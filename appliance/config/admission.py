@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import attrs
 
-from .kinds import Network, Span, listed, milliseconds, network, one_of, optional, size, span, text, whole
+from .kinds import Network, Span, flag, listed, milliseconds, network, one_of, optional, size, span, text, whole
 from .setting import REQUIRED, Kind, setting
 
 EACH = "each"
@@ -298,6 +298,7 @@ class GuardSettings:
     [refusal overload] or [refusal memory], told by Call-ID, so that one call is not refused now and admitted then.
     """
 
+    shed: bool = setting(flag(), "yes", "Whether new requests are refused for want of processor time.")
     cpu_low: float = setting(
         percent(10, 100), "85 %", "Under this share of one core nothing is refused for long any more."
     )
@@ -307,10 +308,12 @@ class GuardSettings:
         "From this share of one core on new requests are refused, as many as it takes to stay just below.",
     )
     lag_low_ms: float = setting(
-        milliseconds(10, 60000), "250 ms", "While our loop runs later than this, no more is admitted than before."
+        milliseconds(10, 60000),
+        "50 ms",
+        "While new requests wait longer than this, or our loop is this late, less and less is admitted.",
     )
     lag_high_ms: float = setting(
-        milliseconds(10, 60000), "1000 ms", "From this lag of our loop on, twice in a row, new requests are refused."
+        milliseconds(10, 60000), "500 ms", "From such a wait on, twice in a row, new requests are refused."
     )
     memory_low: float = setting(
         percent(1, 100), "80 %", "From this share of memory on, refusals begin, and rise towards memory-high."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -21,9 +22,11 @@ class LoadWatch:
 
     def __init__(self, settings: Settings, shedder: Shedder) -> None:
         self._shedder = shedder
-        self._offered = self._refused = 0
+        self._offered = self._refused = self._waiting = 0
         self._share = 0.0
         self._size = 0
+        self.backlog: Callable[[], float] = lambda: 0.0
+        """How full the fullest buffer of what waits to be received is, 0 to 1."""
         self.load = LoadGuard(settings.guards)
         self.memory = MemoryGuard(settings.guards)
 
@@ -32,12 +35,21 @@ class LoadWatch:
         self.load.settings = self.memory.settings = settings.guards
         self._size = settings.guards.memory or memory_there_is()
 
-    def sample(self, now: float, seconds: float, cpu_s: float, lag_s: float, memory_bytes: int) -> None:
-        """What the last interval brought: CPU time of our thread, how late its loop came, our memory at the end."""
+    def sample(
+        self, now: float, seconds: float, cpu_s: float, lag_s: float, memory_bytes: int, waiting: int = 0
+    ) -> None:
+        """What the last interval brought: CPU time of our thread, how late its loop came; our memory and how many
+        requests wait in the inbox at the end."""
         shedder = self._shedder
         offered, refused = shedder.offered - self._offered, shedder.refused - self._refused
         self._offered, self._refused = shedder.offered, shedder.refused
-        self.load.sample(seconds, cpu_s, lag_s, offered, offered - refused)
+        admitted = offered - refused
+        begun = admitted + self._waiting - waiting
+        self._waiting = waiting
+        if waiting:
+            lag_s = max(lag_s, waiting * seconds / max(begun, 1))  # so long the last of them will have waited
+        lag_s = self.load.lag_of_backlog(self.backlog(), lag_s)
+        self.load.sample(seconds, cpu_s, lag_s, offered, begun)
         self.memory.sample(memory_bytes / self._size)
         by_memory = self.memory.share > self.load.share
         share = max(self.memory.share, self.load.share)

@@ -63,7 +63,7 @@ async def _watch_load(core: SipCore) -> None:
         due = started + INTERVAL_S
         await trio.sleep_until(due)
         now, cpu_s = trio.current_time(), time.thread_time()
-        core.load.sample(now, now - started, cpu_s - used, now - due, memory_of_us())
+        core.load.sample(now, now - started, cpu_s - used, now - due, memory_of_us(), core.waiting)
         started, used = now, cpu_s
 
 

@@ -16,9 +16,12 @@ _TWICE = 2
 """One bad sample is no overload."""
 _CALM_SAMPLES = 8
 _SMOOTH = 0.3
-_STEEPEST, _GENTLEST = 0.8, 1.05
+_STEEPEST, _GENTLE, _MOST = 0.8, 0.95, 1.3
 """How much less, or more, the next interval may admit."""
 _LEAST_RATE = 1.0
+_LEAST_SHARE = 0.5
+"""Of what is carried now."""
+_FILLING, _FULL = 0.1, 0.5
 
 
 @attrs.define
@@ -33,37 +36,46 @@ class LoadGuard:
     _rate: float | None = None
     """What may be admitted each second, None while all is well."""
     _offered: float = 0.0
+    _carried: float = 0.0
     _bad: int = 0
     _calm: int = 0
 
-    def sample(self, seconds: float, cpu_s: float, lag_s: float, offered: int, admitted: int) -> None:
-        """What one interval brought: CPU time used, the worst lag of the loop, new requests offered and admitted."""
+    def sample(self, seconds: float, cpu_s: float, lag_s: float, offered: int, begun: int) -> None:
+        """What one interval brought: CPU time used, the worst lag of the loop, new requests offered and begun with."""
         settings = self.settings
         self.cpu = cpu = cpu_s / seconds
         self.lag_s = lag_s
         self._offered += _SMOOTH * (offered / seconds - self._offered)
-        high = cpu >= settings.cpu_high or lag_s >= settings.lag_high_ms / 1000
+        high = settings.shed and (cpu >= settings.cpu_high or lag_s >= settings.lag_high_ms / 1000)
         self._bad = self._bad + 1 if high else 0
         if self._rate is None:
             if self._bad < _TWICE:
                 return
-            self._rate = max(_LEAST_RATE, admitted / seconds)
+            self._rate = self._carried = max(_LEAST_RATE, begun / seconds)
             self._offered = max(self._offered, offered / seconds)
+        self._carried += _SMOOTH * (begun / seconds - self._carried)
         target = (settings.cpu_low + 3 * settings.cpu_high) / 4
-        factor = min(_GENTLEST, max(_STEEPEST, target / max(cpu, 0.01)))
+        factor = min(_MOST, max(_STEEPEST, target / max(cpu, 0.01)))
         if lag_s >= settings.lag_high_ms / 1000:
             factor = min(factor, _STEEPEST)
         elif lag_s >= settings.lag_low_ms / 1000:
-            factor = min(factor, 1.0)
-        self._rate = max(_LEAST_RATE, self._rate * factor)
-        low = cpu < settings.cpu_low and lag_s < settings.lag_low_ms / 1000
+            factor = min(factor, _GENTLE)
+        # What waits already takes its time; to admit hardly anything meanwhile would leave a hole behind it.
+        self._rate = max(_LEAST_RATE, self._carried * _LEAST_SHARE, self._rate * factor)
+        low = not settings.shed or (cpu < settings.cpu_low and lag_s < settings.lag_low_ms / 1000)
         self._calm = self._calm + 1 if low and self._rate >= self._offered else 0
-        if self._calm >= _CALM_SAMPLES:
+        if self._calm >= _CALM_SAMPLES or not settings.shed:
             self._rate, self.share, self._calm = None, 0.0, 0
             return
         # Nothing is learned from a rate that nobody asks for.
         self._rate = min(self._rate, max(_LEAST_RATE, self._offered * 1.5))
         self.share = max(0.0, 1.0 - self._rate / max(self._offered, _LEAST_RATE))
+
+    def lag_of_backlog(self, full: float, lag_s: float) -> float:
+        """A buffer of the kernel that fills up is a lag as well, whose length nobody knows."""
+        if full >= _FULL:
+            return max(lag_s, self.settings.lag_high_ms / 1000)
+        return max(lag_s, self.settings.lag_low_ms / 1000) if full >= _FILLING else lag_s
 
     @property
     def sentence(self) -> str:

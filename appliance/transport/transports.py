@@ -215,6 +215,11 @@ class Transports:
 
     # Flows
 
+    def backlog(self) -> float:
+        """How full the fullest of the kernel's buffers for UDP is, 0 to 1."""
+        listeners = self._listeners.values()
+        return max((endpoint.backlog() for one in listeners for endpoint in one.endpoints), default=0.0)
+
     def flow(self, flow_id: str) -> Flow | None:
         """The flow of that id: for UDP also after a restart, a connection only while it is open."""
         connection = self._connections.get(flow_id)

@@ -30,6 +30,8 @@ _LARGEST = 65_535
 _SHORTEST = 32
 """No SIP message is shorter; what is may be a keep-alive."""
 
+_SO_MEMINFO = 55
+"""Linux: what a socket holds, as nine whole numbers: of memory for receiving, its limit …, and what was dropped."""
 _FULL = frozenset({errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM})
 _ICMP = frozenset({errno.ECONNREFUSED, errno.ECONNRESET})
 
@@ -127,6 +129,7 @@ class UdpEndpoint:
         self._room = remembered
         self._marker = marker
         self._marks = TrunkMarks()
+        self._dropped = 0
         # Two generations, the older forgotten when the younger is full: bounded in size and cheap at every moment.
         self._flows: dict[SockAddr, UdpFlow] = {}
         self._older: dict[SockAddr, UdpFlow] = {}
@@ -263,6 +266,15 @@ class UdpEndpoint:
         if self.host in WILDCARDS:
             return self._addresses.towards(host) or self.host, self.port
         return self.host, self.port
+
+    def backlog(self) -> float:
+        """How full the kernel's buffer of what waits for us is, 0 to 1; 1 where it had to drop something lately."""
+        try:
+            info = memoryview(self._sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 36)).cast("I")
+        except OSError:
+            return 0.0
+        before, self._dropped = self._dropped, info[8]
+        return 1.0 if info[8] > before else info[0] / max(info[1], 1)
 
     def close(self) -> None:
         if not self.closed:

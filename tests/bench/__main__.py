@@ -3,6 +3,7 @@
 Servers take turns within the same run at the same offered load, each round a fresh process on core 0 with the
 generator on core 1. A round with a loss is void and said so; the table shows the median of the others and their
 range. A cost is CPU time of all the server's threads from schedstat, divided by the units that came through.
+`overload` shows what becomes of calls that are offered faster than one core can carry.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.bench.overload import measure_overload
 from tests.bench.servers import JACKFIELD, SERVERS, Load, Outcome, Server
 from tests.peers.processes import PeerError
 
@@ -30,7 +32,8 @@ AIMS = {("call", "call"): 2.5, ("srtp", "packet"): 1.3}
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/bench", description="CPU cost of calls, registrations, packets")
-    parser.add_argument("what", nargs="*", choices=[[], *WHAT], help="default: all of them")
+    what = [[], *WHAT, "overload"]
+    parser.add_argument("what", nargs="*", choices=what, help="default: all but overload, which goes by itself")
     parser.add_argument("--quick", action="store_true", help="one round of two seconds at a light load")
     parser.add_argument("--rounds", type=int, help="rounds of each server (default 3)")
     parser.add_argument("--rate", type=int, help="calls or registrations a second (default 1000)")
@@ -94,6 +97,8 @@ def main() -> int:
     if (os.cpu_count() or 1) < 2:
         print("scripts/bench needs two cores: one for the server, one for the generator", file=sys.stderr)
         return 2
+    if "overload" in arguments.what:
+        return measure_overload(arguments.seconds or (4.0 if arguments.quick else 20.0), arguments.rate)
     load = _load(arguments)
     rounds = arguments.rounds or (1 if arguments.quick else 3)
     results: dict[tuple[str, str], list[Outcome]] = {}

@@ -44,7 +44,7 @@ def generate(name: str, pids: Iterable[int], options: Mapping[str, object], time
     """Run a generator against the server made of `pids`; options are its letters."""
     command = ["taskset", "-c", GENERATOR_CORE, str(compiled(name)), "-p", ",".join(map(str, pids))]
     for letter, value in options.items():
-        command += [f"-{letter}", str(value)]
+        command += [f"-{letter}"] if value is True else [f"-{letter}", str(value)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s)
     if result.returncode:
         raise PeerError(f"{name} failed: {result.stderr}")

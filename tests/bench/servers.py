@@ -120,7 +120,15 @@ def _rtpengine(protect: bool) -> Callable[[Path, Load], Outcome]:
 # ---- Jackfield ----
 
 
-def _jackfield(directory: Path, answer: int, anchor: str, media_ports: int, users: bool) -> Appliance:
+def jackfield(
+    directory: Path,
+    answer: int,
+    anchor: str,
+    media_ports: int,
+    users: bool,
+    guards: Mapping[str, object] | None = None,
+) -> Appliance:
+    """One on core 0 whose trunk `load` calls in from loopback and out to the port `answer`."""
     return Appliance(
         directory,
         users=[str(FIRST_USER + n) for n in range(USERS)] if users else (),
@@ -130,6 +138,7 @@ def _jackfield(directory: Path, answer: int, anchor: str, media_ports: int, user
         sections={
             "media": {"anchor": anchor},
             "sip": {"inbox": 10000},
+            "guards": guards or {},
             "appliance": {"log_level": "warning", "drain_deadline": "0 s"},
             "trunk load": {
                 "gateways": f"127.0.0.1:{answer};transport=udp",
@@ -145,7 +154,7 @@ def _jackfield(directory: Path, answer: int, anchor: str, media_ports: int, user
 def _jackfield_sip(options: Mapping[str, object]) -> Callable[[Path, Load], Outcome]:
     def run(directory: Path, load: Load) -> Outcome:
         answer = free_port()
-        with _jackfield(directory, answer, "never", 40, users=options["m"] == "register") as server:
+        with jackfield(directory, answer, "never", 40, users=options["m"] == "register") as server:
             return _sip(server.program.family, server.ports["udp"], answer, load, options)
 
     return run
@@ -156,7 +165,7 @@ def _jackfield_rtp(protect: bool) -> Callable[[Path, Load], Outcome]:
         answer, port_a, port_b = free_port(), free_port(), free_port()
         transport = "tls" if protect else "tcp"
         with contextlib.ExitStack() as stack:
-            server = stack.enter_context(_jackfield(directory, answer, "always", 4 * load.calls + 100, users=False))
+            server = stack.enter_context(jackfield(directory, answer, "always", 4 * load.calls + 100, users=False))
             sessions = stack.enter_context(
                 SipSessions(("127.0.0.1", server.ports[transport]), transport, answer, NUMBER)
             )

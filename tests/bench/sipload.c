@@ -1,9 +1,10 @@
 /* SIP load on one thread: the caller, or the phone that registers, on one UDP socket and the answering end on another.
  *
  *   sipload -t PORT [-m call|register] [-r PER_SECOND | -w WINDOW] [-d SECONDS] [-W WARM_UP] [-c CALLER_PORT]
- *           [-s ANSWER_PORT] [-n NUMBER] [-u FIRST_USER] [-U USERS] [-a PASSWORD] [-D DOMAIN] -p PID,PID...
+ *           [-o] [-s ANSWER_PORT] [-n NUMBER] [-u FIRST_USER] [-U USERS] [-a PASSWORD] [-D DOMAIN] -p PID,PID...
  *
  * A call is INVITE, 180, 200, ACK, BYE, 200. With a password a REGISTER is sent twice: the 401 and its answer.
+ * With -o the server may refuse calls by 503: these are acknowledged and counted, those without Retry-After apart.
  * Nothing is ever sent again: what got lost shows as a failed call and the run is void. One JSON line at the end;
  * the figures cover the time after the warm-up, `server_cpu_s` is the CPU time that the server's processes used in it.
  */
@@ -40,16 +41,16 @@ struct port {                /* a socket with the datagrams that wait to be sent
 struct digest_challenge { char realm[128], nonce[256], opaque[128]; int qop; };
 
 static struct options {
-    int target, caller, answer, calls, window, first_user, users;
+    int target, caller, answer, calls, window, first_user, users, overload;
     double rate, seconds, warm_up;
     const char *number, *password, *domain;
-} opt = {0, 15080, 15090, 1, 32, 1000, 1000, 0, 4, 1, "9000", NULL, "127.0.0.1"};
+} opt = {0, 15080, 15090, 1, 32, 1000, 1000, 0, 0, 4, 1, "9000", NULL, "127.0.0.1"};
 
 static struct attempt attempts[SLOTS];
 static int idle[SLOTS], idle_count;
 static struct port caller, answer;
 static struct sockaddr_in target;
-static uint64_t started, done, failed, unexpected, repeated;
+static uint64_t started, done, failed, unexpected, repeated, refused, bare;
 static uint64_t latency[BINS], latencies;
 static int run_id;
 static char sdp[512];
@@ -235,6 +236,19 @@ static void send_in_dialog(int slot, char *response, const char *method, int cse
     port_queue(&caller, out - begin, &target);
 }
 
+/* the ACK to a refusal belongs to the INVITE's transaction: its Via, its URI, the To of the answer */
+static void send_refused_ack(int slot, char *response) {
+    int to_length = 0;
+    char *to = header(response, "To", &to_length);
+    if (!to) { unexpected++; return; }
+    char *begin = port_room(&caller), *out = begin;
+    out += sprintf(out, "ACK sip:%s@%s:%d SIP/2.0\r\n", opt.number, opt.domain, opt.target);
+    out += write_top(out, slot, 1);
+    out += sprintf(out, "From: \"Load\" <sip:load@127.0.0.1:%d>;tag=%x-%x\r\nTo: %.*s\r\nCSeq: 1 ACK\r\n"
+                   "Content-Length: 0\r\n\r\n", opt.caller, slot, attempts[slot].turn, to_length, to);
+    port_queue(&caller, out - begin, &target);
+}
+
 static void send_register(int slot, const struct digest_challenge *challenge) {
     int user = opt.first_user + (int)((attempts[slot].turn * 2654435761u + slot * 40503u) % opt.users);
     char *begin = port_room(&caller), *out = begin;
@@ -310,6 +324,11 @@ static void on_caller(char *message, double at) {
     if (status == 401 && opt.password && attempt->state == ASKED && read_challenge(message, &challenge)) {
         attempt->state = CONFIRMED;
         send_register(slot, &challenge);
+    } else if (opt.overload && opt.calls && status == 503 && attempt->state == ASKED) {
+        refused++;
+        if (!header(message, "Retry-After", &length)) bare++;
+        send_refused_ack(slot, message);
+        end_attempt(slot);
     } else if (status != 200) {
         if (unexpected++ < 3) fprintf(stderr, "unexpected: %.70s\n", message);
         failed++;
@@ -376,7 +395,7 @@ static double percentile(double share) {
 }
 
 static void read_options(int argc, char **argv, struct server *server) {
-    for (int o; (o = getopt(argc, argv, "t:m:r:w:d:W:c:s:n:u:U:a:D:p:")) > 0;) switch (o) {
+    for (int o; (o = getopt(argc, argv, "t:m:r:w:d:W:c:s:n:u:U:a:D:p:o")) > 0;) switch (o) {
         case 't': opt.target = atoi(optarg); break;
         case 'm': opt.calls = !strcmp(optarg, "call"); break;
         case 'r': opt.rate = atof(optarg); break;
@@ -389,6 +408,7 @@ static void read_options(int argc, char **argv, struct server *server) {
         case 'u': opt.first_user = atoi(optarg); break;
         case 'U': opt.users = atoi(optarg); break;
         case 'a': opt.password = optarg; break;
+        case 'o': opt.overload = 1; break;
         case 'D': opt.domain = optarg; break;
         case 'p': server_parse(server, optarg); break;
         default: exit(2);
@@ -411,7 +431,7 @@ int main(int argc, char **argv) {
 
     double begin = now(), measure_from = begin + opt.warm_up, end = measure_from + opt.seconds, scanned = begin, at;
     double wall = 0, cpu = 0, own = 0;
-    uint64_t done_before = 0, in_before = 0, out_before = 0;
+    uint64_t done_before = 0, refused_before = 0, started_before = 0, in_before = 0, out_before = 0;
     int measuring = 0;
     while ((at = now()) < end) {
         if (!measuring && at >= measure_from) {
@@ -419,6 +439,8 @@ int main(int argc, char **argv) {
             memset(latency, 0, sizeof latency);
             latencies = 0;
             done_before = done;
+            refused_before = refused;
+            started_before = started;
             in_before = caller.sent + answer.sent;
             out_before = caller.received + answer.received;
             own = own_cpu();
@@ -436,14 +458,15 @@ int main(int argc, char **argv) {
     cpu = server_cpu(&server) - cpu;
     wall = now() - wall;
     own = own_cpu() - own;
-    uint64_t completed = done - done_before;
+    uint64_t completed = done - done_before, sent_away = refused - refused_before, offered = started - started_before;
     uint64_t in = caller.sent + answer.sent - in_before, out = caller.received + answer.received - out_before;
     for (double drained = now() + LOST_AFTER_S; idle_count < SLOTS && (at = now()) < drained;)
         if (!exchange(at)) rest(5000000);
     printf("{\"completed\": %lu, \"per_second\": %.1f, \"lost\": %lu, \"unexpected\": %lu, \"repeated\": %lu, "
-           "\"messages_in\": %lu, \"messages_out\": %lu, \"server_cpu_s\": %.6f, \"server_load\": %.3f, "
+           "\"offered\": %lu, \"refused\": %lu, \"bare\": %lu, \"messages_in\": %lu, \"messages_out\": %lu, \"server_cpu_s\": %.6f, \"server_load\": %.3f, "
            "\"generator_load\": %.3f, \"wall_s\": %.4f, \"p50_ms\": %.2f, \"p99_ms\": %.2f}\n",
-           completed, completed / wall, failed + (SLOTS - idle_count), unexpected, repeated, in, out, cpu, cpu / wall,
+           completed, completed / wall, failed + (SLOTS - idle_count), unexpected, repeated, offered,
+           sent_away, bare, in, out, cpu, cpu / wall,
            own / wall, wall, percentile(0.5), percentile(0.99));
     return 0;
 }
