@@ -126,7 +126,7 @@ class SecuritySettings:
     check_from: bool = setting(
         flag(),
         "yes",
-        "Whether From must name the user who gave the password, or one of the user's identities (otherwise 403).",
+        "Whether From must name the user who gave the password, or a number of the user's (otherwise 403).",
     )
     foreign_challenges: bool = setting(
         flag(),

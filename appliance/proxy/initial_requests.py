@@ -178,9 +178,17 @@ class InitialRequests:
         if not claims_user and "proxy-authorization" not in request:
             return Caller(CallerKind.ANYONE)
         user = self._core.sign_in.user_of(transaction, proxy=True)
-        if claims_user and origin.username != user and self._settings.security.check_from:
+        if claims_user and origin.username != user and not self._may_be(user, origin.username):
             raise Rejected(403, "Forbidden", f"{user} gave their password, but From says {origin.username}")
         return Caller(CallerKind.USER, user)
+
+    def _may_be(self, user: str, name: str) -> bool:
+        """Whether `user` may call in this name: a number of theirs, or any where nobody checks."""
+        settings = self._settings
+        known = settings.users.get(user)
+        if not settings.security.check_from:
+            return True
+        return bool(name) and known is not None and name in (known.number, *known.numbers)
 
     def _route(
         self,

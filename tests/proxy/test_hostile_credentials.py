@@ -150,7 +150,9 @@ def test_nobody_signs_off_somebody_elses_phone(box: Box) -> None:
     assert len(box.core.location) == 1
 
 
-@pytest.mark.parametrize("identity", ["sip:1002@example.com", "sip:boss@example.com", "sips:1002@192.0.2.9"])
+@pytest.mark.parametrize(
+    "identity", ["sip:1002@example.com", "sip:boss@example.com", "sips:1002@192.0.2.9", "sip:example.com"]
+)
 def test_a_user_cannot_call_in_anothers_name(box: Box, identity: str) -> None:
     caller, callee = box.peer("192.0.2.1"), box.peer("192.0.2.2")
     callee.register("1002")
@@ -160,6 +162,18 @@ def test_a_user_cannot_call_in_anothers_name(box: Box, identity: str) -> None:
     caller.send(caller.authorized(caller.take_response(407), request, "1001"))
     assert caller.take_kinds() == ["403"]
     assert callee.take() == []
+
+
+def test_a_user_may_call_in_the_name_of_a_number_of_theirs() -> None:
+    settings = _settings()
+    users = {name: attrs.evolve(user, number="+49301001") for name, user in settings.users.items()}
+    box = Box(attrs.evolve(settings, users=users))
+    caller, callee = box.peer("192.0.2.1"), box.peer("192.0.2.2")
+    callee.register("1002")
+    request = caller.request("INVITE", "sip:1002@example.com", user="+49301001")
+    caller.send(request)
+    caller.send(caller.authorized(caller.take_response(407), request, "1001"))
+    callee.take_request("INVITE")
 
 
 def test_a_stranger_cannot_hang_up_anothers_call(box: Box) -> None:
