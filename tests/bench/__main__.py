@@ -1,5 +1,7 @@
 """scripts/bench: what a call, a registration and a packet cost, Jackfield beside Kamailio and rtpengine.
 
+`scripts/bench routes` measures routing decisions alone.
+
 Servers take turns within the same run at the same offered load, each round a fresh process on core 0 with the
 generator on core 1. A round with a loss is void and said so; the table shows the median of the others and their
 range. A cost is CPU time of all the server's threads from schedstat, divided by the units that came through.
@@ -16,6 +18,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.bench import routes
 from tests.bench.overload import measure_overload
 from tests.bench.servers import JACKFIELD, SERVERS, Load, Outcome, Server
 from tests.peers.processes import PeerError
@@ -24,6 +27,7 @@ WHAT = {
     "call": "a proxied call (INVITE, 180, 200, ACK, BYE, 200), stateful, record-routed, sent to a trunk",
     "register": "a registration with digest (REGISTER, 401, REGISTER, 200)",
     "register-open": "a REGISTER without digest (a peer's figure only: Jackfield always asks)",
+    "call-dn": "the same call of Jackfield, routed by a table of 100,000 numbers",
     "rtp": "a relayed packet, RTP to RTP",
     "srtp": "a relayed packet, SRTP (SDES) to RTP and back",
 }
@@ -32,8 +36,8 @@ AIMS = {("call", "call"): 2.5, ("srtp", "packet"): 1.3}
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/bench", description="CPU cost of calls, registrations, packets")
-    what = [[], *WHAT, "overload"]
-    parser.add_argument("what", nargs="*", choices=what, help="default: all but overload, which goes by itself")
+    what = [[], *WHAT, "overload", "routes"]
+    parser.add_argument("what", nargs="*", choices=what, help="default: all but overload and routes, which go alone")
     parser.add_argument("--quick", action="store_true", help="one round of two seconds at a light load")
     parser.add_argument("--rounds", type=int, help="rounds of each server (default 3)")
     parser.add_argument("--rate", type=int, help="calls or registrations a second (default 1000)")
@@ -99,6 +103,9 @@ def main() -> int:
         return 2
     if "overload" in arguments.what:
         return measure_overload(arguments.seconds or (4.0 if arguments.quick else 20.0), arguments.rate)
+    if "routes" in arguments.what:
+        routes.main()
+        return 0
     load = _load(arguments)
     rounds = arguments.rounds or (1 if arguments.quick else 3)
     results: dict[tuple[str, str], list[Outcome]] = {}

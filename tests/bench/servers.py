@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ import attrs
 
 from tests.bench.generators import generate, on_server_core
 from tests.bench.rivals import Kamailio, Rtpengine
+from tests.bench.routes import table
 from tests.bench.sessions import SipSessions, through_rtpengine, write_sessions
 from tests.peers.appliance import Appliance
 from tests.peers.ports import free_port
@@ -127,8 +129,18 @@ def jackfield(
     media_ports: int,
     users: bool,
     guards: Mapping[str, object] | None = None,
+    numbers: bool = False,
 ) -> Appliance:
-    """One on core 0 whose trunk `load` calls in from loopback and out to the port `answer`."""
+    """One on core 0 whose trunk `load` calls in from loopback and out to the port `answer`.
+
+    `numbers`: the way there stands in a table of 100,000 others.
+    """
+    leads = f"exact:{NUMBER}", "trunk:load"
+    if numbers:
+        text, _ = table(random.Random(3261))
+        (directory / "conf.d").mkdir(parents=True, exist_ok=True)
+        (directory / "conf.d" / "numbers.dn").write_text(f"{text}{NUMBER} trunk:load\n")
+        leads = "any", "numbers:dn"
     return Appliance(
         directory,
         users=[str(FIRST_USER + n) for n in range(USERS)] if users else (),
@@ -145,16 +157,18 @@ def jackfield(
                 "trusted": "127.0.0.1",
                 "anchor": anchor,
             },
-            "route 10-load": {"match": f"exact:{NUMBER}", "target": "trunk:load", "callers": "trunk:load"},
+            "route 10-load": {"match": leads[0], "target": leads[1], "callers": "trunk:load"},
+            **({"numbers dn": {"file": "numbers.dn"}} if numbers else {}),
             **({f"user {FIRST_USER + n}": {"password": PASSWORD} for n in range(USERS)} if users else {}),
         },
     )
 
 
-def _jackfield_sip(options: Mapping[str, object]) -> Callable[[Path, Load], Outcome]:
+def _jackfield_sip(options: Mapping[str, object], numbers: bool = False) -> Callable[[Path, Load], Outcome]:
     def run(directory: Path, load: Load) -> Outcome:
         answer = free_port()
-        with jackfield(directory, answer, "never", 40, users=options["m"] == "register") as server:
+        users = options["m"] == "register"
+        with jackfield(directory, answer, "never", 40, users, numbers=numbers) as server:
             return _sip(server.program.family, server.ports["udp"], answer, load, options)
 
     return run
@@ -185,6 +199,7 @@ JACKFIELD = Server(
     "",
     {
         "call": _jackfield_sip(CALL),
+        "call-dn": _jackfield_sip(CALL, numbers=True),
         "register": _jackfield_sip(DIGEST),
         "rtp": _jackfield_rtp(protect=False),
         "srtp": _jackfield_rtp(protect=True),
