@@ -17,6 +17,7 @@ import trio
 
 from .config import Settings, TrunkSettings
 from .config.sections import ListenerSettings
+from .config.stir_material import load_material
 from .gatecontrol import GateControl
 from .identity import Identity
 from .interfaces import local_addresses, own_domains
@@ -26,6 +27,7 @@ from .media.bridge import Bridge
 from .media.ports import PortOptions
 from .media.relay import PythonRelay, RelayOptions, open_relay
 from .metrics import Metrics
+from .outlets.certificate_fetcher import CertificateFetcher
 from .proxy.core import SipCore
 from .proxy.credentials import Authenticator
 from .proxy.gruu import TemporaryGruus
@@ -37,7 +39,7 @@ from .sip.flow import Flow
 from .sip.timers import TimerHeap
 from .sip.uri import parse_uri_untrusted
 from .storage.storage import Health, Storage, StorageOptions, open_storage
-from .supervisor import Role, Service, Supervisor
+from .supervisor import CoreFailed, Role, Service, Supervisor
 from .transport.options import ConnectionLimits, ListenerOptions, TlsServerOptions, TransportOptions, TrunkMarking
 from .transport.resolver import Resolver, ResolverOptions
 from .transport.tls import server_context
@@ -141,6 +143,7 @@ class Telephony:
     marker: Marker
     gates: GateControl
     clear_marking_fault: Callable[[], None]
+    fetcher: CertificateFetcher
 
     def drain(self) -> None:
         """No new calls and no new connections; what stands goes on."""
@@ -154,6 +157,7 @@ class Telephony:
         def verify(settings: Settings) -> Callable[[], None]:
             made = authenticator_of(settings, identity())
             options = registrar_options(settings)
+            material = load_material(settings.stir)
             listeners = [listener_options(settings, identity(), one) for one in settings.listeners.values()]
             for listener in listeners:
                 if listener.tls is not None:
@@ -172,7 +176,9 @@ class Telephony:
                     self._reconfigure(listener)
                 self.registrar.options = options
                 ports = {listener.port for listener in settings.listeners.values()} | {settings.web.https_port}
-                self.core.configure(settings, own_hosts(settings), ports, made)
+                self.core.configure(settings, own_hosts(settings), ports, made, material)
+                self.fetcher.timeout_s = settings.stir.fetch_timeout_s
+                self.fetcher.private_hosts = settings.stir.private_hosts
                 for binding in self.location.snapshot(time.time()):
                     if parse_uri_untrusted(binding.aor).username not in settings.users:
                         self.registrar.remove(binding)
@@ -263,6 +269,11 @@ async def open_telephony(
         await supervisor.start(Service("media", serve_media, Role.CORE))
         [relay] = relays
 
+        try:
+            material = load_material(settings.stir)
+        except ValueError as error:
+            raise CoreFailed("sip", str(error)) from error
+
         async def serve(*, task_status: trio.TaskStatus[str]) -> None:
             async with trio.open_nursery() as nursery:
 
@@ -289,6 +300,7 @@ async def open_telephony(
                     bridge=Bridge(relay),
                     clock=trio.lowlevel.current_clock().current_time,  # without looking for the clock each time
                     wall=time.time,
+                    material=material,
                 )
                 transports.admits = core.gate.takes_connection
                 gates = GateControl(core, identity.state_dir)
@@ -298,11 +310,18 @@ async def open_telephony(
                 for listener in settings.listeners.values():
                     await transports.listen(listener_options(settings, identity, listener))
                 unfault = partial(supervisor.clear, "qos")
-                opened.append(Telephony(core, location, registrar, storage, relay, transports, marker, gates, unfault))
+                stir = settings.stir
+                fetcher = CertificateFetcher(core.stir.store, stir.fetch_timeout_s, stir.private_hosts)
+                opened.append(
+                    Telephony(core, location, registrar, storage, relay, transports, marker, gates, unfault, fetcher)
+                )
                 task_status.started(", ".join(settings.listeners))
 
         await supervisor.start(Service("sip", serve, Role.CORE))
         [telephony] = opened
+        fetcher = telephony.fetcher
+        telephony.core.stir.store.fetch = fetcher.ask
+        await supervisor.start(Service("certificates", fetcher.run, Role.LEAF))
         telephony.show(metrics)
         core = telephony.core
         supervisor.in_progress = lambda: len(core.calls.active) + len(core.trunk_registrations.leaving)

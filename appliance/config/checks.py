@@ -23,6 +23,7 @@ from .route_checks import find_route_mistakes
 from .sections import ClientCertificate, ListenerSettings, Transport
 from .security_checks import find_security_contradictions
 from .settings import Settings
+from .stir_checks import stir_contradictions
 
 
 def find_contradictions(settings: Settings, places: Places) -> list[Mistake]:
@@ -40,6 +41,7 @@ def find_contradictions(settings: Settings, places: Places) -> list[Mistake]:
         *find_security_contradictions(settings, places),
         *account_mistakes(settings, places),
         *hiding_contradictions(settings, places),
+        *stir_contradictions(settings, places),
     ]
 
 

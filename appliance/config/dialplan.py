@@ -27,6 +27,7 @@ from .secret import Secret
 from .sections import Anchor
 from .security import acl_name
 from .setting import REQUIRED, setting
+from .stir import Attestation, Signing, Verification
 
 
 class Profile(StrEnum):
@@ -168,6 +169,23 @@ class TrunkSettings(ChoiceSettings, AccountSettings):
         "REFER of a party that talks to this trunk. pass: the trunk transfers the call. carry-out: it cannot; the box "
         "calls the target by the dial plan, with the rights of whoever sent REFER, moves the trunk's media there by a "
         "re-INVITE and stays between the two. With Replaces it joins the two calls.",
+    )
+    sign: Signing = setting(
+        one_of(Signing),
+        "no",
+        "Whether calls to the trunk carry our signature (STIR/SHAKEN). auto: A for a user of ours who calls with a "
+        "number of theirs, B for other users, for calls from a trunk what its attestation says.",
+    )
+    attestation: Attestation = setting(
+        one_of(Attestation),
+        "C",
+        "What our signature says of calls that came from this trunk, where they go out by one with sign = auto.",
+    )
+    verify: Verification = setting(
+        one_of(Verification),
+        "off",
+        "What becomes of signatures on calls from the trunk: off, they pass; mark, the call is marked with the result; "
+        "require, calls without a good one are refused.",
     )
     qos_signalling: int | None = setting(
         inherited_dscp("as the listener, or [qos], says"),

@@ -119,7 +119,8 @@ class SecuritySettings:
     trust_headers: tuple[str, ...] = setting(
         listed(text("a header name, or the beginning of one with *", pattern=r"[A-Za-z0-9.!%_+`'~-]+\*?", longest=60)),
         "P-Asserted-Identity, P-Asserted-Service, P-Charging-Vector, P-Charging-Function-Addresses, "
-        "P-Access-Network-Info, P-Visited-Network-ID, P-Served-User, P-Profile-Key, Remote-Party-ID",
+        "P-Access-Network-Info, P-Visited-Network-ID, P-Served-User, P-Profile-Key, Remote-Party-ID, "
+        "X-Identity-Verdict",
         "Headers that only a trunk may send; they are removed from messages of everybody else, responses and requests "
         "inside a call included. X-* stands for all that begin so.",
     )

@@ -29,6 +29,7 @@ from .sections import (
     WebSettings,
 )
 from .security import AclSettings, SecuritySettings
+from .stir import StirSettings
 
 V = TypeVar("V")
 
@@ -66,6 +67,7 @@ class Settings:
     priority: PrioritySettings = attrs.field(factory=PrioritySettings)
     rules: Mapping[str, RulesSettings] = attrs.field(factory=dict, converter=_ordered)
     numberplans: Mapping[str, NumberPlanSettings] = attrs.field(factory=dict, converter=_ordered)
+    stir: StirSettings = attrs.field(factory=StirSettings)
     acls: Mapping[str, AclSettings] = attrs.field(factory=dict, converter=_ordered)
     number_lists: Mapping[str, NumberList] = attrs.field(factory=dict, eq=False, repr=False)
     """What the files of `numbers` hold, by name."""
@@ -131,6 +133,7 @@ SECTIONS: Final = (
     SectionKind("acl", "acls", AclSettings, named=True),
     SectionKind("security", "security", SecuritySettings),
     SectionKind("guards", "guards", GuardSettings),
+    SectionKind("stir", "stir", StirSettings),
     SectionKind("web", "web", WebSettings),
     SectionKind("storage", "storage", StorageSettings),
 )

@@ -190,6 +190,8 @@ class Branch:
             if core.logins.any:
                 core.logins.begin(context, self, flow, now)
             core.prepare(context, attempt, request)
+            if destination.signs and context.invites and context.spread:
+                core.sign(request, context.caller, destination.trunk)
         except Rejected as rejected:
             self._fail(rejected.status, rejected.reason, now, rejected.headers, rejected.cause)
             return

@@ -15,6 +15,7 @@ import attrs
 
 from appliance.config.admission import RefusalKind
 from appliance.config.settings import Settings
+from appliance.config.stir_material import StirMaterial
 from appliance.logs import log
 from appliance.media.bridge import Bridge
 from appliance.proxy.anchoring import Anchoring
@@ -46,6 +47,7 @@ from appliance.proxy.sender import Names, Sender, Wires
 from appliance.proxy.shedder import Shedder
 from appliance.proxy.sign_in import SignIn
 from appliance.proxy.steady_answers import SteadyAnswers
+from appliance.proxy.stir import Stir
 from appliance.proxy.topology import TopologyHiding
 from appliance.proxy.transfer import Transfers
 from appliance.proxy.trunk_logins import TrunkLogins
@@ -112,6 +114,7 @@ class SipCore:
         bridge: Bridge,
         clock: Callable[[], float],
         wall: Callable[[], float],
+        material: StirMaterial | None = None,
     ) -> None:
         self.timers = timers
         self.wires = wires
@@ -134,6 +137,8 @@ class SipCore:
         self.load = LoadWatch(settings, self.shedder)
         self.hiding = TopologyHiding(key, self.calls)
         self.hide = self.hiding.send
+        self.stir = Stir(self, key, wall)
+        self.sign = self.stir.sign
         self.sender = Sender(wires, names, self.hide)
         self.connect = self.sender.connect
         self.unique = self.sender.unique
@@ -173,7 +178,7 @@ class SipCore:
         """How many initial requests may still pass the inbox by; renewed by `work`."""
         self._pending: dict[str, set[ResponseContext]] = {}
         """Unanswered INVITEs by the connection that they came over."""
-        self.configure(settings, own_hosts, own_ports, authenticator)
+        self.configure(settings, own_hosts, own_ports, authenticator, material)
 
     def configure(
         self,
@@ -181,6 +186,7 @@ class SipCore:
         own_hosts: Collection[str],
         own_ports: Collection[int],
         authenticator: Authenticator,
+        material: StirMaterial | None = None,
     ) -> None:
         """Take new settings; calls, transactions and registrations go on."""
         self.settings = settings
@@ -201,6 +207,7 @@ class SipCore:
         self.logins.configure(settings.trunks)
         self.trunk_registrations.configure(settings)
         self.hiding.configure(settings)
+        self.stir.configure(settings, material or StirMaterial())
         self.rewriting = Rewriting(settings, self.path.ownership.domain)
         self.follower.configure(settings, self.anchoring, self.rewriting)
         self.initial.configure(settings, self.path.ownership, authenticator, self.rewriting)
@@ -343,6 +350,15 @@ class SipCore:
             self.counters.inbox_full += 1
             raise overloaded(self.settings, "the inbox is full", RefusalKind.OVERLOAD)
         self._inbox.append((transaction, mark))
+
+    def resume(self, transaction: ServerTransaction, go_on: Callable[[], None]) -> None:
+        """Go on with a request that had to wait for something."""
+        try:
+            go_on()
+        except Rejected as rejected:
+            self.reject(transaction, rejected, self.clock())
+        except BadMessage as bad:
+            self.reject(transaction, Rejected(bad.status, bad.reason), self.clock())
 
     def work(self, most: int = 64) -> bool:
         """Decide up to `most` of the initial requests that wait; True while there are more."""

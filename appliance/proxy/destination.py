@@ -58,7 +58,7 @@ class Destination:
     for when this one fails (RFC 5626 §7). `dscp` is a trunk's own marking of signalling, `user` is whose phone it is,
     `redirects` how many 3xx led here. `group`, `trunk`, `gateway` and `number` say by which way it was found; `living`
     is the gateway where its figures are kept. After `give_up_at` (monotonic) it is not tried any more.
-    `hiding` is what of us and the others it may not see.
+    `hiding` is what of us and the others it may not see, `signs` whether calls there are signed.
     """
 
     uri: str
@@ -83,4 +83,5 @@ class Destination:
     user: str = ""
     redirects: int = 0
     hiding: Hiding | None = None
+    signs: bool = False
     otherwise: Destination | None = None

@@ -105,6 +105,18 @@ class InitialRequests:
             raise overloaded(self._settings, "the box is about to stop", RefusalKind.STOPPING)
         spend_hop(request, self._settings.sip.max_forwards)
         caller = self._caller(transaction, now)
+        stir = self._core.stir
+        if stir.verifying and method == "INVITE" and caller.kind is TRUNK and caller.name in stir.verifying:
+            go_on = partial(self._decide, transaction, caller, mark, uri, ours)
+            if stir.holds(transaction, caller.name, lambda: go_on(self._core.clock()), now):
+                return
+        self._decide(transaction, caller, mark, uri, ours, now)
+
+    def _decide(
+        self, transaction: ServerTransaction, caller: Caller, mark: str, uri: Uri, ours: bool, now: float
+    ) -> None:
+        """Send it where the dial plan says. Raises `Rejected` and `BadMessage`."""
+        request = transaction.request
         if caller.kind is not TRUNK:
             request.remove("p-asserted-identity")  # RFC 3325 §5: only a trusted peer may assert
         question = self._question(transaction, caller, uri, ours)

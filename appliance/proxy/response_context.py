@@ -68,6 +68,9 @@ class Forwarder(Protocol):
     def hide(self, request: Request, flow: Flow, hiding: Hiding) -> None:
         """Veil a request that is about to go over `flow`."""
 
+    def sign(self, request: Request, caller: Caller | None, trunk: str) -> None:
+        """Sign a call that is about to go to a trunk (STIR)."""
+
     def prepare(self, context: ResponseContext, attempt: Attempt, request: Request) -> None:
         """Record-Route and SDP of the attempt's request, just before its Via. Raises `Rejected`."""
 

@@ -14,6 +14,7 @@ import attrs
 from appliance.config.dialplan import Profile, TrunkSettings, UserSettings
 from appliance.config.patch import Gateway
 from appliance.config.settings import Settings
+from appliance.config.stir import Signing
 from appliance.proxy.destination import Destination, Hop
 from appliance.proxy.location import Binding, Location, canonical_instance
 from appliance.proxy.ownership import Ownership
@@ -206,6 +207,7 @@ class TargetSets:
             gateway=gateway.address,
             number=number,
             dscp=trunk.qos_signalling,
+            signs=trunk.sign is not Signing.NO,
             hiding=Hiding.CALL_ID if trunk.hide_topology else None,
         )
 
