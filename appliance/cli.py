@@ -28,6 +28,7 @@ from .manual import operation_manual, transaction_manual
 from .metrics import catalogue
 from .ports import PortsRefused
 from .route_explain import add_arguments, explain
+from .routing_manual import routing_manual
 from .supervisor import CoreFailed
 from .welcome import first_passwords, welcome
 
@@ -101,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
             sub.add_argument(
                 "part",
                 nargs="?",
-                choices=["all", "commands", "running", "settings", "metrics", "transactions", "example"],
+                choices=["all", "commands", "running", "routing", "settings", "metrics", "transactions", "example"],
                 default="all",
                 help="one part of the manual, or the example file (default: all)",
             )
@@ -258,6 +259,7 @@ def _reference(asked: argparse.Namespace) -> int:
     parts = {
         "commands": command_manual,
         "running": operation_manual,
+        "routing": routing_manual,
         "settings": manual,
         "metrics": metric_manual,
         "transactions": transaction_manual,
@@ -288,7 +290,8 @@ def command_manual() -> str:
         "route": "`jackfield route explain --from URI --to URI`; `--source`, `--listener`, `--transport`, `--method`, "
         "`--header`, `--at` and `--call-id` say more about the request, `--all` names the routes that do not fit, too, "
         "`--json` prints one JSON object.",
-        "reference": "A part is one of commands, running, settings, metrics, transactions; `example` is the file.",
+        "reference": "A part is one of commands, running, routing, settings, metrics, transactions; `example` is the "
+        "file.",
     }
     lines += [f"`jackfield {name}`: {about} {options.get(name, '')}".rstrip() + "\n" for name, _, about in COMMANDS]
     return "\n".join(lines)

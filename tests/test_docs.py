@@ -18,12 +18,15 @@ from appliance.cli import (
 )
 from appliance.config import SECTIONS
 from appliance.config.loader import load_settings
+from appliance.config.patch import MatchKind, TargetKind
 from appliance.config.reference import example, manual
+from appliance.config.routes import RouteSettings
 from appliance.config.setting import declarations
 from appliance.control import LOCK, SOCKET
 from appliance.identity import CERTIFICATE_DAYS, open_identity
 from appliance.manual import operation_manual, transaction_manual
 from appliance.metrics import catalogue
+from appliance.routing_manual import routing_manual
 from appliance.sip.machines import Machine, diagram
 
 ROOT = Path(__file__).parent.parent
@@ -90,7 +93,19 @@ def test_every_transaction_machine_is_drawn_in_the_manual() -> None:
         assert diagram(machine) in text
 
 
-@pytest.mark.parametrize("part", ["commands", "running", "settings", "metrics", "transactions", "example"])
+def test_every_condition_and_target_of_a_route_is_in_the_chapter_on_routing() -> None:
+    text = routing_manual()
+    for declared in declarations(RouteSettings):
+        assert f"`{declared.key}`" in text or f"`{declared.key} = " in text or declared.key in ("target", "table"), (
+            declared.key
+        )
+    for kind in TargetKind:
+        assert re.search(rf"`{kind}[:`]", text), kind
+    for match in MatchKind:
+        assert re.search(rf"`{match}[:`]", text), match
+
+
+@pytest.mark.parametrize("part", ["commands", "running", "routing", "settings", "metrics", "transactions", "example"])
 def test_every_part_can_be_had_by_itself_and_stands_in_the_whole(part: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["reference", part]) == 0
     one = capsys.readouterr().out
