@@ -6,6 +6,7 @@ look-around, and refuses at compile time what it could not bound.
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import attrs
@@ -14,6 +15,8 @@ import re2
 from .setting import Kind
 
 _LONGEST: Final = 1000
+_GROUP: Final = re.compile(r"\\([0-9\\])")
+_STRAY: Final = re.compile("[\ud800-\udfff]")
 _MEMORY_BYTES: Final = 1 << 20
 """Bound of one compiled program; a pattern that needs more is refused, not run slowly."""
 
@@ -49,21 +52,25 @@ class Pattern:
 
     def found_in(self, value: str) -> bool:
         """Whether it matches anywhere in `value`."""
-        return self.compiled.search(value) is not None
+        return self.compiled.search(_readable(value)) is not None
 
     def matches(self, value: str) -> bool:
         """Whether it matches the whole of `value`."""
-        return self.compiled.fullmatch(value) is not None
+        return self.compiled.fullmatch(_readable(value)) is not None
 
     def replaced(self, value: str, template: str) -> str | None:
-        r"""`value` with its first match replaced by `template`, \1 and so on standing for groups; None: no match.
+        r"""`value` with its first match replaced by `template`, \1 to \9 standing for groups, \0 for all of it.
 
-        The template is checked by `check_template` before.
+        None where nothing matches. The template is checked by `check_template` before.
         """
-        match = self.compiled.search(value)
+        match = self.compiled.search(_readable(value))
         if match is None:
             return None
-        return value[: match.start()] + str(match.expand(template)) + value[match.end() :]
+
+        def filled(found: re.Match[str]) -> str:
+            return "\\" if found[1] == "\\" else str(match.group(int(found[1])) or "")
+
+        return value[: match.start()] + _GROUP.sub(filled, template) + value[match.end() :]
 
     def check_template(self, template: str) -> None:
         r"""Raises ValueError where `template` names a group that is not there."""
@@ -77,6 +84,11 @@ class Pattern:
 
     def __str__(self) -> str:
         return self.text
+
+
+def _readable(value: str) -> str:
+    """The value with U+FFFD for each byte that was no UTF-8 (surrogateescape): RE2 would not take it otherwise."""
+    return value if value.isascii() else _STRAY.sub("\ufffd", value)
 
 
 def pattern() -> Kind[Pattern]:

@@ -78,11 +78,18 @@ class Ends:
 
 
 def _bare(request: Request, key: str) -> str:
-    """The address without its tag; a very long one without its display name too."""
+    """The address without its tag; a very long one without its display name, then without its user.
+
+    It has to stand in a Record-Route, and a dialog is known by its tags anyway (RFC 3261 §12).
+    """
     address = parse_name_addr_untrusted(request.require(key), key)
     params = tuple(pair for pair in address.params if pair[0].lower() != "tag")
-    text = str(attrs.evolve(address, params=params))
-    return text if len(text) <= _LONGEST_END else f"<{address.uri}>"
+    uri = address.uri
+    host = f"<sip:{uri.host or 'unknown.invalid'}>"
+    for text in (str(attrs.evolve(address, params=params)), f"<{uri}>", host):
+        if len(text) <= _LONGEST_END:
+            return text
+    return "<sip:unknown.invalid>"
 
 
 @attrs.frozen

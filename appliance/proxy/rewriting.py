@@ -15,7 +15,7 @@ import attrs
 from appliance.config.rewriting import NumberField, NumberFormat, NumbersOut
 from appliance.config.settings import Settings
 from appliance.proxy.dialog_changes import Ends, read_extras
-from appliance.router.fields import checked_value, put_line
+from appliance.router.fields import Unfit, checked_value, put_line
 from appliance.router.numberplan import NumberPlan
 from appliance.router.privacy import Identities, assert_identity, leave_trust
 from appliance.router.question import Caller, CallerKind
@@ -242,10 +242,12 @@ def _renumber_header(request: Request, key: str, plan: NumberPlan, form: NumberF
         try:
             before = [parse_name_addr_untrusted(one) for one in split_commas(value_of(request.lines[index]))]
             after = [attrs.evolve(one, uri=plan.rewritten(one.uri, form)) for one in before]
-        except BadMessage:
-            continue
-        if after != before:
+            if after == before:
+                continue
             put_line(request, index, header_line(key, checked_value(key, ", ".join(map(str, after)))))
+        except (BadMessage, Unfit):
+            continue
+        else:
             if steps is not None:
                 steps += [
                     f"numberplan {plan.name}: {key} {old.uri.user} became {new.uri.user}"

@@ -94,6 +94,8 @@ def write(message: Message, field: Field, change: Change) -> bool:
     if field.key == "uri":
         assert isinstance(message, Request)
         before = parse_uri_untrusted(message.uri)
+        if before.scheme not in ("sip", "sips", "tel"):
+            return False
         after = _changed_uri(before, field, change)
         if after is before:
             return False

@@ -11,6 +11,8 @@ import re
 import attrs
 
 from appliance.config.rewriting import NumberFormat, NumberPlanSettings
+from appliance.router.fields import escaped
+from appliance.sip.errors import BadMessage
 from appliance.sip.uri import Params, Uri, parse_params_untrusted
 
 _SEPARATORS = str.maketrans("", "", "-.()")
@@ -113,7 +115,10 @@ class NumberPlan:
                 return uri
             return attrs.evolve(uri, user=number, params=_without_context(uri.params))
         dialled, semicolon, rest = uri.username.partition(";")
-        params: Params = parse_params_untrusted(rest) if semicolon else ()
+        try:
+            params: Params = parse_params_untrusted(rest) if semicolon else ()
+        except BadMessage:
+            return uri
         context = next((value or "" for name, value in params if name.lower() == "phone-context"), "")
         if not context and uri.param("user") == "phone":
             context = uri.param("phone-context") or ""
@@ -125,7 +130,7 @@ class NumberPlan:
             user += f";{name}" if value is None else f";{name}={value}"
         if user == uri.username:
             return uri
-        return attrs.evolve(uri, user=user, params=_without_context(uri.params))
+        return attrs.evolve(uri, user=escaped(user), params=_without_context(uri.params))
 
 
 def _without_context(params: Params) -> Params:

@@ -36,3 +36,15 @@ def test_a_template_may_hold_groups_and_backslashes() -> None:
 def test_the_classic_explosion_ends() -> None:
     """(a+)+$ takes a backtracking engine 2**n steps: with n = 5000 it would never end."""
     assert not Pattern("(a+)+$").matches("a" * 5000 + "!")
+
+
+def test_bytes_that_are_no_text_are_matched_like_any_unknown_letter() -> None:
+    """A header from the network may hold any byte; what the pattern did not touch comes back as it was."""
+    stray = b"a\xff1\xc3".decode("utf-8", "surrogateescape")
+    assert Pattern("^a.1.$").matches(stray)
+    assert Pattern("1").found_in(stray)
+    assert Pattern("1").replaced(stray, "2") == stray.replace("1", "2")
+
+
+def test_groups_that_took_no_part_are_empty_and_nought_is_the_whole_match() -> None:
+    assert Pattern("(x)?(b)").replaced("abc", r"<\1|\2|\0|\\|\20>") == "a<|b|b|\\|b0>c"
