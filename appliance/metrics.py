@@ -186,6 +186,11 @@ class Metrics:
     calls_active: Gauge = gauge("jackfield_calls_active", "Calls in progress, ringing ones included.")
     calls: Counter = counter("jackfield_calls_total", "Calls that were routed.")
     calls_answered: Counter = counter("jackfield_calls_answered_total", "Calls that were answered.")
+    stateless: Labelled[Counter] = counters(
+        "jackfield_stateless_total",
+        "Messages of stateless listeners and routes by kind: request, response, refused, stray.",
+        "kind",
+    )
     transfers: Labelled[Counter] = counters(
         "jackfield_transfers_total", "Transfers that the box carried out, by result: done or failed.", "result"
     )

@@ -54,6 +54,14 @@ target that cannot be reached: after a trunk the answers of its `failover` count
 a user without a registered phone or a trunk without a gateway in service is passed by at once. `next` is what the next
 route that fits leads to, where that is a trunk, a group or phones.
 
+### Without state
+
+A listener or a route with `stateless = yes` forwards without transactions, dialogs and calls: a load balancer in front
+of others. The same tables decide; a trunk or group gives one gateway by a hash (`hash-on`), or the first in service
+where its algorithm is `priority`, so that retransmissions, CANCEL and ACK go the way of their INVITE. Nothing is tried
+again, counted, anchored or recorded, and nobody is asked for a password; lines, ENUM and forking need state. Requests
+inside a dialog follow our Record-Route entries; with `record-route = no` on the listener the ends talk directly.
+
 ### Number tables
 
 `[numbers NAME]` names a file that another system writes, one number a line:

@@ -203,6 +203,13 @@ class Telephony:
         metrics.calls_active.read = lambda: len(core.calls.active)
         metrics.calls.read = lambda: core.calls.total
         metrics.calls_answered.read = lambda: core.calls.answered
+        stateless = core.stateless.counts
+        metrics.stateless.read = lambda: {
+            ("request",): stateless.requests,
+            ("response",): stateless.responses,
+            ("refused",): stateless.refused,
+            ("stray",): stateless.strays,
+        }
         metrics.transfers.read = lambda: {("done",): core.transfers.done, ("failed",): core.transfers.failed}
         metrics.registrations.read = lambda: len(self.location)
         metrics.trunk_registered.read = lambda: {

@@ -13,7 +13,7 @@ from typing import Final
 import attrs
 
 from .header_test import HeaderTest, header_tests
-from .kinds import Network, listed, network, one_of, optional, text, whole
+from .kinds import Network, flag, listed, network, one_of, optional, text, whole
 from .patch import REACHED, Match, Target, TargetKind, matches, target
 from .setting import REQUIRED, Kind, setting
 
@@ -108,6 +108,11 @@ class RouteSettings:
         "Digits to put at the front, after strip.",
     )
     reason: str = setting(text(longest=120), "", "Reason phrase of a refusal or redirection; empty: the usual one.")
+    stateless: bool = setting(
+        flag(),
+        "no",
+        "Forward what this route decides without transactions, dialogs and calls, as a stateless listener does.",
+    )
     table: str = setting(text("the name of a table", pattern=r"\S+"), MAIN, "The table that this route stands in.")
     host: tuple[str, ...] = setting(
         listed(text("a host, *.SUFFIX, ours or *", pattern=_HOST)),

@@ -203,6 +203,19 @@ class ListenerSettings:
         "Receive buffer asked of the kernel for udp (0: the kernel's own).",
         restart=True,
     )
+    stateless: bool = setting(
+        flag(),
+        "no",
+        "Forward what comes in here without transactions, dialogs and calls (RFC 3261 §16.11), as a load balancer in "
+        "front of others. The route tables decide as ever, callers being trunks or anyone: no passwords are asked for. "
+        "A group or trunk gives one gateway, by order where its algorithm is priority and else by a hash.",
+    )
+    record_route: bool = setting(
+        flag(),
+        "yes",
+        "Of a stateless listener: stay in the way of the further requests of a dialog. no: both ends reach each other "
+        "by their Contacts.",
+    )
     qos_signalling: int | None = setting(
         inherited_dscp("as [qos] says"),
         "auto",

@@ -46,6 +46,7 @@ from appliance.proxy.rewriting import Rewriting
 from appliance.proxy.sender import Names, Sender, Wires
 from appliance.proxy.shedder import Shedder
 from appliance.proxy.sign_in import SignIn
+from appliance.proxy.stateless import StatelessProxy
 from appliance.proxy.steady_answers import SteadyAnswers
 from appliance.proxy.stir import Stir
 from appliance.proxy.topology import TopologyHiding
@@ -167,6 +168,7 @@ class SipCore:
         )
         self.lines = Lines(self, bridge)
         self.transfers = Transfers(self, record_routes)
+        self.stateless = StatelessProxy(self, key, record_routes)
         self.dialogs = DialogRequests(self, self.path, self.follower, self.lines, self.transfers)
         self.initial = InitialRequests(self, location, registrar, self.follower, self.lines)
         self.redirected = self.initial.redirected
@@ -213,6 +215,7 @@ class SipCore:
         self.initial.configure(settings, self.path.ownership, authenticator, self.rewriting)
         self.dialogs.configure(settings, authenticator)
         self.transfers.configure(settings)
+        self.stateless.configure(settings)
         self.lines.configure(settings)
 
     def _registered(self, aor: str) -> None:
@@ -257,7 +260,8 @@ class SipCore:
             source.left += 1  # who answers us is not counted, but for responses that nobody waits for
             if not source.trusted:
                 self.gate.relieve(message)
-            self.layer.receive_response(message, flow, now)
+            if not (self.stateless.in_use and self.stateless.relay(message, flow)):
+                self.layer.receive_response(message, flow, now)
             return
         try:
             check_untrusted(message)
@@ -269,6 +273,8 @@ class SipCore:
             self.hiding.unmask(message, flow)
         if not source.trusted:
             self.gate.relieve(message)
+        if self.stateless.in_use and self.stateless.receive(message, flow, now):
+            return
         self.layer.receive_request(message, flow, now)
 
     def _unreadable(self, request: Request | None, bad: BadMessage, source: Source, flow: Flow, now: float) -> None:

@@ -87,6 +87,12 @@ class DialogPath:
             raise Rejected(403, "Forbidden", "a Route entry of ours with a foreign signature")
         return Entry(*opened, nearest=nearest if nearest is not token else "")
 
+    def serial_of(self, request: Request) -> str | None:
+        """The call that the first of our entries in the Route names; None where it does not begin with one of ours."""
+        entry = _PLAIN_ENTRY.fullmatch(request.lines[request.keys.index("route")])
+        opened = self._record_routes.open(entry[1], request.call_id) if entry is not None else None
+        return None if opened is None else opened[0]
+
     def leg_of_sender(self, entry: Entry, request: Request) -> str:
         """The leg that the entry nearest to the sender faces, '' where there is none."""
         if not entry.nearest:

@@ -12,6 +12,7 @@ from appliance.proxy.dialog_path import DialogPath, Entry
 from appliance.proxy.forwarding import spend_hop
 from appliance.proxy.lines import Lines
 from appliance.proxy.response_context import ResponseContext
+from appliance.proxy.stateless import SERIAL
 from appliance.proxy.transfer import Transfers
 from appliance.sip.errors import Rejected
 from appliance.sip.flow import Flow
@@ -126,6 +127,8 @@ class DialogRequests:
             callee, caller = (to_tag, from_tag) if entry.leg != "a" else (from_tag, to_tag)
             if callee in call.tags and caller == call.caller_side.address_tag:
                 return call
+        if entry.serial == SERIAL:
+            return None  # of a dialog without state, met on a listener that keeps some
         if request.method in ("INVITE", "UPDATE") and (call is not None or not calls.made_before(entry.serial)):
             # Else whoever was once given a Route of ours could call past the dial plan with it.
             raise Rejected(481, "Call/Transaction Does Not Exist", "a Route entry of a call that is over, or another's")

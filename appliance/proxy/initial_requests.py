@@ -14,6 +14,7 @@ from appliance.proxy.branch import Branch
 from appliance.proxy.call_follower import CallFollower
 from appliance.proxy.contact import parse_contact_untrusted
 from appliance.proxy.credentials import Authenticator
+from appliance.proxy.destination import Destination
 from appliance.proxy.enum_lookup import EnumLookup, LookedUp
 from appliance.proxy.forwarding import breadth, contact_is_source, spend_hop
 from appliance.proxy.inner_flow import InnerFlow
@@ -32,6 +33,7 @@ from appliance.router.question import Caller, CallerKind, Question
 from appliance.router.trusted import TrustedSources
 from appliance.sip.build import response_to
 from appliance.sip.errors import BadMessage, Rejected
+from appliance.sip.flow import Flow
 from appliance.sip.message import Request, Response
 from appliance.sip.server_transaction import ServerTransaction
 from appliance.sip.uri import Uri, parse_uri_untrusted
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, REFER, MESSAGE, SUBSCRIBE, NOTIFY, PUBLISH"
 _SEPARATORS = str.maketrans("", "", "-.()")
 """What a tel URI may be written with for the eye (RFC 3966 §5.1.1)."""
+_ANYONE = Caller(CallerKind.ANYONE)
 _MOST_REDIRECTS = 5
 _MOST_CONTACTS = 10
 TRUNK, LINE, ENUM = CallerKind.TRUNK, TargetKind.LINE, TargetKind.ENUM
@@ -86,15 +89,7 @@ class InitialRequests:
         """Answer it, or open its response context. Raises `Rejected` and `BadMessage`."""
         request = transaction.request
         method = request.method
-        uri = request.request_uri
-        if uri.scheme not in ("sip", "sips", "tel") and not request.uri.startswith("urn:service:"):
-            raise Rejected(416, "Unsupported URI Scheme", f"scheme {uri.scheme}")
-        extensions = request.values("proxy-require") if "proxy-require" in request.keys else None
-        if extensions:
-            raise Rejected(420, "Bad Extension", "Proxy-Require", (("Unsupported", ", ".join(extensions)),))
-        if "route" in request.keys:
-            raise Rejected(403, "Route Leads Elsewhere", f"not to this box: {request.get('route')}")
-        ours = uri.scheme in ("tel", "urn") or self._ownership.owns(uri)
+        uri, ours = self.readable(request)
         if method == "REGISTER" and ours:
             self._register(transaction, now)
             return
@@ -119,25 +114,36 @@ class InitialRequests:
         request = transaction.request
         if caller.kind is not TRUNK:
             request.remove("p-asserted-identity")  # RFC 3325 §5: only a trusted peer may assert
-        question = self._question(transaction, caller, uri, ours)
+        question = self.question(request, transaction.flow, caller, uri, ours)
         decision = self._plan.decide(question)
         if decision.target is None and caller.kind is CallerKind.ANYONE:
             # Whether there is such a number is none of a stranger's business either: 407 in both cases.
             caller = Caller(CallerKind.USER, self._core.sign_in.user_of(transaction, proxy=True))
-            question = self._question(transaction, caller, uri, ours)
+            question = self.question(request, transaction.flow, caller, uri, ours)
             decision = self._plan.decide(question)
         request = question.request
         self._authenticator.strip(request)
         self._route(transaction, request, mark, caller, decision, now)
 
-    def _question(self, transaction: ServerTransaction, caller: Caller, uri: Uri, ours: bool) -> Question:
+    def readable(self, request: Request) -> tuple[Uri, bool]:
+        """The request URI, and whether it is ours. Raises `Rejected` for what no proxy may forward (§16.3)."""
+        uri = request.request_uri
+        if uri.scheme not in ("sip", "sips", "tel") and not request.uri.startswith("urn:service:"):
+            raise Rejected(416, "Unsupported URI Scheme", f"scheme {uri.scheme}")
+        extensions = request.values("proxy-require") if "proxy-require" in request.keys else None
+        if extensions:
+            raise Rejected(420, "Bad Extension", "Proxy-Require", (("Unsupported", ", ".join(extensions)),))
+        if "route" in request.keys:
+            raise Rejected(403, "Route Leads Elsewhere", f"not to this box: {request.get('route')}")
+        return uri, uri.scheme in ("tel", "urn") or self._ownership.owns(uri)
+
+    def question(self, received: Request, flow: Flow, caller: Caller, uri: Uri, ours: bool) -> Question:
         """What the dial plan is asked: the request as the rules of where it came from make it.
 
         Raises `Rejected` 403 where its URI is none of ours and no route could take it.
         """
-        flow = transaction.flow
-        request = self._rewriting.arrived(transaction.request, flow.listener, caller)
-        if request.uri != transaction.request.uri:
+        request = self._rewriting.arrived(received, flow.listener, caller)
+        if request.uri != received.uri:
             uri = request.request_uri
             ours = uri.scheme in ("tel", "urn") or self._ownership.owns(uri)
         if not ours and not self._plan.takes_foreign:
@@ -177,18 +183,15 @@ class InitialRequests:
         flow = transaction.flow
         if isinstance(flow, InnerFlow):
             return flow.caller
-        trunk = self._trusted.trunk_of(flow.remote[0])
-        if self._registrations.any:
-            trunk = self._registrations.trunk_of(flow, request.request_uri) or trunk
+        trunk = self._trunk_of(request, flow)
         if trunk is not None:
-            if request.veil is None and self._core.hiding.hides_from(trunk):
+            if request.veil is None and self._core.hiding.hides_from(trunk.name):
                 self._core.hiding.receive(request, transaction.flow)
-            self._core.gate.admit_to_trunk(trunk, transaction.flow.remote[0])
-            return self._trunk_callers[trunk]
+            return trunk
         origin = request.from_.uri
         claims_user = origin.scheme in ("sip", "sips") and self._ownership.has_domain(origin.host)
         if not claims_user and "proxy-authorization" not in request:
-            return Caller(CallerKind.ANYONE)
+            return _ANYONE
         user = self._core.sign_in.user_of(transaction, proxy=True)
         if claims_user and origin.username != user and not self._may_be(user, origin.username):
             raise Rejected(403, "Forbidden", f"{user} gave their password, but From says {origin.username}")
@@ -201,6 +204,42 @@ class InitialRequests:
         if not settings.security.check_from:
             return True
         return bool(name) and known is not None and name in (known.number, *known.numbers)
+
+    def _trunk_of(self, request: Request, flow: Flow) -> Caller | None:
+        """The trunk that a request comes from, None for nobody's. Raises `Rejected` where its ACL shuts it out."""
+        trunk = self._trusted.trunk_of(flow.remote[0])
+        if self._registrations.any:
+            trunk = self._registrations.trunk_of(flow, request.request_uri) or trunk
+        if trunk is None:
+            return None
+        self._core.gate.admit_to_trunk(trunk, flow.remote[0])
+        return self._trunk_callers[trunk]
+
+    def steady(self, request: Request, flow: Flow, uri: Uri, ours: bool) -> Decision:
+        """The decision on a request that is forwarded without state: of a trunk, or of anyone."""
+        caller = self._trunk_of(request, flow) or _ANYONE
+        return self._plan.decide(self.question(request, flow, caller, uri, ours))
+
+    def steady_destination(self, decision: Decision, now: float) -> Destination:
+        """The one place that such a request and all that belongs to it goes to. Raises `Rejected` where there is none.
+
+        Of several phones the first, of several gateways the one that a hash gives.
+        """
+        question = decision.question
+        assert decision.target is not None
+        for target, number in ((decision.target, decision.number), *decision.alternatives):
+            match target.kind:
+                case TargetKind.TRUNK | TargetKind.GROUP:
+                    found = self._target_sets.steady(target, number, question, now)
+                case TargetKind.AOR:
+                    found = self._target_sets.of_user(number, self._core.wall())[0][0]
+                case TargetKind.DNS:
+                    found = self._target_sets.of_uri(question.request.request_uri)[0][0]
+                case _:
+                    raise Rejected(501, "Not Implemented", f"{target} needs state: {decision.explanation}")
+            if found is not None:
+                return found
+        raise Rejected(503, "Service Unavailable", f"no gateway is in service: {decision.explanation}")
 
     def _route(
         self,

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import attrs
 
 from appliance.config.dialplan import Profile, TrunkSettings, UserSettings
-from appliance.config.patch import Gateway
+from appliance.config.patch import Gateway, Target, TargetKind
 from appliance.config.settings import Settings
 from appliance.config.stir import Signing
 from appliance.proxy.destination import Destination, Hop
@@ -21,8 +21,10 @@ from appliance.proxy.ownership import Ownership
 from appliance.proxy.trunk_registrations import TrunkRegistrations
 from appliance.proxy.veil import Hiding
 from appliance.router.hunting import Hunts, Selection
+from appliance.router.question import Question
 from appliance.sip.errors import BadMessage, Rejected
 from appliance.sip.flow import Flow
+from appliance.sip.message import Request
 from appliance.sip.server_transaction import ServerTransaction
 from appliance.sip.uri import Uri, parse_uri_untrusted
 
@@ -167,11 +169,19 @@ class TargetSets:
         if hunt.plain:
             user = _user_part(number)
             return Targets([[self._destination(name, at, user, number)] for at in hunt.order])
-        return self._selected(hunt.hunt(now, _Hashed(transaction).of), "", number)
+        return self._selected(hunt.hunt(now, _Hashed(transaction.request, transaction.flow).of), "", number)
 
     def of_group(self, name: str, number: str, transaction: ServerTransaction, now: float) -> Targets:
         """The gateways of the group's trunks in order. Raises `Rejected` 503 where there is none in service."""
-        return self._selected(self.hunts.groups[name].hunt(now, _Hashed(transaction).of), name, number)
+        key = _Hashed(transaction.request, transaction.flow).of
+        return self._selected(self.hunts.groups[name].hunt(now, key), name, number)
+
+    def steady(self, target: Target, number: str, question: Question, now: float) -> Destination | None:
+        """The one gateway of a trunk or group that all of a dialog's requests come to, while it is in service."""
+        key = _Hashed(question.request, question.flow).steady
+        hunts = self.hunts.trunks if target.kind is TargetKind.TRUNK else self.hunts.groups
+        place = hunts[target.name].steady(now, key)
+        return None if place is None else self._destination(place.trunk, place.position, _user_part(number), number)
 
     def _selected(self, selection: Selection, group: str, number: str) -> Targets:
         if not selection.places:
@@ -216,12 +226,17 @@ class TargetSets:
 class _Hashed:
     """What there is of a request to choose a gateway by."""
 
-    transaction: ServerTransaction
+    request: Request
+    flow: Flow
+
+    def steady(self, what: str) -> bytes:
+        """As `of`, but of what stands in the ACK and CANCEL of an INVITE as well."""
+        return self.of("call-id" if what.startswith("header:") else what)
 
     def of(self, what: str) -> bytes:
-        request = self.transaction.request
+        request = self.request
         if what == "source":
-            return self.transaction.flow.remote[0].encode()
+            return self.flow.remote[0].encode()
         if what == "from" or what == "to":
             uri = (request.from_ if what == "from" else request.to).uri
             text = f"{uri.user}@{uri.host}"

@@ -141,6 +141,14 @@ class TrunkHunt:
             tries -= len(one)
         del found.out[tries:]
 
+    def steady(self, now: float, key: Key) -> Place | None:
+        """The gateway that this key leads to as long as the same are in service, whatever the algorithm."""
+        usable, found = self.usable(now)
+        if usable:
+            return self.places[_steadily(self.settings, usable, self.turn, key)[0].position]
+        others = found.spare + (found.out if self.settings.when_down is WhenDown.LAST else [])
+        return others[0] if others else None
+
     def hunt(self, now: float, key: Key) -> Selection:
         found = self.arranged(*self.usable(now), key, first=True)
         return _select(self.title, self.settings, found, now)
@@ -163,6 +171,15 @@ class GroupHunt:
                 if capacities and None not in capacities:
                     one.capacity = sum(filter(None, capacities))
 
+    def steady(self, now: float, key: Key) -> Place | None:
+        """As that of a trunk."""
+        usable = [one for one in self._candidates if self.trunks[one.position].usable(now)[0]]
+        for one in _steadily(self.settings, usable or self._candidates, self.turn, key):
+            place = self.trunks[one.position].steady(now, key)
+            if place is not None:
+                return place
+        return None
+
     def hunt(self, now: float, key: Key) -> Selection:
         settings = self.settings
         seen: dict[int, tuple[list[Candidate], Found]] = {}
@@ -181,6 +198,11 @@ class GroupHunt:
             trunk = self.trunks[one.position]
             whole.add(trunk.arranged(*seen[one.position], key, first=not whole.first))
         return _select(self.title, settings, whole, now)
+
+
+def _steadily(settings: ChoiceSettings, among: list[Candidate], turn: Turn, key: Key) -> list[Candidate]:
+    algorithm = Algorithm.PRIORITY if settings.algorithm is Algorithm.PRIORITY else Algorithm.HASH
+    return arrange(algorithm, among, turn, lambda: key(settings.hash_on))
 
 
 def _select(title: str, settings: ChoiceSettings, found: Found, now: float) -> Selection:

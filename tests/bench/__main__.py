@@ -25,13 +25,14 @@ from tests.peers.processes import PeerError
 
 WHAT = {
     "call": "a proxied call (INVITE, 180, 200, ACK, BYE, 200), stateful, record-routed, sent to a trunk",
+    "stateless": "the same call forwarded without state, by a hash of its Call-ID",
     "register": "a registration with digest (REGISTER, 401, REGISTER, 200)",
     "register-open": "a REGISTER without digest (a peer's figure only: Jackfield always asks)",
     "call-dn": "the same call of Jackfield, routed by a table of 100,000 numbers",
     "rtp": "a relayed packet, RTP to RTP",
     "srtp": "a relayed packet, SRTP (SDES) to RTP and back",
 }
-AIMS = {("call", "call"): 2.5, ("srtp", "packet"): 1.3}
+AIMS = {("call", "call"): 2.5, ("stateless", "call"): 1.5, ("srtp", "packet"): 1.3}
 
 
 def _arguments() -> argparse.Namespace:

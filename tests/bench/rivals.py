@@ -54,26 +54,37 @@ request_route {{
     save("location"); exit;
   }}
   if (has_totag()) {{
-    if (loose_route()) {{ t_relay(); exit; }}
+    if (loose_route()) {{ {forward}(); exit; }}
     sl_send_reply("404", "Not Here"); exit;
   }}
   record_route();
-  if (!ds_select_dst("1", "4")) {{ sl_send_reply("503", "No Gateway"); exit; }}
-  t_relay();
+  if (!ds_select_dst("1", "{algorithm}")) {{ sl_send_reply("503", "No Gateway"); exit; }}
+  {forward}();
 }}
 """
 
 
 class Kamailio:
-    """A stateful proxy and registrar on 127.0.0.1:`port`, calls going on to `gateway_port`."""
+    """A proxy, stateful or not, and registrar on 127.0.0.1:`port`, calls going on to `gateway_port`."""
 
-    def __init__(self, directory: Path, gateway_port: int, password: str, digest: bool) -> None:
+    def __init__(
+        self, directory: Path, gateway_port: int, password: str, digest: bool, *, stateless: bool = False
+    ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         gateways = directory / "gateways.list"
         gateways.write_text(f"1 sip:127.0.0.1:{gateway_port}\n")
         config = directory / "kamailio.cfg"
-        config.write_text(_KAMAILIO.format(port=self.port, gateways=gateways, password=password, digest=int(digest)))
+        config.write_text(
+            _KAMAILIO.format(
+                port=self.port,
+                gateways=gateways,
+                password=password,
+                digest=int(digest),
+                forward="forward" if stateless else "t_relay",
+                algorithm=0 if stateless else 4,  # a hash of the Call-ID, or round robin
+            )
+        )
         argv = [*on_server_core(), "kamailio", "-DD", "-E", "-f", str(config), "-Y", str(directory)]
         argv += ["-m", "2048", "-M", "32", "-b", "4194304", "-x", "tlsf", "-X", "tlsf"]
         self.program = Program(argv, directory / "kamailio.log", cwd=directory)

@@ -99,10 +99,10 @@ def _rtp(pids: list[int], calls: Path, port_a: int, port_b: int, load: Load) -> 
 # ---- Kamailio and rtpengine ----
 
 
-def _kamailio(options: Mapping[str, object]) -> Callable[[Path, Load], Outcome]:
+def _kamailio(options: Mapping[str, object], *, stateless: bool = False) -> Callable[[Path, Load], Outcome]:
     def run(directory: Path, load: Load) -> Outcome:
         answer = free_port()
-        with Kamailio(directory, answer, PASSWORD, digest="a" in options) as server:
+        with Kamailio(directory, answer, PASSWORD, digest="a" in options, stateless=stateless) as server:
             return _sip(server.pids, server.port, answer, load, options)
 
     return run
@@ -130,6 +130,7 @@ def jackfield(
     users: bool,
     guards: Mapping[str, object] | None = None,
     numbers: bool = False,
+    stateless: bool = False,
 ) -> Appliance:
     """One on core 0 whose trunk `load` calls in from loopback and out to the port `answer`.
 
@@ -157,6 +158,7 @@ def jackfield(
                 "trusted": "127.0.0.1",
                 "anchor": anchor,
             },
+            **({"listener udp": {"stateless": "yes"}} if stateless else {}),
             "route 10-load": {"match": leads[0], "target": leads[1], "callers": "trunk:load"},
             **({"numbers dn": {"file": "numbers.dn"}} if numbers else {}),
             **({f"user {FIRST_USER + n}": {"password": PASSWORD} for n in range(USERS)} if users else {}),
@@ -164,11 +166,13 @@ def jackfield(
     )
 
 
-def _jackfield_sip(options: Mapping[str, object], numbers: bool = False) -> Callable[[Path, Load], Outcome]:
+def _jackfield_sip(
+    options: Mapping[str, object], *, numbers: bool = False, stateless: bool = False
+) -> Callable[[Path, Load], Outcome]:
     def run(directory: Path, load: Load) -> Outcome:
         answer = free_port()
         users = options["m"] == "register"
-        with jackfield(directory, answer, "never", 40, users, numbers=numbers) as server:
+        with jackfield(directory, answer, "never", 40, users, numbers=numbers, stateless=stateless) as server:
             return _sip(server.program.family, server.ports["udp"], answer, load, options)
 
     return run
@@ -200,6 +204,7 @@ JACKFIELD = Server(
     {
         "call": _jackfield_sip(CALL),
         "call-dn": _jackfield_sip(CALL, numbers=True),
+        "stateless": _jackfield_sip(CALL, stateless=True),
         "register": _jackfield_sip(DIGEST),
         "rtp": _jackfield_rtp(protect=False),
         "srtp": _jackfield_rtp(protect=True),
@@ -208,7 +213,12 @@ JACKFIELD = Server(
 KAMAILIO = Server(
     "Kamailio",
     "kamailio",
-    {"call": _kamailio(CALL), "register": _kamailio(DIGEST), "register-open": _kamailio(REGISTER)},
+    {
+        "call": _kamailio(CALL),
+        "stateless": _kamailio(CALL, stateless=True),
+        "register": _kamailio(DIGEST),
+        "register-open": _kamailio(REGISTER),
+    },
 )
 RTPENGINE = Server("rtpengine", "rtpengine", {"rtp": _rtpengine(False), "srtp": _rtpengine(True)})
 SERVERS = (JACKFIELD, KAMAILIO, RTPENGINE)
