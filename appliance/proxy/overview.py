@@ -13,6 +13,7 @@ from appliance.config.dialplan import TrunkSettings
 from appliance.media.figures import CallMedia
 from appliance.proxy.call import Call
 from appliance.proxy.core import SipCore
+from appliance.router.bans import BanRecord
 from appliance.router.gateway import Standing
 from appliance.router.outcome import End
 from appliance.sip.errors import BadMessage
@@ -160,6 +161,11 @@ def _call(call: Call) -> CallOverview:
         ended_at=call.ended_at,
         media=call.last_media if call.media is None else call.media.media.snapshot(),
     )
+
+
+def bans(core: SipCore, most: int | None = None) -> list[BanRecord]:
+    """Bans in force, those by hand first, then the latest first."""
+    return core.gate.guard.bans.records(core.clock(), most)
 
 
 def registrations(core: SipCore, most: int | None = None) -> list[RegistrationOverview]:

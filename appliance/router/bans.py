@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from ipaddress import IPv6Address, IPv6Network, ip_network
-from itertools import chain
+from itertools import chain, islice
 
 import attrs
 
@@ -134,10 +134,10 @@ class Bans:
             del self._made[key]
         self.changed = self.changed or bool(over)
 
-    def records(self, now: float) -> list[BanRecord]:
+    def records(self, now: float, most: int | None = None) -> list[BanRecord]:
         """Those in force, by hand first, then the latest first."""
         made = reversed(self._made.values())
-        return [
+        found = (
             BanRecord(
                 source=ban.key,
                 grade=ban.grade.value,
@@ -146,9 +146,10 @@ class Bans:
                 by_hand=ban.by_hand,
                 times=ban.times,
             )
-            for ban in (*self._by_hand.values(), *made)
+            for ban in chain(self._by_hand.values(), made)
             if ban.until > now
-        ]
+        )
+        return list(islice(found, most))
 
     def restore(self, records: list[BanRecord], now: float) -> None:
         """Take up what `records` gave, some time ago; those of records that make no sense are left out."""

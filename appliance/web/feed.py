@@ -21,6 +21,7 @@ from .inside import Inside
 MOST_SHOWN: Final = 200
 ENDED_SHOWN: Final = 50
 GATEWAYS_SHOWN: Final = 20
+BANS_SHOWN: Final = 50
 LONGEST_TEXT: Final = 200
 HISTORY_STEP_S: Final = 5.0
 _HISTORY: Final = 120
@@ -70,6 +71,10 @@ class Feed:
             "calls": [_call(one) for one in overview.calls(core, MOST_SHOWN)],
             "ended": [_call(one) for one in overview.ended_calls(core, ENDED_SHOWN)],
             "refused": [_short(one) for one in overview.refusals(core)],
+            "bans": {
+                "total": core.gate.guard.bans.active(core.clock()),
+                "shown": [_short(one) for one in overview.bans(core, BANS_SHOWN)],
+            },
             "registrations": [_short(one) for one in registrations],
             "trunks": [_trunk(one) for one in overview.trunks(core)[:MOST_SHOWN]],
             "listeners": [

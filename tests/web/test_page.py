@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from appliance.control import ask
 from tests.peers.appliance import Appliance
 from tests.peers.processes import program
 
@@ -147,6 +148,15 @@ def test_the_page_follows_a_call_from_dialling_to_its_end(box: Appliance, page: 
     assert not page.evaluate("() => window.bitten")
     assert page.locator("main script, main b").count() == 0
     assert not broken
+
+
+def test_the_page_shows_who_is_banned_for_as_long_as_they_are(box: Appliance, page: Page) -> None:
+    expect(page.locator("#s-bans")).to_be_hidden()
+    assert ask(box.state_dir, "ban", "add", "203.0.113.0/24", "1h")["ok"]
+    expect(page.locator("#bans")).to_contain_text("203.0.113.0/24")
+    expect(page.locator("#bans")).to_contain_text("by hand")
+    assert ask(box.state_dir, "ban", "remove", "203.0.113.0/24")["ok"]
+    expect(page.locator("#s-bans")).to_be_hidden()
 
 
 def test_the_page_says_that_the_box_is_gone_and_comes_back_with_it(box: Appliance, page: Page) -> None:

@@ -49,6 +49,19 @@ const refused = new Table(
   hint("No call was refused", ""),
 );
 
+const bans = new Table(
+  id("bans"),
+  "Banned addresses, those by hand first",
+  [
+    { label: "Address", kind: "party", value: (one) => one.source },
+    { label: "What happens", value: (one) => (one.grade === "drop" ? "not heard" : "answered late") },
+    { label: "Ends", kind: "num", value: (one) => (one.left_s === null ? "never" : `in ${span(one.left_s)}`) },
+    { label: "Why", kind: "wide", value: (one) => one.cause },
+  ],
+  (one) => one.source,
+  hint("Nobody is banned", ""),
+);
+
 const phoneHint = el("code");
 const registrations = new Table(
   id("registrations"),
@@ -197,6 +210,8 @@ function draw(box) {
   ended.show(box.ended);
   refused.show(box.refused);
   id("s-refused").hidden = box.refused.length === 0;
+  bans.show(box.bans.shown);
+  id("s-bans").hidden = box.bans.total === 0;
   put(phoneHint, `server ${where}, user ${box.first_user || "…"}`);
   registrations.show(box.registrations);
   trunks.show(box.trunks);
@@ -206,6 +221,7 @@ function draw(box) {
   number("calls", box.calls.length, active);
   number("ended", box.ended.length, box.ended.length, "the latest");
   number("refused", box.refused.length, box.refused.length);
+  number("bans", box.bans.shown.length, box.bans.total);
   number("registrations", box.registrations.length, box.totals.registrations);
   for (const name of ["trunks", "services", "listeners"]) number(name, box[name].length, box[name].length);
   document.title = `${troubles.length ? "⚠ " : ""}${active ? `${count(active)} ${active === 1 ? "call" : "calls"} · ` : ""}${box.name}`;
