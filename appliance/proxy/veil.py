@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote
 import attrs
 
 from appliance.proxy.masks import Kind, Masks
-from appliance.proxy.record_route import uri_transport
+from appliance.proxy.record_route import extras_of, uri_transport
 from appliance.sip.errors import BadMessage
 from appliance.sip.flow import Flow
 from appliance.sip.headers import parse_name_addr_untrusted, split_commas, value_of
@@ -30,6 +30,8 @@ DIALOG_HEADERS = frozenset({"replaces", "join", "target-dialog"})
 REFERRED = re.compile(r"([?&](?:Replaces|Join|Target-Dialog)=)((?:[^&>;%]|%(?!3[bB]))+)", re.IGNORECASE)
 """The Call-ID of another dialog inside a Refer-To."""
 _COVERED = DIALOG_HEADERS | {"call-id", "contact", "in-reply-to", "refer-to", "warning"}
+_OPEN_NOTES = "vud"
+"""Notes in our entries (`DialogChanges.extras`) that say nothing of anybody: veils and CSeq shifts."""
 _WARNING = re.compile(r"(\d{3}[ \t]+)[^ \t\"]+([ \t]+\")")
 _BRACKETED = re.compile(r'((?:"(?:[^"\\]|\\.)*+"|[^<"]*+)[ \t]*+)<([^<>]*+)>(.*+)', re.DOTALL)
 
@@ -122,7 +124,7 @@ class Veil:
         return self._masked(value, uri)
 
     def _route(self, message: Message) -> list[str]:
-        """The Record-Route values: the peer's own and our entry that faces it as they are.
+        """The Record-Route values: the peer's own and our entry that faces it as they are, if that says little.
 
         The entry of ours that faces the other side may name the way to it, so it is masked with all others.
         """
@@ -139,9 +141,14 @@ class Veil:
             except BadMessage:
                 covered[index] = ""
                 continue
-            if index != facing or not covered[index].startswith("<sip:jf-") or not self._names_us(uri):
+            if index != facing or not covered[index].startswith("<sip:jf-") or not self._says_little(uri):
                 covered[index] = self._masked(covered[index], uri)
         return [value for value in covered if value]
+
+    def _says_little(self, uri: Uri) -> bool:
+        """Whether an entry of ours may be seen by the peer: it may note addresses and names of the other side."""
+        noted = filter(None, extras_of(uri.user or "").split("~"))
+        return self._names_us(uri) and all(item[0] in _OPEN_NOTES for item in noted)
 
     def _names_us(self, uri: Uri) -> bool:
         """Whether a URI names the box as the peer knows it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from base64 import urlsafe_b64decode
+from pathlib import Path
 
 import attrs
 import pytest
@@ -17,6 +18,8 @@ from appliance.sip.message import Request, Response
 from tests.rtc.sdp_samples import PHONE, crlf
 
 from .pretend_net import BOX, Box, Peer, PretendNet, _settings
+from .test_rewriting import with_drop_in
+from .test_trunk_login import Challenger, standing, with_login
 
 SDP = crlf(PHONE)
 CALLER, PROXY, CARRIER, CALL_ID = "192.0.2.1", "192.0.2.44", "192.0.2.50", "call@inside.example.net"
@@ -49,7 +52,9 @@ def shown(message: Request | Response) -> bytes:
     data = message.to_bytes()
     texts = [data]
     for token in re.findall(rb"jf-([A-Za-z0-9_-]+)", data):
-        texts.append(urlsafe_b64decode(token + b"=" * (-len(token) % 4)))
+        payload = urlsafe_b64decode(token + b"=" * (-len(token) % 4))[9:]
+        texts.append(payload)
+        texts += [urlsafe_b64decode(note[1:] + b"===") for note in payload.split(b"~")[1:] if note[:1] in b"FTft"]
     for secret in (CALLER, PROXY, "192.0.2.2", CALL_ID, "inside.example"):
         assert not any(re.search(rb"(?<!\d)%s(?!\d)" % re.escape(secret.encode()), text) for text in texts), texts
     return data
@@ -315,3 +320,68 @@ def test_a_warning_names_the_box(box: Box) -> None:
     refused = carrier.take_response(488)
     shown(refused)
     assert refused.get("warning") == f'305 {BOX} "Incompatible media format"'
+
+
+RULES = """
+[rules out]
+10 = set from.user 442079460000
+20 = set from.host carrier.example.net
+[trunk carrier]
+rules-out = out
+"""
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_rewritten_addresses_are_noted_where_the_carrier_cannot_read_them(tmp_path: Path, restarted: bool) -> None:
+    box = Box(hiding(with_drop_in(tmp_path, RULES)))
+    caller, carrier = box.peer(CALLER), box.peer(CARRIER)
+    request = caller.request("INVITE", "sip:0123@example.com", call_id=CALL_ID)
+    request.set("from", '"Reception" <sip:1001@example.com>;tag=1001tag')
+    caller.send(request)
+    caller.send(caller.authorized(caller.take_response(407), request))
+    invite = carrier.take_request("INVITE")
+    shown(invite)
+    assert invite.from_.uri.username == "442079460000"
+    assert all(value.startswith("<sip:jfh-") for value in invite.values("record-route"))
+    carrier.answer(invite, 200)
+    ok = caller.take_response(200)
+    assert ok.get("from") == '"Reception" <sip:1001@example.com>;tag=1001tag'
+    caller.send(caller.in_dialog("ACK", ok, cseq=2))
+    shown(carrier.take_request("ACK"))
+    if restarted:
+        box = again(box)
+        caller, carrier = box.peer(CALLER), box.peer(CARRIER)
+    carrier.send(carrier.back("INFO", invite))
+    info = caller.take_request("INFO")
+    assert info.to.uri.username == "1001"
+    caller.answer(info, 200)
+    shown(carrier.take_response(200))
+    caller.send(caller.in_dialog("BYE", ok))
+    bye = carrier.take_request("BYE")
+    shown(bye)
+    assert bye.from_.uri.username == "442079460000"
+    carrier.answer(bye, 200)
+    assert caller.take_kinds() == ["200"]
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_carrier_that_asks_for_a_password_sees_no_more(restarted: bool) -> None:
+    box = Box(with_login(hiding(_settings())))
+    trunk = Challenger(box)
+    caller, invite, ok = standing(box, trunk, SDP)
+    shown(invite)
+    if restarted:
+        box = again(box)
+        trunk.box, trunk.peer, caller = box, box.peer(CARRIER), box.peer(CALLER)
+    for number, method in enumerate(("INFO", "UPDATE"), 3):
+        caller.send(caller.in_dialog(method, ok, cseq=number))
+        request = trunk.take(method)
+        shown(request)
+        assert request.call_id == invite.call_id
+        trunk.peer.answer(request, 200)
+        assert caller.take_response(200).cseq.number == number
+    trunk.peer.send(trunk.peer.back("BYE", invite))
+    bye = caller.take_request("BYE")
+    assert bye.call_id == ok.call_id
+    caller.answer(bye, 200)
+    shown(trunk.peer.take_response(200))
