@@ -16,6 +16,8 @@ from appliance.sip.digest import Credential, DigestVerifier, Verdict, ha1_of, pa
 from appliance.sip.errors import BadMessage
 from appliance.sip.message import Request
 
+_CREDENTIALS = frozenset({"proxy-authorization", "authorization"})
+
 
 @attrs.frozen
 class Challenge:
@@ -120,7 +122,9 @@ class Authenticator:
 
         Credentials for others, who may well have a realm of the same name, stay.
         """
-        for header in ("proxy-authorization", "authorization"):
+        if _CREDENTIALS.isdisjoint(request.keys):
+            return
+        for header in _CREDENTIALS:
             if header in request.keys:
                 values = request.get_all(header)
                 others = [value for value in values if not self._is_ours(value, header)]

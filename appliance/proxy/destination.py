@@ -47,7 +47,7 @@ def _known_hop(uri: str) -> Hop:
     return Hop.of(parse_uri_untrusted(uri))
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(eq=False)
 class Destination:
     """`uri` becomes the Request-URI; `routes` go on top of its Route headers (Path, RFC 3327).
 

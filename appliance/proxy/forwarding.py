@@ -7,6 +7,7 @@ where a message goes is decided elsewhere.
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 
 from appliance.sip.errors import Rejected
 from appliance.sip.flow import Flow
@@ -15,6 +16,9 @@ from appliance.sip.message import Request
 
 _BRANCH = "z9hG4bKjf"
 """Every branch of ours begins so; the loop mark follows the last dot."""
+
+
+_REMEMBERED_LENGTH = 64
 
 
 def contact_is_source(request: Request, flow: Flow) -> bool:
@@ -76,10 +80,18 @@ def spend_hop(request: Request, default: int) -> None:
         request.append("max-forwards", str(default))
         return
     index = keys.index("max-forwards")
-    left = number_of(request.lines[index])
-    if not left:  # it is a number: `check_untrusted` has seen to that
+    line = request.lines[index]
+    spent = _one_less(line) if len(line) <= _REMEMBERED_LENGTH else ""
+    if not spent:  # it is a number: `check_untrusted` has seen to that
         raise Rejected(483, "Too Many Hops", "Max-Forwards was used up")
-    request.lines[index] = f"Max-Forwards: {left - 1}"
+    request.lines[index] = spent
+
+
+@lru_cache(maxsize=1024)
+def _one_less(line: str) -> str:
+    """A Max-Forwards line after one hop more, '' where none is left."""
+    left = number_of(line)
+    return f"Max-Forwards: {left - 1}" if left else ""
 
 
 def breadth(request: Request, default: int) -> int:

@@ -14,6 +14,7 @@ import attrs
 from appliance.sip.errors import BadMessage
 from appliance.sip.headers import (
     COMPACT,
+    Via,
     cseq_untrusted,
     known_sent_by,
     number_of,
@@ -243,12 +244,13 @@ def check_untrusted(message: Message) -> None:
         raise BadMessage("Empty Call-ID")
     if via.startswith("Via: SIP/2.0/") and "," not in via and "\n" not in via:
         start, _, rest = via.partition(";branch=")
-        if ";" not in start:
-            message._branch = rest.partition(";")[0].strip()
-        if isinstance(message, Response):
-            known_sent_by(via[5:].partition(";")[0])
-        else:
+        if ";" in start:
             message._via = parse_via_untrusted(via[5:])
+        else:
+            transport, host, port = known_sent_by(start[5:])
+            message._branch = rest.partition(";")[0].strip()
+            if isinstance(message, Request):
+                message._via = Via(transport, host, port, via[len(start) + 1 :].strip())
     else:
         for value in split_commas(value_of(via)):
             parse_via_untrusted(value)
