@@ -13,6 +13,7 @@ from appliance.media.backend import PortsExhausted
 from appliance.proxy.anchoring import Anchoring
 from appliance.proxy.branch import Attempt, Branch
 from appliance.proxy.call import ANSWERED, ENDED, RINGING, TRYING, Call, Calls, Side
+from appliance.proxy.call_bandwidth import CallBandwidth
 from appliance.proxy.codec_path import CodecPath, filter_request, filter_response
 from appliance.proxy.dialog_changes import UNCHANGED
 from appliance.proxy.dialog_shift import CseqShift
@@ -23,7 +24,7 @@ from appliance.proxy.rewriting import Rewriting
 from appliance.proxy.topology import noted
 from appliance.proxy.trunk_logins import TrunkLogins
 from appliance.proxy.veil import hiding_of
-from appliance.router.admission import SILENT, Admission
+from appliance.router.admission import Admission
 from appliance.router.decision import Decision
 from appliance.router.priority import Priorities
 from appliance.router.question import Caller, CallerKind
@@ -51,6 +52,7 @@ class CallFollower:
     ) -> None:
         self.calls = calls
         self.admission = admission
+        self._bandwidth = CallBandwidth(admission)
         self._record_routes = record_routes
         self._logins = logins
         self._wall = wall
@@ -82,7 +84,7 @@ class CallFollower:
         if self.admission.limited:
             source = transaction.flow.remote[0]
             urgency = self._priorities.urgency(request, caller, decision.called)
-            lease = self.admission.admit(caller, source, decision.route, SILENT, now, urgency)
+            lease = self.admission.admit(caller, source, decision.route, self._bandwidth.offered(request), now, urgency)
         hiding = hiding_of(request.veil)
         side = Side(request, "from", transaction.flow, cseq=request.cseq.number, hiding=hiding)
         call = self.calls.open(
@@ -105,7 +107,7 @@ class CallFollower:
         if call is not None and call.lease is not None and context.record:
             to = branch.destination
             subjects = self.admission.outgoing(user=to.user, trunk=to.trunk, group=to.group, gateway=to.gateway)
-            branch.hold = self.admission.attempt(call.lease, subjects, SILENT, now)
+            branch.hold = self.admission.attempt(call.lease, subjects, now)
 
     def prepare(self, context: ResponseContext, attempt: Attempt, request: Request) -> None:
         call = context.call
@@ -114,6 +116,8 @@ class CallFollower:
         if context.spread:
             self.rewriting.leave(context, attempt, request)
         if call is not None and call.state is not ENDED:
+            if call.lease is not None and not context.record:
+                self._bandwidth.asked(call, request)
             if context.record and context.invites:
                 branch.leg = branch.leg or call.next_leg()
                 self._anchor(call, context, branch, flow)
@@ -255,6 +259,8 @@ class CallFollower:
 
     def acknowledged(self, call: Call, request: Request, to_leg: str) -> str:
         """The ACK passes; where its answer cannot cross it goes on without. Why the call must end then, else ''."""
+        if request.body and call.lease is not None:
+            self._bandwidth.settled(call, request, "ACK", 0)
         if request.body and (call.media is not None or call.codecs is not None):
             from_leg = "a" if to_leg != "a" else call.leg
             try:
@@ -273,6 +279,8 @@ class CallFollower:
             return
         method = context.request.method
         status = response.status
+        if call.lease is not None:
+            self._bandwidth.settled(call, response, method, status)
         if method == "INVITE" and context.record:
             if status >= 300:
                 why = context.ending or context.best.sentence or f"{status} {response.reason}"

@@ -18,6 +18,7 @@ from appliance.router.lease import IN, OUT, Hold, Lease, Subject
 from appliance.router.limit import ORDINARY, Full, Limit
 from appliance.router.question import Caller, CallerKind
 from appliance.router.refusals import Draw, refusal
+from appliance.rtc.bandwidth import SILENT, Bitrate
 from appliance.sip.errors import Rejected
 
 _MOST_LIMITS = 100_000
@@ -25,17 +26,6 @@ _MOST_REMEMBERED = 100_000
 _RANK = {kind: rank for rank, kind in enumerate(ScopeKind)}
 _ONLY_IN = frozenset({ScopeKind.BOX, ScopeKind.SOURCE, ScopeKind.ROUTE})
 _BOX: Subject = (ScopeKind.BOX, "")
-
-
-@attrs.frozen
-class Bitrate:
-    """What a call's media takes one way, in bit/s."""
-
-    audio: int = 0
-    video: int = 0
-
-
-SILENT = Bitrate()
 
 
 @attrs.frozen
@@ -90,6 +80,10 @@ class Admission:
         for group in settings.groups.values():
             for member in group.members:
                 self._groups_of.setdefault(member.trunk, []).append((ScopeKind.GROUP, group.name))
+        self.measures = any(
+            one.audio_bandwidth is not None or one.video_bandwidth is not None for one in settings.limits.values()
+        )
+        """Whether bandwidth is limited anywhere: else nobody needs to look at SDP."""
         self._by_source = any(one.scope.kind is ScopeKind.SOURCE for one in settings.limits.values())
         for key, limit in list(self._limits.items()):
             limit.forget_all()
@@ -108,14 +102,14 @@ class Admission:
         self, caller: Caller, source: str, route: str, bitrate: Bitrate, now: float, urgency: int = ORDINARY
     ) -> Lease:
         """A call that comes in from `source`, an IP literal. Raises `Rejected`; then nothing was charged."""
-        lease = Lease(self.leases, urgency)
+        lease = Lease(self.leases, urgency, bitrate)
         lease.incoming = self._acquire(lease, IN, self._subjects_of(caller, source, route), bitrate, now)
         self.leases.add(lease)
         return lease
 
     def adopt(self, caller: Caller, source: str, route: str, trunk: str, now: float) -> Lease:
         """A lease for a call that was there before any limit; nothing is asked."""
-        lease = Lease(self.leases, ORDINARY)
+        lease = Lease(self.leases, ORDINARY, SILENT)
         ways = [(IN, self._subjects_of(caller, source, route))]
         if trunk:
             ways.append((OUT, self.outgoing(trunk=trunk)))
@@ -128,9 +122,9 @@ class Admission:
         self.leases.add(lease)
         return lease
 
-    def attempt(self, lease: Lease, subjects: tuple[Subject, ...], bitrate: Bitrate, now: float) -> Hold:
+    def attempt(self, lease: Lease, subjects: tuple[Subject, ...], now: float) -> Hold:
         """One more way out of an admitted call, e.g. to a gateway. Raises `Rejected`; then nothing was charged."""
-        return self._acquire(lease, OUT, subjects, bitrate, now)
+        return self._acquire(lease, OUT, subjects, lease.bitrate, now)
 
     def outgoing(self, *, user: str = "", trunk: str = "", group: str = "", gateway: str = "") -> tuple[Subject, ...]:
         """What an attempt falls under; names are '' where there is none."""

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from appliance.config.admission import ScopeKind
 from appliance.router.limit import Key, Limit
+from appliance.rtc.bandwidth import Bitrate
 
 IN, OUT = "in", "out"
 """The ways of a hold."""
@@ -59,12 +60,14 @@ class Hold:
 class Lease:
     """All holds of a call; `urgency` as in limit.py; `owner` says whose it is, for the sweep that looks after it."""
 
-    __slots__ = ("_all", "holds", "incoming", "owner", "urgency")
+    __slots__ = ("_all", "bitrate", "holds", "incoming", "owner", "urgency")
     incoming: Hold
 
-    def __init__(self, among: set[Lease], urgency: int) -> None:
+    def __init__(self, among: set[Lease], urgency: int, bitrate: Bitrate) -> None:
         self._all = among
         self.urgency = urgency
+        self.bitrate = bitrate
+        """What the call's media takes, as last agreed on, or as first offered."""
         self.holds: set[Hold] = set()
         self.owner: Owner | None = None
 

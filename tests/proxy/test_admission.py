@@ -241,3 +241,63 @@ def test_a_group_counts_what_comes_in_and_goes_out_by_its_trunks() -> None:
     carrier_calls(box, 1)
     carrier_calls(box, 2)
     assert "limit g (group:all): 1 of 1 calls" in box.core.refused[0].cause
+
+
+def _sdp(payload_types: str) -> bytes:
+    lines = ["v=0", "o=- 1 1 IN IP4 192.0.2.1", "s=-", "c=IN IP4 192.0.2.1", "t=0 0"]
+    return "\r\n".join([*lines, f"m=audio 4000 RTP/AVP {payload_types}", ""]).encode()
+
+
+def test_bandwidth_is_reserved_by_the_offer_settled_by_the_answer_and_asked_for_again() -> None:
+    box = box_with(limit("kbit", scope="trunk:carrier", audio_bandwidth="110"))
+    callee = phone(box)
+    admission = box.core.admission
+
+    def taken() -> int:
+        return sum(one.audio for one in admission.states())
+
+    carrier, _ = carrier_calls(box, 1, body=_sdp("18 0"))
+    assert taken() == 80_000
+    carrier_calls(box, 2, body=_sdp("0"))
+    refused = carrier.take_response(503)
+    assert "cause=49" in refused.require("reason")
+    assert "80 of 110 kbit/s audio used, 80 more wanted" in box.core.refused[0].cause
+    callee.answer(callee.take_request("INVITE"), 200, body=_sdp("18"))
+    assert taken() == 24_000
+    ok = carrier.take_response(200)
+    carrier.send(carrier.in_dialog("ACK", ok, cseq=1))
+    carrier_calls(box, 3, body=_sdp("0"))
+    assert taken() == 104_000
+    carrier.take()
+    callee.take()
+    carrier.send(carrier.in_dialog("INVITE", ok, cseq=4, body=_sdp("0")))
+    refused = carrier.take_response(488)
+    assert "cause=49" in refused.require("reason")
+    assert callee.take_kinds() == []
+    assert taken() == 104_000
+    for call in list(box.core.calls):
+        if call.call_id == "c3":
+            box.core.calls.end(call, "over", box.core.wall())
+    carrier.send(carrier.in_dialog("INVITE", ok, cseq=5, body=_sdp("0")))
+    again = callee.take_request("INVITE")
+    assert taken() == 80_000
+    callee.answer(again, 488)
+    assert taken() == 24_000
+    carrier.take()
+    carrier.send(carrier.in_dialog("UPDATE", ok, cseq=6, body=_sdp("0")))
+    callee.answer(callee.take_request("UPDATE"), 200, body=_sdp("0"))
+    assert taken() == 80_000
+    carrier.send(carrier.in_dialog("BYE", ok, cseq=7))
+    callee.answer(callee.take_request("BYE"), 200)
+    assert taken() == 0
+
+
+def test_video_is_limited_apart() -> None:
+    box = box_with(limit("kbit", scope="box", video_bandwidth="1000"))
+    phone(box)
+    video = b"m=video 4002 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\nb=AS:600\r\n"
+    carrier, _ = carrier_calls(box, 1, body=_sdp("0") + video)
+    carrier_calls(box, 2, body=_sdp("0"))
+    assert "503" not in carrier.take_kinds()
+    carrier_calls(box, 3, body=_sdp("0") + video)
+    assert "503" in carrier.take_kinds()
