@@ -29,6 +29,7 @@ from .sections import (
     WebSettings,
 )
 from .security import AclSettings, SecuritySettings
+from .session_timers import SessionTimerSettings
 from .stir import StirSettings
 
 V = TypeVar("V")
@@ -72,6 +73,7 @@ class Settings:
     number_lists: Mapping[str, NumberList] = attrs.field(factory=dict, eq=False, repr=False)
     """What the files of `numbers` hold, by name."""
     guards: GuardSettings = attrs.field(factory=GuardSettings)
+    session_timers: SessionTimerSettings = attrs.field(factory=SessionTimerSettings)
 
     def with_passwords(self, passwords: Mapping[str, Secret]) -> Settings:
         """The same with the given passwords, keyed by user, for the users whose password is auto."""
@@ -134,6 +136,7 @@ SECTIONS: Final = (
     SectionKind("security", "security", SecuritySettings),
     SectionKind("guards", "guards", GuardSettings),
     SectionKind("stir", "stir", StirSettings),
+    SectionKind("session-timers", "session_timers", SessionTimerSettings),
     SectionKind("web", "web", WebSettings),
     SectionKind("storage", "storage", StorageSettings),
 )

@@ -152,6 +152,8 @@ class Call:
     """The final response of the INVITE, 0 while there is none."""
     ending: str = ""
     """One sentence: who ended or refused it, and why."""
+    refresh_by: float | None = None
+    """Monotonic: when its session runs out unless somebody refreshes it (RFC 4028); None without a timer."""
     lease: Lease | None = None
     """What it holds of the limits, None where there are none."""
     callee_user: str = ""

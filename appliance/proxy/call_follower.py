@@ -21,6 +21,7 @@ from appliance.proxy.overload import overloaded
 from appliance.proxy.record_route import RecordRoutes
 from appliance.proxy.response_context import ResponseContext
 from appliance.proxy.rewriting import Rewriting
+from appliance.proxy.session_timers import REFRESHING, SessionTimers
 from appliance.proxy.topology import noted
 from appliance.proxy.trunk_logins import TrunkLogins
 from appliance.proxy.veil import hiding_of
@@ -53,6 +54,7 @@ class CallFollower:
         self.calls = calls
         self.admission = admission
         self._bandwidth = CallBandwidth(admission)
+        self.session_timers = SessionTimers()
         self._record_routes = record_routes
         self._logins = logins
         self._wall = wall
@@ -65,6 +67,7 @@ class CallFollower:
         self._codecs = CodecPath(settings)
         self._room = frozenset(name for name, trunk in settings.trunks.items() if trunk.refer is Refer.CARRY_OUT)
         self.calls.limit = settings.sip.max_calls
+        self.session_timers.configure(settings)
         self._priorities = Priorities(settings.priority)
 
     def adopt(self, now: float) -> None:
@@ -203,6 +206,8 @@ class CallFollower:
         method = context.request.method
         status = response.status
         starts = method == "INVITE" and context.record
+        if 200 <= status < 300 and method in REFRESHING:
+            self.session_timers.answered(context.outgoing, response)
         if starts:
             call.tags.add(response.to_tag)
         if starts and status < 200 and call.state is TRYING:
@@ -281,6 +286,8 @@ class CallFollower:
         status = response.status
         if call.lease is not None:
             self._bandwidth.settled(call, response, method, status)
+        if 200 <= status < 300 and method in REFRESHING:
+            self.session_timers.agreed(call, response, now)
         if method == "INVITE" and context.record:
             if status >= 300:
                 why = context.ending or context.best.sentence or f"{status} {response.reason}"

@@ -166,6 +166,7 @@ class SipCore:
         self.path = DialogPath(
             record_routes, Ownership(settings, (), ()), wires, self.inner_flows, location, self.calls
         )
+        self.session_timers = self.follower.session_timers
         self.lines = Lines(self, bridge)
         self.transfers = Transfers(self, record_routes)
         self.stateless = StatelessProxy(self, key, record_routes)
@@ -444,7 +445,9 @@ class SipCore:
         self.gate.sweep(now)
         longest = self.settings.sip.longest_call_s
         for call in self.calls:
+            sentence = self.session_timers.over(call, now)
             if now - call.heard_at > longest:
                 sentence = f"nothing was heard of the call for {longest:g} s"
+            if sentence:
                 call.hang_up(sentence)
                 self.calls.end(call, sentence, self.wall())

@@ -12,6 +12,7 @@ from appliance.proxy.dialog_path import DialogPath, Entry
 from appliance.proxy.forwarding import spend_hop
 from appliance.proxy.lines import Lines
 from appliance.proxy.response_context import ResponseContext
+from appliance.proxy.session_timers import REFRESHING
 from appliance.proxy.stateless import SERIAL
 from appliance.proxy.transfer import Transfers
 from appliance.sip.errors import Rejected
@@ -57,6 +58,8 @@ class DialogRequests:
             if request.method == "REFER" and self._transfers.concern(call, entry.leg == "a"):
                 self._transfers.begin(transaction, call, entry.leg == "a", now)
                 return
+        if request.method in REFRESHING:
+            self._follower.session_timers.asked(request)
         if destination is None:
             destination = self._path.destination(request, entry)
         context = ResponseContext(

@@ -270,6 +270,7 @@ class InitialRequests:
         by_contact = not flow.inside and (caller.kind is TRUNK or contact_is_source(request, flow))
         call = None
         if request.method == "INVITE":
+            self._follower.session_timers.asked(request)
             call = self._follower.open(transaction, caller, decision, now)
             if isinstance(groups, Targets):
                 call.selection = groups.selection
