@@ -19,6 +19,7 @@ from .config import Settings, TrunkSettings
 from .config.sections import ListenerSettings
 from .config.stir_material import load_material
 from .gatecontrol import GateControl
+from .gatefigures import GateFigures
 from .identity import Identity
 from .interfaces import local_addresses, own_domains
 from .logs import log
@@ -313,6 +314,9 @@ async def open_telephony(
                 gates = GateControl(core, identity.state_dir)
                 gates.load()
                 core.load.backlog = transports.backlog
+                figures = GateFigures(core.hunts.gateways, identity.state_dir)
+                figures.load()
+                await nursery.start(figures.run)
                 await nursery.start(run_core, core)
                 for listener in settings.listeners.values():
                     await transports.listen(listener_options(settings, identity, listener))

@@ -127,6 +127,11 @@ class TrunkSettings(ChoiceSettings, AccountSettings):
         "none",
         "How its gateways are watched; none: each call finds out by itself.",
     )
+    quality: str | None = setting(
+        optional(text("the name of a [quality NAME]", pattern=NAME, longest=64), "none", "it does not matter"),
+        "none",
+        "Which figures of its calls make a gateway come after the others.",
+    )
     trusted: tuple[Network, ...] = setting(
         listed(network()),
         "",

@@ -16,14 +16,15 @@ _WEIGHED = (Algorithm.WEIGHTED, Algorithm.HASH, Algorithm.LEAST_CALLS)
 def find_in_groups(settings: Settings, places: Places) -> Iterator[Mistake]:
     """Unknown or repeated members, shares that do not add up, terms that mean nothing."""
     for trunk in settings.trunks.values():
-        known = places.written("health")
-        if trunk.health is not None and trunk.health not in known:
-            place = places.of("trunk", trunk.name, "health")
-            remedy = nearest(trunk.health, "health", known)
-            yield Mistake(place, f"[trunk {trunk.name}]", "health", f"there is no [health {trunk.health}]", remedy)
+        for heading, wanted in (("health", trunk.health), ("quality", trunk.quality)):
+            known = places.written(heading)
+            if wanted is not None and wanted not in known:
+                place = places.of("trunk", trunk.name, heading)
+                mistake = f"there is no [{heading} {wanted}]"
+                yield Mistake(place, f"[trunk {trunk.name}]", heading, mistake, nearest(wanted, heading, known))
         if places.sound("trunk", trunk.name):
-            named = [(str(gateway), gateway.terms) for gateway in trunk.gateways]
-            yield from _terms(trunk, "trunk", trunk.name, "gateways", named, places)
+            gateways = [(str(gateway), gateway.terms) for gateway in trunk.gateways]
+            yield from _terms(trunk, "trunk", trunk.name, "gateways", gateways, places)
     for group in settings.groups.values():
         place = places.of("group", group.name, "members")
         title = f"[group {group.name}]"
@@ -40,6 +41,11 @@ def find_in_groups(settings: Settings, places: Places) -> Iterator[Mistake]:
         if places.sound("group", group.name):
             named = [(member.trunk, _with_capacity(member.trunk, member.terms, settings)) for member in group.members]
             yield from _terms(group, "group", group.name, "members", named, places)
+    for quality in settings.qualities.values():
+        if quality.prefixes and quality.prefix_length and places.sound("quality", quality.name):
+            place = places.of("quality", quality.name, "prefix-length")
+            mistake = "counts for nothing beside prefixes"
+            yield Mistake(place, f"[quality {quality.name}]", "prefix-length", mistake, "Take one of them away")
     for health in settings.health.values():
         if health.stand_down_s > health.longest_stand_down_s and places.sound("health", health.name):
             place = places.of("health", health.name, "longest-stand-down")

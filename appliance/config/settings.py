@@ -15,6 +15,7 @@ from .groups import GroupSettings
 from .health import HealthSettings
 from .numbers import NumberList, NumbersSettings
 from .qos import QosSettings
+from .quality import QualitySettings
 from .rewriting import NumberPlanSettings, RulesSettings
 from .routes import RouteSettings, TableSettings
 from .schedule import LocationSettings, ScheduleSettings
@@ -56,6 +57,7 @@ class Settings:
     trunks: Mapping[str, TrunkSettings] = attrs.field(factory=dict, converter=_ordered)
     health: Mapping[str, HealthSettings] = attrs.field(factory=dict, converter=_ordered)
     enums: Mapping[str, EnumSettings] = attrs.field(factory=dict, converter=_ordered)
+    qualities: Mapping[str, QualitySettings] = attrs.field(factory=dict, converter=_ordered)
     groups: Mapping[str, GroupSettings] = attrs.field(factory=dict, converter=_ordered)
     routes: Mapping[str, RouteSettings] = attrs.field(factory=dict, converter=_ordered)
     tables: Mapping[str, TableSettings] = attrs.field(factory=dict, converter=_ordered)
@@ -119,6 +121,7 @@ SECTIONS: Final = (
     SectionKind("user", "users", UserSettings, named=True),
     SectionKind("trunk", "trunks", TrunkSettings, named=True),
     SectionKind("health", "health", HealthSettings, named=True),
+    SectionKind("quality", "qualities", QualitySettings, named=True),
     SectionKind("group", "groups", GroupSettings, named=True),
     SectionKind("enum", "enums", EnumSettings, named=True),
     SectionKind("route", "routes", RouteSettings, named=True),

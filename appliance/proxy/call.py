@@ -217,6 +217,8 @@ class Calls:
         """The serials of those whose media goes through us."""
         self._by_call_id: dict[str, Call] = {}
         self.ended: deque[Call] = deque(maxlen=remembered)
+        self.left_gateway: Callable[[Call], None] = lambda call: None
+        """Told of each call that has ended at a gateway whose figures are kept."""
         self.total = 0
         self.answered = 0
 
@@ -277,6 +279,8 @@ class Calls:
             call.media = None
         if call.stand_in is not None:
             call.stand_in.ended(ending)
+        if call.gateway is not None:
+            self.left_gateway(call)
         del self.active[call.serial]
         self.anchored.discard(call.serial)
         if self._by_call_id.get(call.call_id) is call:

@@ -20,7 +20,7 @@ from appliance.logs import log
 from appliance.media.bridge import Bridge
 from appliance.proxy.anchoring import Anchoring
 from appliance.proxy.branch import Branch
-from appliance.proxy.call import Calls
+from appliance.proxy.call import Call, Calls
 from appliance.proxy.call_follower import CallFollower
 from appliance.proxy.credentials import Authenticator
 from appliance.proxy.deadlines import Deadlines
@@ -51,12 +51,13 @@ from appliance.proxy.steady_answers import SteadyAnswers
 from appliance.proxy.stir import Stir
 from appliance.proxy.topology import TopologyHiding
 from appliance.proxy.transfer import Transfers
+from appliance.proxy.trial import call_outcome
 from appliance.proxy.trunk_logins import TrunkLogins
 from appliance.proxy.trunk_registrations import TrunkRegistrations
 from appliance.router.admission import Admission
 from appliance.router.guard import Source
 from appliance.router.hunting import Hunts
-from appliance.router.outcome import Outcomes
+from appliance.router.outcome import AttemptOutcome, CallOutcome, Outcomes
 from appliance.sip.build import response_to
 from appliance.sip.errors import BadMessage, Rejected
 from appliance.sip.flow import Address, Flow
@@ -147,6 +148,9 @@ class SipCore:
         self.deadlines = Deadlines(timers)
         self.hunts = Hunts()
         self.outcomes = Outcomes()
+        self.outcomes.of_attempts.append(self._score)
+        self.outcomes.of_calls.append(self._score_call)
+        self.calls.left_gateway = self._left_gateway
         self.pinger = Pinger(self)
         self.open_client = self.layer.open_client
         record_routes = RecordRoutes(key)
@@ -205,7 +209,7 @@ class SipCore:
         self.udp_threshold_bytes = settings.sip.udp_threshold_bytes
         self.anchoring = Anchoring(settings, self._bridge)
         self.path.own(Ownership(settings, own_hosts, own_ports))
-        self.hunts.configure(settings, self.clock())
+        self.hunts.configure(settings, self.clock(), self.wall())
         self.pinger.configure(settings)
         self.logins.configure(settings.trunks)
         self.trunk_registrations.configure(settings)
@@ -429,6 +433,20 @@ class SipCore:
             if not waiting:
                 del self._pending[flow.id]
         self.follower.finished(context, response, now)
+
+    def _score(self, outcome: AttemptOutcome) -> None:
+        quality = outcome.gateway.quality
+        if quality is not None:
+            quality.attempt(outcome, self.wall())
+
+    def _score_call(self, outcome: CallOutcome) -> None:
+        if outcome.gateway.quality is not None:
+            outcome.gateway.quality.call(outcome, self.wall())
+
+    def _left_gateway(self, call: Call) -> None:
+        outcome = call_outcome(call, self.wall())
+        if outcome is not None:
+            self.outcomes.call(outcome)
 
     def expect(self, context: ResponseContext) -> None:
         """An INVITE over a connection is pending: it is cancelled when the connection breaks."""

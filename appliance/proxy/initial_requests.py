@@ -81,7 +81,13 @@ class InitialRequests:
         self._registrations = self._core.trunk_registrations
         self._plan = DialPlan(settings, owned=ownership.has_domain, registered=self._registered_at)
         self._target_sets = TargetSets(
-            settings, self._location, self._core.wires, ownership, self._core.hunts, self._registrations
+            settings,
+            self._location,
+            self._core.wires,
+            ownership,
+            self._core.hunts,
+            self._registrations,
+            self._core.wall,
         )
         self._enum = EnumLookup(settings, self._core.sender.names, ownership, self._plan)
 

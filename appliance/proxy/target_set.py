@@ -6,6 +6,7 @@ here waits: names stay names until a branch is opened.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 from urllib.parse import quote
 
@@ -20,7 +21,7 @@ from appliance.proxy.location import Binding, Location, canonical_instance
 from appliance.proxy.ownership import Ownership
 from appliance.proxy.trunk_registrations import TrunkRegistrations
 from appliance.proxy.veil import Hiding
-from appliance.router.hunting import Hunts, Selection
+from appliance.router.hunting import Hunts, Moment, Selection
 from appliance.router.question import Question
 from appliance.sip.errors import BadMessage, Rejected
 from appliance.sip.flow import Flow
@@ -67,6 +68,7 @@ class TargetSets:
     ownership: Ownership
     hunts: Hunts
     registrations: TrunkRegistrations
+    wall: Callable[[], float]
     _trunks: dict[str, list[_Gateway]] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -169,12 +171,16 @@ class TargetSets:
         if hunt.plain:
             user = _user_part(number)
             return Targets([[self._destination(name, at, user, number)] for at in hunt.order])
-        return self._selected(hunt.hunt(now, _Hashed(transaction.request, transaction.flow).of), "", number)
+        return self._selected(
+            hunt.hunt(Moment(now, self.wall(), number), _Hashed(transaction.request, transaction.flow).of), "", number
+        )
 
     def of_group(self, name: str, number: str, transaction: ServerTransaction, now: float) -> Targets:
         """The gateways of the group's trunks in order. Raises `Rejected` 503 where there is none in service."""
-        key = _Hashed(transaction.request, transaction.flow).of
-        return self._selected(self.hunts.groups[name].hunt(now, key), name, number)
+        moment = Moment(now, self.wall(), number)
+        return self._selected(
+            self.hunts.groups[name].hunt(moment, _Hashed(transaction.request, transaction.flow).of), name, number
+        )
 
     def steady(self, target: Target, number: str, question: Question, now: float) -> Destination | None:
         """The one gateway of a trunk or group that all of a dialog's requests come to, while it is in service."""

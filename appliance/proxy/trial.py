@@ -1,13 +1,14 @@
-"""A `Trial` follows one branch to a gateway and reports how it went, once."""
+"""A `Trial` follows one branch to a gateway and reports how it went, once; `call_outcome` tells how the call went."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from appliance.router.outcome import AttemptOutcome, End, Outcomes
+from appliance.router.outcome import AttemptOutcome, CallOutcome, End, Outcomes
 
 if TYPE_CHECKING:
     from appliance.proxy.branch import Branch
+    from appliance.proxy.call import Call
     from appliance.router.gateway import LivingGateway
     from appliance.sip.message import Response
 
@@ -83,3 +84,24 @@ def _retry_after(response: Response) -> int | None:
     """The seconds of a Retry-After (RFC 3261 §20.33), None where there is none that can be read."""
     digits = (response.get("retry-after") or "").partition("(")[0].partition(";")[0].strip()
     return int(digits[:6]) if digits.isascii() and digits.isdigit() else None
+
+
+def call_outcome(call: Call, wall: float) -> CallOutcome | None:
+    """What there is to say of a call that has ended; None where it never stood at a gateway."""
+    if call.gateway is None or call.answered_at is None:
+        return None
+    heard: list[float] = []
+    sent: list[float] = []
+    for leg in call.last_media.legs if call.last_media is not None else ():
+        if leg.name == call.leg:
+            for stream in (stream for one in leg.transports for stream in one.streams if stream.kind == "audio"):
+                heard += [stream.received.mos] if stream.received.mos is not None else []
+                sent += [stream.sent.mos] if stream.sent.mos is not None else []
+    return CallOutcome(
+        gateway=call.gateway,
+        number=call.number,
+        at=wall,
+        talked_s=max(0.0, wall - call.answered_at),
+        mos_from=min(heard, default=None),
+        mos_towards=min(sent, default=None),
+    )

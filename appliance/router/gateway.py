@@ -12,8 +12,10 @@ from enum import Enum, StrEnum
 import attrs
 
 from appliance.config.health import HealthSettings
+from appliance.config.quality import QualitySettings
 from appliance.router.health import Health, State
 from appliance.router.outcome import AttemptOutcome, End
+from appliance.router.quality import Quality, Score
 
 _LATENCY_AGE_S = 60.0
 """What was not measured for this long is not known any more."""
@@ -50,6 +52,8 @@ class LivingGateway:
     hold: Hold = Hold.NONE
     health: Health | None = None
     """None where nobody watches it."""
+    quality: Quality | None = None
+    """None where the figures of its calls do not matter."""
     ends: dict[End, int] = attrs.field(factory=lambda: dict.fromkeys(End, 0))
     """How many attempts came to what, since the start."""
     pings: dict[bool, int] = attrs.field(factory=lambda: {True: 0, False: 0})
@@ -119,6 +123,7 @@ class Gateways:
 
     def __init__(self) -> None:
         self.changed: Callable[[LivingGateway, State, State, str], None] = lambda living, old, new, why: None
+        self.quality_changed: Callable[[LivingGateway, str, Score], None] = lambda living, prefix, score: None
         self._known: dict[tuple[str, str], LivingGateway] = {}
 
     def __iter__(self) -> Iterator[LivingGateway]:
@@ -140,6 +145,16 @@ class Gateways:
         living.health.settings = settings
         if settings.ping_interval_s is None:
             living.health.unwatched(now)
+
+    def measure(self, living: LivingGateway, settings: QualitySettings | None, wall: float) -> None:
+        """From now on by these settings; what was measured stays."""
+        if settings is None:
+            living.quality = None
+        elif living.quality is None:
+            living.quality = quality = Quality(settings)
+            quality.changed = lambda prefix, score: self.quality_changed(living, prefix, score)
+        elif living.quality.settings != settings:
+            living.quality.configure(settings, wall)
 
     def keep(self, configured: Collection[tuple[str, str]]) -> None:
         """Forget those that are configured no more, unless they carry something or are held by hand."""

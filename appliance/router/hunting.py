@@ -21,6 +21,15 @@ Key = Callable[[str], bytes]
 """What is to be hashed of a request, by what `hash-on` says."""
 
 
+@attrs.frozen
+class Moment:
+    """Of a call: monotonic and wall-clock seconds, and the number as gateways are given it."""
+
+    now: float
+    wall: float
+    number: str = ""
+
+
 @attrs.frozen(eq=False)
 class Place:
     """One gateway of a trunk: `position` as in the trunk's settings."""
@@ -32,15 +41,18 @@ class Place:
 
 @attrs.define
 class Found:
-    """Places by how good they are: in service, only after those, out of service; and who is left out, with why."""
+    """Places by how good they are: in service and well, in service with poor figures (and why), only to be tried after
+    those, out of service; and who is held by hand."""
 
     first: list[Place] = attrs.field(factory=list)
+    poor: list[tuple[Place, str]] = attrs.field(factory=list)
     spare: list[Place] = attrs.field(factory=list)
     out: list[Place] = attrs.field(factory=list)
     held: list[Place] = attrs.field(factory=list)
 
     def add(self, more: Found) -> None:
         self.first += more.first
+        self.poor += more.poor
         self.spare += more.spare
         self.out += more.out
         self.held += more.held
@@ -95,6 +107,7 @@ class TrunkHunt:
         self.plain = (
             (settings.algorithm is Algorithm.PRIORITY or len(self.places) < 2)
             and settings.health is None
+            and settings.quality is None
             and not settings.tries
             and settings.total_time_s is None
             and all(place.living.hold is Hold.NONE for place in self.places)
@@ -105,10 +118,14 @@ class TrunkHunt:
         """Positions by priority alone."""
         return [one.position for one in self._candidates]
 
-    def usable(self, now: float) -> tuple[list[Candidate], Found]:
-        """Those in service with their figures of this moment, and all others by standing."""
+    def usable(self, moment: Moment, *, measured: bool = True) -> tuple[list[Candidate], Found]:
+        """Those in service with their figures of this moment, and all others by standing.
+
+        `measured`: who is put back for its quality stands apart, save for a probe.
+        """
         found = Found()
         usable: list[Candidate] = []
+        now = moment.now
         for one in self._candidates:
             place = self.places[one.position]
             living = place.living
@@ -116,7 +133,12 @@ class TrunkHunt:
                 case Standing.IN:
                     one.calls = len(living.carried)
                     one.latency_s = living.latency_s(now)
-                    usable.append(one)
+                    quality = living.quality if measured else None
+                    poor = "" if quality is None else quality.put_back(moment.number, moment.wall)
+                    if poor:
+                        found.poor.append((place, poor))
+                    else:
+                        usable.append(one)
                 case Standing.SPARE:
                     found.spare.append(place)
                 case Standing.OUT:
@@ -131,27 +153,32 @@ class TrunkHunt:
         turn = self.turn if first else self._standby
         order = arrange(settings.algorithm, usable, turn, lambda: key(settings.hash_on))
         found.first = [self.places[one.position] for one in order]
+        if len(found.poor) > 1:
+            why = {place.position: why for place, why in found.poor}
+            poor = [one for one in self._candidates if one.position in why]
+            turn = self._standby if usable else turn
+            order = arrange(settings.algorithm, poor, turn, lambda: key(settings.hash_on))
+            found.poor = [(self.places[one.position], why[one.position]) for one in order]
         if settings.tries:
             self._limit(found, settings.tries)
         return found
 
     def _limit(self, found: Found, tries: int) -> None:
-        for one in (found.first, found.spare):
-            del one[tries:]
-            tries -= len(one)
-        del found.out[tries:]
+        for some in (found.first, found.poor, found.spare, found.out):
+            del some[tries:]
+            tries -= len(some)
 
     def steady(self, now: float, key: Key) -> Place | None:
         """The gateway that this key leads to as long as the same are in service, whatever the algorithm."""
-        usable, found = self.usable(now)
+        usable, found = self.usable(Moment(now, 0.0), measured=False)
         if usable:
             return self.places[_steadily(self.settings, usable, self.turn, key)[0].position]
         others = found.spare + (found.out if self.settings.when_down is WhenDown.LAST else [])
         return others[0] if others else None
 
-    def hunt(self, now: float, key: Key) -> Selection:
-        found = self.arranged(*self.usable(now), key, first=True)
-        return _select(self.title, self.settings, found, now)
+    def hunt(self, moment: Moment, key: Key) -> Selection:
+        found = self.arranged(*self.usable(moment), key, first=True)
+        return _select(self.title, self.settings, found, moment.now)
 
 
 class GroupHunt:
@@ -161,6 +188,7 @@ class GroupHunt:
         self.settings = settings
         self.title = f"group {settings.name}"
         self.turn = turn
+        self._standby = Turn()
         members = [member for member in settings.members if member.trunk in trunks]
         turn.keep(member.trunk for member in members)
         self.trunks = [trunks[member.trunk] for member in members]
@@ -173,31 +201,36 @@ class GroupHunt:
 
     def steady(self, now: float, key: Key) -> Place | None:
         """As that of a trunk."""
-        usable = [one for one in self._candidates if self.trunks[one.position].usable(now)[0]]
+        moment = Moment(now, 0.0)
+        usable = [one for one in self._candidates if self.trunks[one.position].usable(moment, measured=False)[0]]
         for one in _steadily(self.settings, usable or self._candidates, self.turn, key):
             place = self.trunks[one.position].steady(now, key)
             if place is not None:
                 return place
         return None
 
-    def hunt(self, now: float, key: Key) -> Selection:
+    def hunt(self, moment: Moment, key: Key) -> Selection:
         settings = self.settings
         seen: dict[int, tuple[list[Candidate], Found]] = {}
         usable: list[Candidate] = []
+        poor: list[Candidate] = []
         others: list[Candidate] = []
         for one in self._candidates:
             trunk = self.trunks[one.position]
-            gateways, _ = seen[one.position] = trunk.usable(now)
+            gateways, found = seen[one.position] = trunk.usable(moment)
             one.calls = sum(len(place.living.carried) for place in trunk.places)
             known = [gateway.latency_s for gateway in gateways if gateway.latency_s is not None]
             one.latency_s = min(known, default=None)
-            (usable if gateways else others).append(one)
+            (usable if gateways else poor if found.poor else others).append(one)
         order = arrange(settings.algorithm, usable, self.turn, lambda: key(settings.hash_on))
+        if poor:
+            turn = self._standby if usable else self.turn
+            order += arrange(settings.algorithm, poor, turn, lambda: key(settings.hash_on))
         whole = Found()
         for one in (*order, *others):
             trunk = self.trunks[one.position]
-            whole.add(trunk.arranged(*seen[one.position], key, first=not whole.first))
-        return _select(self.title, settings, whole, now)
+            whole.add(trunk.arranged(*seen[one.position], key, first=one is order[0] if order else False))
+        return _select(self.title, settings, whole, moment.now)
 
 
 def _steadily(settings: ChoiceSettings, among: list[Candidate], turn: Turn, key: Key) -> list[Candidate]:
@@ -206,22 +239,26 @@ def _steadily(settings: ChoiceSettings, among: list[Candidate], turn: Turn, key:
 
 
 def _select(title: str, settings: ChoiceSettings, found: Found, now: float) -> Selection:
-    places = found.first + found.spare
-    late: list[Place] = []
+    places = [*found.first, *(place for place, _ in found.poor), *found.spare]
     skipped = found.held
+    late = tuple((_name(place), f"put back for its quality, {why}") for place, why in found.poor)
     if settings.when_down is WhenDown.LAST:
         places += found.out
-        late = found.out
+        late += _reasons(found.out, now)
     else:
         skipped = skipped + found.out
     if settings.tries:
         del places[settings.tries :]
     give_up_at = None if settings.total_time_s is None else now + settings.total_time_s
-    return Selection(title, settings.algorithm, places, _reasons(skipped, now), _reasons(late, now), give_up_at)
+    return Selection(title, settings.algorithm, places, _reasons(skipped, now), late, give_up_at)
 
 
 def _reasons(places: Iterable[Place], now: float) -> tuple[tuple[str, str], ...]:
-    return tuple((f"{place.trunk} {place.living.name}", place.living.why(now)) for place in places)
+    return tuple((_name(place), place.living.why(now)) for place in places)
+
+
+def _name(place: Place) -> str:
+    return f"{place.trunk} {place.living.name}"
 
 
 class Hunts:
@@ -232,7 +269,7 @@ class Hunts:
         self.trunks: dict[str, TrunkHunt] = {}
         self.groups: dict[str, GroupHunt] = {}
 
-    def configure(self, settings: Settings, now: float) -> None:
+    def configure(self, settings: Settings, now: float, wall: float) -> None:
         gateways = self.gateways
         old_trunks, old_groups = self.trunks, self.groups
         self.trunks = {
@@ -244,9 +281,11 @@ class Hunts:
             for name, group in settings.groups.items()
         }
         for hunt in self.trunks.values():
+            measured = settings.qualities[hunt.settings.quality] if hunt.settings.quality is not None else None
             watched = settings.health[hunt.settings.health] if hunt.settings.health is not None else None
             for place in hunt.places:
                 gateways.watch(place.living, watched, now)
+                gateways.measure(place.living, measured, wall)
         gateways.keep({(place.trunk, place.living.name) for hunt in self.trunks.values() for place in hunt.places})
 
     def restore(self, holds: Mapping[tuple[str, str], Hold]) -> None:

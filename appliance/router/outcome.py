@@ -58,6 +58,7 @@ class CallOutcome:
     gateway: LivingGateway
     number: str
     at: float
+    """Wall clock."""
     talked_s: float
     mos_from: float | None = None
     mos_towards: float | None = None

@@ -162,7 +162,7 @@ def test_health_and_hold_live_through_a_reload_that_keeps_the_gateway() -> None:
     box = Box(settings)
     run_answering(box, 45, {A1: None, A2: 200})
     box.core.hunts.hold("a", A2, Hold.DRAINED)
-    box.core.hunts.configure(settings, box.now)
+    box.core.hunts.configure(settings, box.now, box.core.wall())
     box.core.pinger.configure(settings)
     assert box.core.hunts.gateways.of("a", A1).standing(box.now) is Standing.OUT
     assert box.core.hunts.gateways.of("a", A2).standing(box.now) is Standing.HELD

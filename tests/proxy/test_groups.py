@@ -218,6 +218,6 @@ def test_turns_and_figures_live_through_a_reload() -> None:
     assert calling.firsts("8001", 1, A1, A2) == {A1: 1}
     living = box.core.hunts.gateways.of("a", A2)
     core = box.core
-    core.hunts.configure(settings, box.now)
+    core.hunts.configure(settings, box.now, box.core.wall())
     assert core.hunts.gateways.of("a", A2) is living
     assert calling.firsts("8001", 1, A1, A2) == {A2: 1}
