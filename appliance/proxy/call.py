@@ -31,7 +31,7 @@ from appliance.sip.headers import parse_name_addr_untrusted
 from appliance.sip.message import Message
 
 if TYPE_CHECKING:
-    from appliance.proxy.transfer import StandIn
+    from appliance.proxy.stand_in import StandIn
 
 
 class CallState(Enum):
