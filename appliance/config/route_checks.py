@@ -14,7 +14,7 @@ import attrs
 from .mistakes import Mistake, Place, nearest
 from .patch import LEADING_ON, MatchKind, Target, TargetKind
 from .places import Places
-from .routes import MAIN
+from .routes import DEEPEST, MAIN
 from .settings import Settings
 from .shadows import find_crossings, find_shadows
 
@@ -131,6 +131,9 @@ def _circles(settings: Settings, places: Places) -> Iterator[Mistake]:
             if to in way:
                 circle = " → ".join(f"{kind} {name}" for kind, name in (*way[way.index(to) :], to))
                 yield Mistake(use.place, use.title, use.key, f"leads in a circle: {circle}", "Lead it somewhere else")
+            elif len(way) > DEEPEST:
+                mistake = f"is led to over more than {DEEPEST} tables, one behind the other"
+                yield Mistake(use.place, use.title, use.key, mistake, "Lead it there in fewer steps")
             elif to not in done:
                 yield from walk(to, [*way, to])
         done.add(node)

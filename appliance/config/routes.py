@@ -19,6 +19,8 @@ from .setting import REQUIRED, Kind, setting
 
 MAIN: Final = "main"
 """The table in which every request begins."""
+DEEPEST: Final = 32
+"""So many tables may lead to one another."""
 
 
 class RouteTransport(StrEnum):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Protocol
+from weakref import ref
 
 import attrs
 
@@ -118,12 +119,16 @@ class OfHost:
 
 @attrs.frozen(eq=False)
 class CallerNumber:
+    """The plan owns the index, which may hold whole number tables; what calls remember must not keep it alive."""
+
     written: tuple[Match, ...]
-    index: MatchIndex
+    index: ref[MatchIndex]
     key: str = "caller-number"
 
     def holds(self, question: Question) -> bool:
-        return bool(self.index.find(question.caller_number))
+        index = self.index()
+        assert index is not None, "the plan that decides is gone"
+        return bool(index.find(question.caller_number))
 
     def failed(self, question: Question) -> str:
         return f"caller-number {question.caller_number or '(none)'} is not {' or '.join(map(str, self.written))}"

@@ -8,9 +8,10 @@ Looking up bindings, resolving names and sending are for others. Settings are re
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from weakref import ref
 
 from appliance.config.patch import LEADING_ON, REACHED, Target, TargetKind
-from appliance.config.routes import MAIN, RouteSettings, TableSettings
+from appliance.config.routes import DEEPEST, MAIN, RouteSettings, TableSettings
 from appliance.config.settings import Settings
 from appliance.router.calendar import Calendar
 from appliance.router.conditions import (
@@ -30,8 +31,8 @@ from appliance.router.matching import MatchIndex
 from appliance.router.question import Question
 from appliance.router.rule import Rule
 
-_DEEPEST = 32
-"""So many tables may lead to one another; `jackfield check` refuses circles before."""
+_DEEPEST = DEEPEST + 1
+"""`jackfield check` refuses circles, and more tables behind one another, before."""
 
 
 def _nowhere(user: str) -> Iterable[str]:
@@ -64,6 +65,7 @@ class DialPlan:
         self._owned = owned
         self._registered = registered
         self._lists = settings.number_lists
+        self._indexes: list[MatchIndex] = []
         self._calendars = {name: Calendar(one) for name, one in settings.schedules.items()}
         rows: dict[str, list[RouteSettings]] = {MAIN: []}
         for route in settings.routes.values():
@@ -211,7 +213,8 @@ class DialPlan:
             yield OfHost("host", route.host, self._owned)
         if route.caller_number:
             index = MatchIndex([route.caller_number], frozenset(self._settings.users), self._lists)
-            yield CallerNumber(route.caller_number, index)
+            self._indexes.append(index)
+            yield CallerNumber(route.caller_number, ref(index))
         if route.caller_host:
             yield OfHost("caller-host", route.caller_host, self._owned)
         if route.source:

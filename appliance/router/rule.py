@@ -11,6 +11,9 @@ from appliance.config.patch import Match, Target
 from appliance.router.conditions import Condition
 from appliance.router.question import Caller, CallerKind, Question
 
+_REMEMBERED_STEPS = 1024
+"""A table whose lines all differ makes no more rules than this at a time."""
+
 
 @attrs.define(eq=False)
 class Rule:
@@ -62,6 +65,8 @@ class Rule:
         found = self.steps.get(id(lead))
         if found is None:
             assert lead.target is not None
+            if len(self.steps) >= _REMEMBERED_STEPS:
+                self.steps.clear()
             found = self.steps[id(lead)] = Rule(
                 self.name, self.table, lead.target, strip=lead.strip, add=lead.add, reason=self.reason, q850=self.q850
             )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections import Counter
 from pathlib import Path
 
@@ -268,3 +270,27 @@ def test_the_explanation_tells_what_was_decided_on_even_when_the_request_changed
     assert decision.explanation == (
         "user 1001 called 1: route 10 is passed over: header X-Class is gold does not hold: it is tin; no route matches"
     )
+
+
+def test_what_calls_remember_keeps_no_number_table_alive(tmp_path: Path) -> None:
+    text = """
+[numbers few]
+file = few.dn
+[route 1]
+match = any
+caller-number = numbers:few
+target = trunk:a
+[route 2]
+match = any
+target = numbers:few
+"""
+    settings = settings_of(tmp_path, text, few="5 trunk:b\n")
+    table = weakref.ref(settings.number_lists["few"])
+    routes = Plan(settings)
+    decision = routes.ask("5")
+    before = decision.explanation
+    del routes, settings
+    gc.collect()
+    assert table() is None
+    assert decision.explanation == before
+    assert "few.dn:1" in before
