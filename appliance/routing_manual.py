@@ -28,6 +28,9 @@ does the closest line count, in whatever order they stand. `jackfield check` fin
 | `schedule` | a `[schedule NAME]` is open, or `not NAME` is closed |
 | `location` | the caller is in a `[location NAME]` |
 
+`callers` names users, trunks, one of them (`user:1001`, `trunk:a`), those of a tenant (`tenant:NAME`), or anyone; a list
+of numbers is `caller-number = numbers:NAME`.
+
 Several values of one condition are alternatives; several conditions must all hold. `callers` is no such condition: it
 says who may, and who may not hears 403.
 

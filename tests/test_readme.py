@@ -86,6 +86,19 @@ def test_the_carrier_of_the_readme_is_taken(tmp_path: Path) -> None:
     assert set(load_settings(tmp_path).users) == {"1001", "1002", "1003", "2001"}
 
 
+def test_the_routes_of_the_readme_are_taken(tmp_path: Path) -> None:
+    chapter = README.split("\n## Routes\n")[1].split("\n## ")[0]
+    [block] = re.findall(r"(?:^    .*\n|^\n)+", chapter[chapter.index("    [schedule") :], re.M)[:1]
+    for file in (ROOT / "conf.d").glob("*.conf"):
+        (tmp_path / file.name).write_text(file.read_text())
+    (tmp_path / "60-routes.conf").write_text(re.sub("^    ", "", block, flags=re.M))
+    [line] = re.findall(r"`(\S+ trunk:ivr)`", chapter)
+    (tmp_path / "agents.dn").write_text(line.replace("trunk:ivr", "line:echo") + "\n")
+    settings = load_settings(tmp_path)
+    assert set(settings.schedules) == {"office"}
+    assert len(settings.number_lists["agents"]) == 1
+
+
 @pytest.mark.parametrize("name", [name for name, _, _ in COMMANDS])
 def test_every_command_is_named(name: str) -> None:
     assert f"| `jackfield {name}`" in README

@@ -109,7 +109,14 @@ def _names(settings: Settings, places: Places) -> Iterator[Mistake]:
             asked += [(key, "numbers", one.value) for one in wanted if one.kind is MatchKind.NUMBERS]
         for caller in route.callers or ():
             heading, colon, name = caller.partition(":")
-            if colon:
+            if heading == "tenant":
+                users = (one.tenant for one in settings.users.values())
+                if name not in {*users, *(one.tenant for one in settings.trunks.values())}:
+                    place = places.of("route", route.name, "callers")
+                    mistake = f"nobody belongs to tenant {name}"
+                    remedy = f"Give a user or trunk tenant = {name}"
+                    yield Mistake(place, f"[route {route.name}]", "callers", mistake, remedy)
+            elif colon:
                 asked.append(("callers", heading, name))
         for key, heading, name in asked:
             if name not in _written(heading, places):

@@ -91,8 +91,8 @@ class RouteSettings:
         optional(
             listed(
                 text(
-                    "users, user:NAME, trunks, trunk:NAME or anyone",
-                    pattern=r"users|trunks|anyone|trunk:\S+|user:\S+",
+                    "users, user:NAME, trunks, trunk:NAME, tenant:NAME or anyone",
+                    pattern=r"users|trunks|anyone|trunk:\S+|user:\S+|tenant:\S+",
                 ),
                 least=1,
             ),
@@ -100,8 +100,9 @@ class RouteSettings:
             "users in the table main; in other tables whoever was led there",
         ),
         "auto",
-        "Who may use this route: users who gave their password or one of them, calls from any trunk or from one, or "
-        "anyone at all. Whoever is not admitted by any route that fits gets 403, or is asked for a password.",
+        "Who may use this route: users who gave their password or one of them, calls from any trunk or from one, the "
+        "users and trunks of a tenant, or anyone at all. Whoever is not admitted by any route that fits gets 403, or "
+        "is asked for a password.",
     )
     strip: int = setting(whole(0, 30), "0", "Digits to take away at the front of the number; a + counts as one.")
     add: str = setting(

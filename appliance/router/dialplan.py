@@ -188,7 +188,7 @@ class DialPlan:
             open="anyone" in callers,
             users="users" in callers,
             trunks="trunks" in callers,
-            named=frozenset(one for one in callers if ":" in one),
+            named=self._named(callers),
             wanted=route.match,
             strip=route.strip,
             add=route.add,
@@ -198,6 +198,15 @@ class DialPlan:
             reason=route.reason,
             q850=route.q850,
         )
+
+    def _named(self, callers: Iterable[str]) -> frozenset[str]:
+        """trunk:NAME and user:NAME, tenants as their members."""
+        named = {one for one in callers if one.startswith(("trunk:", "user:"))}
+        tenants = {one.partition(":")[2] for one in callers if one.startswith("tenant:")}
+        if tenants:
+            named |= {f"user:{one.name}" for one in self._settings.users.values() if one.tenant in tenants}
+            named |= {f"trunk:{one.name}" for one in self._settings.trunks.values() if one.tenant in tenants}
+        return frozenset(named)
 
     def _conditions(self, route: RouteSettings) -> Iterable[Condition]:
         """Those that cost least come first."""
