@@ -36,14 +36,22 @@ from .proxy.location import Location
 from .proxy.registrar import Registrar, RegistrarOptions
 from .proxy.service import run_core
 from .proxy.trunk_registration import TrunkRegistration
+from .proxy.trunk_tls import tls_options
 from .sip.flow import Flow
 from .sip.timers import TimerHeap
 from .sip.uri import parse_uri_untrusted
 from .storage.storage import Health, Storage, StorageOptions, open_storage
 from .supervisor import CoreFailed, Role, Service, Supervisor
-from .transport.options import ConnectionLimits, ListenerOptions, TlsServerOptions, TransportOptions, TrunkMarking
+from .transport.options import (
+    VERIFIED,
+    ConnectionLimits,
+    ListenerOptions,
+    TlsServerOptions,
+    TransportOptions,
+    TrunkMarking,
+)
 from .transport.resolver import Resolver, ResolverOptions
-from .transport.tls import server_context
+from .transport.tls import client_context, server_context
 from .transport.transports import Transports
 
 
@@ -169,7 +177,16 @@ class Telephony:
                             f"[listener {listener.name}]: its certificate cannot be used: {error}"
                         ) from error
 
+            for trunk in settings.trunks.values():
+                tls = tls_options(trunk)
+                try:
+                    if tls is not VERIFIED:
+                        client_context(tls)
+                except OSError as error:
+                    raise ValueError(f"[trunk {trunk.name}]: its certificates cannot be used: {error}") from error
+
             def apply() -> None:
+                self.transports.renew_contexts()
                 self.marker.refused = False
                 self.clear_marking_fault()
                 self.transports.configure_marking(settings.qos.signalling, trunk_markings(settings))

@@ -6,13 +6,12 @@ Ports taken twice, references that lead nowhere, limits in the wrong order, cert
 from __future__ import annotations
 
 import ipaddress
-import ssl
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 import attrs
 
 from .account_checks import account_mistakes
+from .certificate_checks import certificate_mistakes
 from .group_checks import find_in_groups
 from .hiding_checks import hiding_contradictions
 from .limit_checks import limit_contradictions
@@ -20,7 +19,7 @@ from .mistakes import Mistake, Place
 from .places import Places
 from .rewriting_checks import find_rewriting_contradictions
 from .route_checks import find_route_mistakes
-from .sections import ClientCertificate, ListenerSettings, Transport
+from .sections import Transport
 from .security_checks import find_security_contradictions
 from .settings import Settings
 from .stir_checks import stir_contradictions
@@ -31,7 +30,7 @@ def find_contradictions(settings: Settings, places: Places) -> list[Mistake]:
     return [
         *_orders(settings, places),
         *_ports(settings, places),
-        *_certificates(settings, places),
+        *certificate_mistakes(settings, places),
         *_addresses(settings, places),
         *find_route_mistakes(settings, places),
         *_trunks(settings, places),
@@ -118,59 +117,6 @@ def _overlap(one: Iterable[str], other: Iterable[str]) -> bool:
     return any(
         a.version == b.version and (a == b or a.is_unspecified or b.is_unspecified) for a in ours for b in theirs
     )
-
-
-def _certificates(settings: Settings, places: Places) -> Iterator[Mistake]:
-    for one in settings.listeners.values():
-        yield from _pair(one.certificate, one.private_key, "listener", one.name, places)
-        yield from _authority(one, places)
-    yield from _pair(settings.web.certificate, settings.web.private_key, "web", "", places)
-
-
-def _pair(certificate: Path | None, key: Path | None, heading: str, name: str, places: Places) -> Iterator[Mistake]:
-    title = f"[{heading} {name}]" if name else f"[{heading}]"
-    if certificate is None:
-        if key is not None and places.sound(heading, name):
-            place = places.of(heading, name, "private-key")
-            yield Mistake(place, title, "private-key", "stands without certificate", "Name the certificate as well")
-        return
-    place = places.of(heading, name, "certificate")
-    for path in filter(None, (certificate, key)):
-        try:
-            path.read_bytes()
-        except OSError as error:
-            mistake = f"{path} cannot be read: {error.strerror}"
-            yield Mistake(place, title, "certificate", mistake, "Name a PEM file that this user may read")
-            return
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password=_no_password)
-    except (ssl.SSLError, ValueError) as error:
-        mistake = f"{certificate} and its key cannot be used: {getattr(error, 'reason', None) or error}"
-        remedy = "Give PEM files of one certificate chain and of the key that belongs to it, without a password"
-        yield Mistake(place, title, "certificate", mistake, remedy)
-
-
-def _no_password() -> str:
-    raise ValueError("the key has a password")
-
-
-def _authority(one: ListenerSettings, places: Places) -> Iterator[Mistake]:
-    title = f"[listener {one.name}]"
-    if (
-        one.client_certificate is not ClientCertificate.NONE
-        and one.client_ca is None
-        and places.sound("listener", one.name)
-    ):
-        place = places.of("listener", one.name, "client-certificate")
-        remedy = "Name the PEM file of the authorities by client-ca"
-        yield Mistake(place, title, "client-certificate", "needs client-ca", remedy)
-    if one.client_ca is not None:
-        try:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(one.client_ca)
-        except (OSError, ssl.SSLError) as error:
-            place = places.of("listener", one.name, "client-ca")
-            mistake = f"{one.client_ca} cannot be used: {error.strerror or error}"
-            yield Mistake(place, title, "client-ca", mistake, "Name a PEM file with the authorities' certificates")
 
 
 def _addresses(settings: Settings, places: Places) -> Iterator[Mistake]:

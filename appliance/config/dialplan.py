@@ -28,6 +28,7 @@ from .sections import Anchor
 from .security import acl_name
 from .setting import REQUIRED, setting
 from .stir import Attestation, Signing, Verification
+from .trunk_tls import TrunkTlsSettings
 
 
 class Profile(StrEnum):
@@ -112,7 +113,7 @@ class UserSettings:
 
 
 @attrs.frozen(kw_only=True)
-class TrunkSettings(ChoiceSettings, AccountSettings):
+class TrunkSettings(ChoiceSettings, AccountSettings, TrunkTlsSettings):
     """A carrier, a PBX or a load generator: where calls go out, and whom we trust by address."""
 
     name: str

@@ -189,6 +189,8 @@ class Branch:
                 set_next_hop(request)
             if core.logins.any:
                 core.logins.begin(context, self, flow, now)
+            if core.trunk_tls.any:
+                core.trunk_tls.begin(context, self)
             core.prepare(context, attempt, request)
             if destination.signs and context.invites and context.spread:
                 core.sign(request, context.caller, destination.trunk)

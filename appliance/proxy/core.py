@@ -54,6 +54,7 @@ from appliance.proxy.transfer import Transfers
 from appliance.proxy.trial import call_outcome
 from appliance.proxy.trunk_logins import TrunkLogins
 from appliance.proxy.trunk_registrations import TrunkRegistrations
+from appliance.proxy.trunk_tls import TrunkTls
 from appliance.router.admission import Admission
 from appliance.router.guard import Source
 from appliance.router.hunting import Hunts
@@ -158,6 +159,7 @@ class SipCore:
         self.unwanted = self.hang_up.answer
         self.admission = Admission(settings, random.randint, clock())
         self.logins = TrunkLogins(self.unique)
+        self.trunk_tls = TrunkTls()
         self.trunk_registrations = TrunkRegistrations(self)
         self.follower = CallFollower(self.calls, record_routes, self.logins, wall, self.hang_up.call, self.admission)
         self.admit = self.follower.admit
@@ -168,7 +170,7 @@ class SipCore:
         self.inner_flows: dict[str, InnerFlow] = {}
         """Those to user agents inside the box, by id."""
         self.path = DialogPath(
-            record_routes, Ownership(settings, (), ()), wires, self.inner_flows, location, self.calls
+            record_routes, Ownership(settings, (), ()), wires, self.inner_flows, location, self.calls, self.trunk_tls
         )
         self.session_timers = self.follower.session_timers
         self.lines = Lines(self, bridge)
@@ -212,6 +214,7 @@ class SipCore:
         self.hunts.configure(settings, self.clock(), self.wall())
         self.pinger.configure(settings)
         self.logins.configure(settings.trunks)
+        self.trunk_tls.configure(settings.trunks)
         self.trunk_registrations.configure(settings)
         self.hiding.configure(settings)
         self.stir.configure(settings, material or StirMaterial())
@@ -278,6 +281,8 @@ class SipCore:
             self.hiding.unmask(message, flow)
         if not source.trusted:
             self.gate.relieve(message)
+        if flow.peer_identities and message.via.param("alias") is not None:
+            self.wires.alias(flow, message.via.port or 5061)  # RFC 5923 §5
         if self.stateless.in_use and self.stateless.receive(message, flow, now):
             return
         self.layer.receive_request(message, flow, now)

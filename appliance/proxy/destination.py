@@ -12,6 +12,7 @@ from appliance.proxy.veil import Hiding
 from appliance.router.gateway import LivingGateway
 from appliance.sip.flow import Flow
 from appliance.sip.uri import Uri, parse_uri_untrusted
+from appliance.transport.options import VERIFIED, TlsClientOptions
 
 _REMEMBERED_LENGTH = 256
 
@@ -24,6 +25,7 @@ class Hop:
     port: int | None
     transport: str | None
     secure: bool = False
+    tls: TlsClientOptions = VERIFIED
 
     @classmethod
     def of(cls, uri: Uri) -> Hop:

@@ -98,7 +98,7 @@ class DialogChanges:
 
     `veils` notes the sides from which something is hidden, for `topology`.
     `ends` are the other From and To that a side has, None where both have the same. `trunks` are those of the caller
-    and of the callee, '' for none, where rules look at the dialog's further messages.
+    and of the callee, '' for none, where rules look at the dialog's further messages, or TLS has an identity of theirs.
     """
 
     towards_callee: CseqShift | None = None

@@ -13,6 +13,7 @@ from appliance.proxy.location import Location
 from appliance.proxy.ownership import Ownership
 from appliance.proxy.record_route import RecordRoutes
 from appliance.proxy.sender import Wires
+from appliance.proxy.trunk_tls import TrunkTls
 from appliance.sip.errors import Rejected
 from appliance.sip.flow import Flow
 from appliance.sip.headers import parse_name_addr_untrusted
@@ -52,6 +53,7 @@ class DialogPath:
         inner: Mapping[str, Flow],
         location: Location,
         calls: Calls,
+        trunk_tls: TrunkTls,
     ) -> None:
         self.ownership = ownership
         self._record_routes = record_routes
@@ -59,6 +61,7 @@ class DialogPath:
         self._inner = inner
         self._location = location
         self._calls = calls
+        self._trunk_tls = trunk_tls
         self._seen: dict[str, bool] = {}
 
     def own(self, ownership: Ownership) -> None:
@@ -215,6 +218,8 @@ class DialogPath:
         hop = None
         if flow is None:
             hop = Hop.of(target) if routes else hop_to(request.uri)
+            if self._trunk_tls.any:
+                hop = self._trunk_tls.hop(hop, entry.extras, entry.leg)
         return Destination(uri=request.uri, label="the other end of the dialog", flow=flow, hop=hop)
 
 

@@ -26,6 +26,7 @@ from appliance.proxy.refusal import refusal
 from appliance.proxy.registrar import Registrar
 from appliance.proxy.response_context import ResponseContext
 from appliance.proxy.rewriting import Rewriting
+from appliance.proxy.sips import keep_secure
 from appliance.proxy.target_set import Groups, Targets, TargetSets
 from appliance.router.decision import Decision
 from appliance.router.dialplan import DialPlan
@@ -216,6 +217,7 @@ class InitialRequests:
         trunk = self._trusted.trunk_of(flow.remote[0])
         if self._registrations.any:
             trunk = self._registrations.trunk_of(flow, request.request_uri) or trunk
+        trunk = self._core.trunk_tls.trunk_of(flow, trunk, self._settings.trunks)
         if trunk is None:
             return None
         self._core.gate.admit_to_trunk(trunk, flow.remote[0])
@@ -270,6 +272,8 @@ class InitialRequests:
             if not self._enum.look_up(decision, looked_up, resume):
                 return
         groups = self._groups_of(decision, request.request_uri, transaction, now, looked_up)
+        if request.uri[:5].lower() == "sips:":
+            keep_secure(groups)
         flow = transaction.flow
         if self._admission.limited and request.method != "INVITE":
             self._admission.message(caller, flow.remote[0], decision.route, now)

@@ -51,6 +51,8 @@ class OwnRequest:
 
     def send(self, flow: Flow | None, hop: Hop) -> None:
         """Over `flow`, or to `hop`."""
+        if self._core.trunk_tls.any:
+            hop = self._core.trunk_tls.hop(hop, self._extras, self._to_leg)
         self._core.sender.reach(flow, hop, self._send)
 
     def _send(self, flow: Flow) -> None:

@@ -16,6 +16,7 @@ from appliance.config.patch import Gateway
 from appliance.config.settings import Settings
 from appliance.proxy.destination import Hop
 from appliance.proxy.forwarding import push_via
+from appliance.proxy.trunk_tls import tls_options
 from appliance.router.gateway import Hold, LivingGateway
 from appliance.sip.message import Request, Response
 from appliance.sip.timers import Timer
@@ -66,7 +67,7 @@ class _Watch:
 
     def configure(self, trunk: TrunkSettings, gateway: Gateway, health: HealthSettings, interval_s: float) -> None:
         transport = gateway.transport.upper() if gateway.transport else None
-        self._hop = Hop(gateway.host, gateway.port, transport)
+        self._hop = Hop(gateway.host, gateway.port, transport, tls=tls_options(trunk))
         self._address = str(gateway)
         self._health = health
         self._dscp = trunk.qos_signalling

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from appliance.proxy.gate import Gate
     from appliance.proxy.rewriting import Rewriting
     from appliance.proxy.trunk_logins import TrunkLogins
+    from appliance.proxy.trunk_tls import TrunkTls
     from appliance.router.question import Caller
     from appliance.sip.client_transaction import ClientTransaction, ClientUser
     from appliance.sip.server_transaction import ServerTransaction
@@ -50,6 +51,7 @@ class Forwarder(Protocol):
     gate: Gate
     outcomes: Outcomes
     logins: TrunkLogins
+    trunk_tls: TrunkTls
 
     def resolve(self, branch: Branch, destination: Destination, now: float) -> None:
         """Answer by `branch.resolved(targets, now)`, at once where no waiting is needed."""

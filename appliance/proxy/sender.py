@@ -7,12 +7,14 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
 
+import attrs
+
 from appliance.proxy.destination import Destination, Hop
 from appliance.proxy.forwarding import push_via, set_next_hop
 from appliance.proxy.veil import Hiding
 from appliance.sip.flow import Flow, FlowClosed
 from appliance.sip.message import Request
-from appliance.transport.options import Target
+from appliance.transport.options import VERIFIED, Target
 
 
 class Wires(Protocol):
@@ -21,6 +23,8 @@ class Wires(Protocol):
     def connect(self, target: Target) -> Flow: ...
 
     def flow(self, flow_id: str) -> Flow | None: ...
+
+    def alias(self, flow: Flow, port: int) -> bool: ...
 
 
 class Names(Protocol):
@@ -64,7 +68,8 @@ class Sender:
 
     def known(self, hop: Hop) -> list[Target] | None:
         """The addresses of `hop` where they are known without waiting. Not to be changed."""
-        return self.names.resolve_now(hop.host, hop.port, hop.transport, hop.secure)
+        found = self.names.resolve_now(hop.host, hop.port, hop.transport, hop.secure)
+        return found if found is None or hop.tls is VERIFIED else _met_by(found, hop)
 
     def resolve(self, hop: Hop, done: Callable[[list[Target]], None]) -> None:
         """Call `done` with the addresses of `hop`, at once where no waiting is needed; none: it leads nowhere."""
@@ -72,7 +77,8 @@ class Sender:
         if found is not None:
             done(found)
         else:
-            self.names.resolve_later(hop.host, hop.port, hop.transport, hop.secure, done)
+            told = done if hop.tls is VERIFIED else lambda targets: done(_met_by(targets, hop))
+            self.names.resolve_later(hop.host, hop.port, hop.transport, hop.secure, told)
 
     def reach(self, flow: Flow | None, hop: Hop | None, send: Callable[[Flow], None]) -> None:
         """Call `send` with the flow, or with one to the first address of the hop."""
@@ -106,3 +112,8 @@ class Sender:
             flow.send(request.to_bytes())
         except FlowClosed:
             self.flow_errors += 1
+
+
+def _met_by(targets: list[Target], hop: Hop) -> list[Target]:
+    """The same places, with the identity that we show there and the one that we want to meet."""
+    return [attrs.evolve(target, tls=hop.tls) for target in targets]

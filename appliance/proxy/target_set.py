@@ -20,6 +20,7 @@ from appliance.proxy.destination import Destination, Hop
 from appliance.proxy.location import Binding, Location, canonical_instance
 from appliance.proxy.ownership import Ownership
 from appliance.proxy.trunk_registrations import TrunkRegistrations
+from appliance.proxy.trunk_tls import tls_options
 from appliance.proxy.veil import Hiding
 from appliance.router.hunting import Hunts, Moment, Selection
 from appliance.router.question import Question
@@ -260,7 +261,8 @@ def _user_part(number: str) -> str:
 
 def _prepared(trunk: TrunkSettings, gateway: Gateway) -> _Gateway:
     transport = gateway.transport.upper() if gateway.transport else None
-    return _Gateway(str(gateway), f"trunk {trunk.name}, gateway {gateway}", Hop(gateway.host, gateway.port, transport))
+    hop = Hop(gateway.host, gateway.port, transport, tls=tls_options(trunk))
+    return _Gateway(str(gateway), f"trunk {trunk.name}, gateway {gateway}", hop)
 
 
 def _target_of(contact: str) -> str:

@@ -22,6 +22,7 @@ from appliance.proxy.destination import Hop
 from appliance.proxy.forwarding import new_via
 from appliance.proxy.record_route import uri_transport
 from appliance.proxy.trunk_login import LoginRefused, Signing, TrunkLogin, sign
+from appliance.proxy.trunk_tls import tls_options
 from appliance.sip.client_transaction import Cause, ClientTransaction, ClientUser
 from appliance.sip.errors import BadMessage
 from appliance.sip.flow import Flow, FlowClosed
@@ -29,7 +30,7 @@ from appliance.sip.headers import number_of, parse_name_addr_untrusted
 from appliance.sip.message import Request, Response
 from appliance.sip.timers import Timer
 from appliance.sip.uri import parse_uri_untrusted
-from appliance.transport.options import Target
+from appliance.transport.options import Target, TlsClientOptions
 
 _PATIENCE_S = 6.0
 """For an answer, before the next registrar is tried."""
@@ -67,6 +68,7 @@ class RegistrationPlan:
     number_block: bool
     keep_alive: KeepAlive
     keep_alive_interval_s: float
+    tls: TlsClientOptions
 
     @classmethod
     def of(cls, trunk: TrunkSettings) -> RegistrationPlan | None:
@@ -84,6 +86,7 @@ class RegistrationPlan:
             number_block=trunk.number_block,
             keep_alive=trunk.keep_alive,
             keep_alive_interval_s=trunk.keep_alive_interval_s,
+            tls=tls_options(trunk),
         )
 
     @property
@@ -222,7 +225,7 @@ class TrunkRegistration:
         gateway = self.plan.registrars[self._position]
         transport = gateway.transport.upper() if gateway.transport else None
         asked = self._asked = object()
-        self.core.resolve(Hop(gateway.host, gateway.port, transport), partial(self._resolved, asked))
+        self.core.resolve(Hop(gateway.host, gateway.port, transport, tls=self.plan.tls), partial(self._resolved, asked))
 
     def _resolved(self, asked: object, targets: list[Target]) -> None:
         if self._asked is not asked:

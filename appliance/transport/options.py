@@ -34,6 +34,8 @@ class TlsClientOptions:
     ca: Path | None = None
     certificate: Path | None = None
     private_key: Path | None = None
+    name: str | None = None
+    """What the server's certificate must name, in the place of the host that led there."""
 
 
 VERIFIED = TlsClientOptions()

@@ -304,7 +304,8 @@ class Transports:
 
     def _stream(self, target: Target) -> Flow:
         key = _key(target)
-        for candidate in (key, key[:4]):  # the second: a peer's own connection under its alias
+        # The second: a peer's own connection under its alias, where we are nobody else than its listener is.
+        for candidate in (key, key[:4]) if target.tls.certificate is None else (key,):
             standing = self._reusable.get(candidate)
             if standing is not None and not standing.closed:
                 return standing
@@ -319,9 +320,8 @@ class Transports:
         tls = None
         if target.transport == "TLS":
             try:
-                tls = TlsLayer(
-                    self._context(target.tls), server_side=False, server_name=target.server_name or target.host
-                )
+                name = target.tls.name or target.server_name or target.host
+                tls = TlsLayer(self._context(target.tls), server_side=False, server_name=name)
             except (OSError, ValueError) as error:
                 return DeadFlow(target, f"TLS cannot begin: {error}")
         connection = Connection(
@@ -374,6 +374,10 @@ class Transports:
             if local in hosts or (listener is named and hosts):
                 return listener, local if local in hosts else hosts[0]
         return None, None
+
+    def renew_contexts(self) -> None:
+        """Read the files behind connections that we open again, for those that are opened from now on."""
+        self._contexts.clear()
 
     def _context(self, options: TlsClientOptions) -> ssl.SSLContext:
         context = self._contexts.get(options)

@@ -54,3 +54,25 @@ def test_a_pair_that_does_not_fit_is_a_mistake(tmp_path: Path, certificate: str,
         load_settings(tmp_path)
     (one,) = caught.value.mistakes
     assert (one.place.line, one.key) == (4, "certificate")
+
+
+@pytest.mark.parametrize(
+    ("lines", "key", "says"),
+    [
+        ("tls-certificate = b.pem\ntls-private-key = a.key", "tls-certificate", "cannot be used"),
+        ("tls-private-key = a.key", "tls-private-key", "stands without tls-certificate"),
+        ("tls-ca = a.key", "tls-ca", "cannot be used"),
+        ("tls-ca = nothing.pem", "tls-ca", "cannot be used"),
+        ("tls-identity = sip.carrier.example", "tls-identity", "no listener asks for client certificates"),
+    ],
+)
+def test_certificates_of_a_trunk_are_verified_as_well(tmp_path: Path, lines: str, key: str, says: str) -> None:
+    write_pair(tmp_path, "a")
+    write_pair(tmp_path, "b")
+    text = f"[listener udp]\ntransport = udp\nport = 5060\n[trunk carrier]\ngateways = 192.0.2.1\n{lines}\n"
+    (tmp_path / "a.conf").write_text(text)
+    with pytest.raises(ConfigRejected) as caught:
+        load_settings(tmp_path)
+    [mistake] = caught.value.mistakes
+    assert (mistake.section, mistake.key) == ("[trunk carrier]", key)
+    assert says in mistake.mistake

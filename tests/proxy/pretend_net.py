@@ -109,6 +109,8 @@ class PretendNet:
     sent: dict[Address, list[Request | Response]] = attrs.field(factory=dict)
     flows: dict[str, PretendFlow] = attrs.field(factory=dict)
     names: dict[str, list[Target]] = attrs.field(factory=dict)
+    targets: list[Target] = attrs.field(factory=list)
+    """All that was connected to."""
     beats: list[Address] = attrs.field(factory=list)
     """Where keep-alives went."""
     numbers: dict[str, list[str]] = attrs.field(factory=dict)
@@ -127,11 +129,16 @@ class PretendNet:
         return self.flows[key]
 
     def connect(self, target: Target) -> Flow:
+        self.targets.append(target)
         if (target.transport, target.host) in self.refusing:
             dead = PretendFlow(self, target.transport, (target.host, target.port))
             dead.closed = True
             return dead
         return self.flow_to(target.transport, (target.host, target.port))
+
+    def alias(self, flow: Flow, port: int) -> bool:
+        self.flows[f"{flow.transport}/{flow.remote[0]}/{port}"] = self.flow_to(flow.transport, flow.remote)
+        return True
 
     def flow(self, flow_id: str) -> Flow | None:
         found = self.flows.get(flow_id)

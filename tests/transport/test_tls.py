@@ -241,3 +241,82 @@ def test_names_of_a_certificate_follow_rfc_5922() -> None:
     assert names(common, "example.com")
     assert not names({**common, "subjectAltName": (("DNS", "other.example.com"),)}, "example.com")
     assert names({"subjectAltName": (("IP Address", "0:0:0:0:0:0:0:1"),)}, "::1")
+
+
+# Trunks with identities of their own
+
+
+async def test_each_identity_has_connections_of_its_own(
+    transports: Transports, core: Core, authority: Authority
+) -> None:
+    answering(core)
+    certificate = authority.issue("example.com")
+    listener = await transports.listen(tls(certificate, client="required", ca=authority.ca))
+    seen = {}
+    for name in ("one.example.net", "two.example.net"):
+        options_ = TlsClientOptions(ca=authority.ca, certificate=authority.issue(name))
+        target = Target("tls", "127.0.0.1", listener.port, "example.com", tls=options_)
+        flow = transports.connect(target)
+        assert transports.connect(target) is flow
+        flow.send(options(name))
+        _, there = await core.arrived(2 * len(seen) + 1)
+        await core.arrived(2 * len(seen) + 2)
+        seen[flow.id] = there.peer_identities
+    assert list(seen.values()) == [("one.example.net",), ("two.example.net",)]
+
+
+async def test_a_trunk_may_have_another_name_than_the_host_that_leads_there(
+    transports: Transports, core: Core, authority: Authority
+) -> None:
+    answering(core)
+    listener = await transports.listen(tls(authority.issue("sip:carrier.example.net")))
+    for name, arrives in (("carrier.example.net", True), ("other.example.net", False)):
+        options_ = TlsClientOptions(ca=authority.ca, name=name)
+        flow = transports.connect(Target("tls", "127.0.0.1", listener.port, tls=options_))
+        flow.send(options("1"))
+        if arrives:
+            await core.arrived(2)
+        else:
+            assert await core.closed() is flow
+    assert len(core.messages) == 2
+
+
+async def test_a_renewed_client_certificate_is_shown_from_then_on_and_what_stands_goes_on(
+    transports: Transports, core: Core, authority: Authority, tmp_path: Path
+) -> None:
+    answering(core)
+    listener = await transports.listen(tls(authority.issue("example.com"), client="required", ca=authority.ca))
+    mine = tmp_path / "mine.pem"
+    mine.write_bytes(authority.issue("old.example.net").read_bytes())
+    target = Target(
+        "tls", "127.0.0.1", listener.port, "example.com", tls=TlsClientOptions(ca=authority.ca, certificate=mine)
+    )
+    first = transports.connect(target)
+    first.send(options("1"))
+    await core.arrived(2)
+    mine.write_bytes(authority.issue("new.example.net").read_bytes())
+    transports.renew_contexts()
+    assert transports.connect(target) is first
+    first.send(options("2"))
+    assert (await core.arrived(3))[1].peer_identities == ("old.example.net",)
+    await core.arrived(4)
+    first.close()
+    await core.closed(2)
+    transports.connect(target).send(options("3"))
+    assert (await core.arrived(5))[1].peer_identities == ("new.example.net",)
+
+
+async def test_an_alias_is_not_used_where_we_show_a_certificate(
+    transports: Transports, core: Core, authority: Authority
+) -> None:
+    """The peer's own connection knows us by our listener's certificate, not as who we are at that trunk."""
+    mine = authority.issue("carrier.example.net")
+    listener = await transports.listen(tls(authority.issue("example.com"), client="required", ca=authority.ca))
+    stream = await openssl("127.0.0.1", listener.port, authority.ca, "example.com", mine)
+    await stream.send_all(options("1"))
+    _, flow = await core.arrived()
+    assert transports.alias(flow, 5061)
+    as_ourselves = Target("tls", "127.0.0.1", 5061, "carrier.example.net")
+    assert transports.connect(as_ourselves) is flow
+    other = TlsClientOptions(ca=authority.ca, certificate=mine)
+    assert transports.connect(attrs.evolve(as_ourselves, tls=other)) is not flow
