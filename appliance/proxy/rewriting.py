@@ -75,8 +75,10 @@ class Rewriting:
             for user in users
         }
 
+        distrusted = len(self.trusted) < len(settings.trunks)
+        self._takes_all = not (distrusted or self._from_trunk or self._from_listener or self._from_user)
         ways = (*self._from_trunk.values(), *self._from_listener.values(), *self._to_trunk.values())
-        self.within = len(self.trusted) < len(settings.trunks) or any(
+        self.within = distrusted or any(
             way.rules is not None and (way.rules.in_dialog or way.rules.responses) for way in ways
         )
         """Whether anything is to be done to requests inside dialogs or to responses."""
@@ -86,6 +88,8 @@ class Rewriting:
 
         `listener` is the one that it came in by. What was done is told in `steps`, where given.
         """
+        if self._takes_all:
+            return request
         if caller.kind is CallerKind.TRUNK:
             way = self._from_trunk.get(caller.name)
             if caller.name not in self.trusted and "p-asserted-identity" in request.keys:
@@ -124,7 +128,7 @@ class Rewriting:
                 said = assert_identity(request, identities)
                 if said and steps is not None:
                     steps.append(f"trunk {trunk} is trusted: p-asserted-identity is {said}")
-        elif trunk or "privacy" in request.keys:
+        elif trunk or "privacy" in request.keys or "p-preferred-identity" in request.keys:
             changed = True
             done = leave_trust(request, keep_identity=not trunk)
             if steps is not None:

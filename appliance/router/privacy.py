@@ -13,7 +13,7 @@ import attrs
 from appliance.router.fields import quoted
 from appliance.sip.errors import BadMessage, Rejected
 from appliance.sip.headers import parse_name_addr_untrusted, split_commas
-from appliance.sip.message import Message, Request
+from appliance.sip.message import Message, Request, header_line
 
 ANONYMOUS = '"Anonymous" <sip:anonymous@anonymous.invalid>'
 
@@ -45,6 +45,11 @@ class Identities:
 
     known: tuple[str, ...]
     display: str = ""
+    usual: str = attrs.field(init=False)
+    """The header's line for a user who prefers nothing."""
+
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "usual", header_line("p-asserted-identity", self.chosen(())))
 
     def chosen(self, preferred: Sequence[str]) -> str:
         """The P-Asserted-Identity value, by what stands in P-Preferred-Identity (RFC 3325 §6)."""
@@ -80,6 +85,9 @@ def assert_identity(request: Request, identities: Identities) -> str:
     """Say to a trusted peer who the caller is (RFC 3325 §5), unless the request says so already. The value, or ''."""
     if "p-asserted-identity" in request.keys:
         return ""
+    if "p-preferred-identity" not in request.keys:
+        request.put_last("p-asserted-identity", identities.usual)
+        return identities.usual.partition(": ")[2]
     preferred = [one for value in request.get_all("p-preferred-identity") for one in split_commas(value)]
     request.remove("p-preferred-identity")
     value = identities.chosen(preferred)
@@ -100,11 +108,13 @@ def leave_trust(request: Request, *, keep_identity: bool) -> list[str]:
         what = ", ".join(sorted(missing))
         raise Rejected(500, "Privacy Service Unavailable", f"the caller insists on privacy that we do not give: {what}")
     hide = "none" not in wanted and not wanted.isdisjoint({"id", "user", "header"})
+    gone = ["p-preferred-identity"]  # §9.2: a wish of the caller to us
     if hide or not (keep_identity or "none" in wanted):
-        for key in ("p-asserted-identity", "p-preferred-identity"):
-            if key in request.keys:
-                request.remove(key)
-                done.append(f"{key} is removed")
+        gone.append("p-asserted-identity")
+    for key in gone:
+        if key in request.keys:
+            request.remove(key)
+            done.append(f"{key} is removed")
     if "none" in wanted or not wanted:
         return done
     if "user" in wanted:

@@ -284,6 +284,12 @@ class Message:
         self.lines[index] = line
         self._changed(self.keys[index])
 
+    def put_last(self, key: str, line: str) -> None:
+        """Add a whole line of our own making, without its CRLF, below all others."""
+        self.keys.append(key)
+        self.lines.append(line)
+        self._changed(key)
+
     def prepend(self, key: str, value: str) -> None:
         """Add a header above all of its kind: before the first of them, or at the very top."""
         line = header_line(key, value)

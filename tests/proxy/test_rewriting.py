@@ -8,6 +8,7 @@ import attrs
 import pytest
 
 from appliance.config.loader import load_settings
+from appliance.config.patch import target
 from appliance.config.settings import Settings
 from appliance.sip.message import Request, Response
 from tests.proxy.pretend_net import Box, Peer, _settings, anchored
@@ -325,3 +326,97 @@ def test_a_call_tells_on_its_page_what_was_rewritten(tmp_path: Path) -> None:
     assert "trunk carrier is trusted: p-asserted-identity is <sip:1001@" in call.route
     assert "; rules out 10: from.user 1001 became 442079460000; " in call.route
     assert call.rewriting_steps[-1] == "rules out 50: x-line reception is added"
+
+
+def test_a_subscription_keeps_its_two_faces_too(tmp_path: Path) -> None:
+    box = Box(with_drop_in(tmp_path, OUT))
+    caller, carrier = box.peer("192.0.2.1"), box.peer(*CARRIER)
+    request = caller.request("SUBSCRIBE", "sip:0123@192.0.2.9", headers=(("event", "presence"),))
+    caller.send(request)
+    caller.send(caller.authorized(caller.take_response(407), request))
+    asked = carrier.take_request("SUBSCRIBE")
+    assert ends(asked) == THEIRS
+    carrier.answer(asked, 200)
+    ok = caller.take_response(200)
+    assert ends(ok) == OURS
+    carrier.send(carrier.back("NOTIFY", asked))
+    notify = caller.take_request("NOTIFY")
+    assert ends(notify) == OURS[::-1]
+    caller.answer(notify, 200)
+    assert ends(carrier.take_response(200)) == THEIRS[::-1]
+    caller.send(caller.in_dialog("SUBSCRIBE", ok))
+    assert ends(carrier.take_request("SUBSCRIBE")) == THEIRS
+
+
+def test_our_own_bye_speaks_to_each_side_under_the_names_it_knows(tmp_path: Path) -> None:
+    box = Box(with_drop_in(tmp_path, OUT))
+    caller, carrier, _, invite = called(box)
+    carrier.answer(invite, 200)
+    caller.send(caller.in_dialog("ACK", caller.take_response(200), cseq=2))
+    carrier.take()
+    [call] = box.core.calls
+    call.hang_up("enough")
+    bye = carrier.take_request("BYE")
+    assert (ends(bye), bye.from_tag, bye.to_tag) == (THEIRS, "1001tag", "calleetag")
+    bye = caller.take_request("BYE")
+    assert (ends(bye), bye.from_tag, bye.to_tag) == (OURS[::-1], "calleetag", "1001tag")
+
+
+def test_rewriting_and_topology_hiding_go_together(tmp_path: Path) -> None:
+    settings = with_drop_in(tmp_path, OUT)
+    carrier_settings = attrs.evolve(settings.trunks["carrier"], hide_topology=True)
+    settings = attrs.evolve(settings, trunks={**settings.trunks, "carrier": carrier_settings})
+    box = Box(settings)
+    caller, carrier, _, invite = called(box)
+    assert ends(invite) == THEIRS
+    assert b"192.0.2.1" not in invite.to_bytes().replace(b"192.0.2.1;", b"").replace(b"192.0.2.9", b"")
+    carrier.answer(invite, 200)
+    ok = caller.take_response(200)
+    assert ends(ok) == OURS
+    caller.box = carrier.box = Box(settings, box.net)
+    caller.send(caller.in_dialog("INFO", ok))
+    info = carrier.take_request("INFO")
+    assert (ends(info), info.call_id) == (THEIRS, invite.call_id)
+    carrier.answer(info, 200)
+    assert ends(caller.take_response(200)) == OURS
+    carrier.send(carrier.back("BYE", invite))
+    assert ends(caller.take_request("BYE")) == OURS[::-1]
+
+
+def test_each_branch_of_a_fork_and_each_trunk_tried_has_its_own_rules(tmp_path: Path) -> None:
+    text = """
+[rules a]
+10 = set from.user aaa
+[rules b]
+10 = add X-From {from.user}
+[trunk two]
+rules-out = a
+[trunk carrier]
+rules-out = b
+"""
+    settings = with_drop_in(tmp_path, text)
+    routes = {
+        **settings.routes,
+        "30-two": attrs.evolve(settings.routes["30-two"], then=(target().read("trunk:carrier"),)),
+    }
+    box = Box(attrs.evolve(settings, routes=routes))
+    caller, first, second, third = (box.peer(host) for host in ("192.0.2.1", "192.0.2.51", "192.0.2.52", CARRIER[0]))
+    caller.invite("sip:9555@192.0.2.9")
+    for gateway in (first, second):
+        invite = gateway.take_request("INVITE")
+        assert ends(invite)[0] == "<sip:aaa@example.com>"
+        gateway.answer(invite, 503)
+    last = third.take_request("INVITE")
+    assert (ends(last)[0], last.get("x-from")) == ("<sip:1001@example.com>", "1001")
+    third.answer(last, 200)
+    ok = caller.take_response(200)
+    caller.send(caller.in_dialog("BYE", ok))
+    assert ends(third.take_request("BYE"))[0] == "<sip:1001@example.com>"
+
+
+def test_what_a_phone_prefers_is_not_told_to_other_phones(tmp_path: Path) -> None:
+    box = Box()
+    phone, caller = box.peer("192.0.2.2"), box.peer("192.0.2.1")
+    phone.register("1002")
+    caller.invite("sip:1002@192.0.2.9", headers=(("p-preferred-identity", "<sip:1001@example.com>"),))
+    assert "p-preferred-identity" not in phone.take_request("INVITE")
