@@ -14,6 +14,7 @@ from urllib.parse import quote, unquote
 import attrs
 
 from appliance.proxy.dialog_shift import CseqShift
+from appliance.proxy.record_route import SECRET
 from appliance.sip.headers import parse_name_addr_untrusted
 from appliance.sip.message import Request, Response
 
@@ -57,24 +58,18 @@ class Ends:
                 tag = request.from_tag if key == "from" else request.to_tag
                 request.set(key, f"{address};tag={tag}" if tag else address)
 
-    def items(self) -> list[str]:
-        """In short; each is a letter and what its text is in base64."""
-        return [
-            letter + urlsafe_b64encode(text.encode("utf-8", "surrogateescape")).decode().rstrip("=")
-            for letter, name in _LETTERS
-            if (text := getattr(self, name))
-        ]
+    @property
+    def coded(self) -> str:
+        """In short, in base64: lines of a letter and an address."""
+        lines = [letter + text for letter, name in _LETTERS if (text := getattr(self, name))]
+        return urlsafe_b64encode("\n".join(lines).encode("utf-8", "surrogateescape")).decode().rstrip("=")
 
     @classmethod
-    def of_items(cls, items: dict[str, str]) -> Ends | None:
-        """What `items` wrote."""
-        found = {}
-        for letter, name in _LETTERS:
-            if letter in items:
-                coded = items[letter]
-                raw = urlsafe_b64decode(coded + "=" * (-len(coded) % 4))
-                found[name] = raw.decode("utf-8", "surrogateescape")
-        return cls(**found) if found else None
+    def read(cls, coded: str) -> Ends:
+        """What `coded` wrote."""
+        raw = urlsafe_b64decode(coded + "=" * (-len(coded) % 4))
+        said = {line[:1]: line[1:] for line in raw.decode("utf-8", "surrogateescape").split("\n")}
+        return cls(**{name: said[letter] for letter, name in _LETTERS if letter in said})
 
 
 def _bare(request: Request, key: str) -> str:
@@ -118,7 +113,7 @@ class DialogChanges:
         if self.veils:
             items.append(f"v{self.veils}")
         if self.ends is not None:
-            items += self.ends.items()
+            items.append(f"{SECRET}{self.ends.coded}")
         if self.trunks is not None:
             items.append("n" + "/".join(quote(name, "").replace(_BETWEEN, "%7E") for name in self.trunks))
         return _BETWEEN.join(items)
@@ -135,7 +130,7 @@ def read_extras(extras: str) -> DialogChanges:
         towards_callee=CseqShift.read(items["u"]) if "u" in items else None,
         towards_caller=CseqShift.read(items["d"]) if "d" in items else None,
         veils=items.get("v", ""),
-        ends=Ends.of_items(items),
+        ends=Ends.read(items[SECRET]) if SECRET in items else None,
         trunks=_trunks(items["n"]) if "n" in items else None,
     )
 

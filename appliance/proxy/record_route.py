@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from base64 import urlsafe_b64decode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import b2a_base64
 
 from appliance.sip.flow import Flow
 from appliance.sip.uri import Uri
 
+SECRET, SEALED = "e", "E"
+"""Letters of the item of extras that nobody else may read: as it is, and as it stands in an entry."""
 _MAC_BYTES = 9
+_NONCE_BYTES = 12
 _PREFIX = "jf-"
 _MOST_KNOWN = 8192
 _LONGEST_KNOWN = 256
@@ -35,16 +38,18 @@ class RecordRoutes:
         own = hashlib.blake2b(key, person=b"record-route").digest()
         self._keyed = hashlib.blake2b(key=own, digest_size=_MAC_BYTES)
         """Copied for each entry: it has taken the key in already."""
+        self._sealing = hashlib.blake2b(key, person=b"sealed extras").digest()
         self._known: dict[tuple[str, str], Said] = {}
         """What the latest entries say, by Route line and Call-ID, since an ACK comes soon; bounded."""
 
     def entry(self, facing: Flow, call_id: str, serial: str, leg: str, by_contact: bool, extras: str = "") -> str:
         """The Record-Route value towards `facing`; `by_contact`: the Request-URI, not the flow, leads there.
 
-        `extras` are the dialog's changes in short (`dialog_changes`); they hold no comma.
+        `extras` are the dialog's changes in short (`dialog_changes`); they hold no comma. Addresses among them are
+        sealed: either side reads both entries, and is not to learn what the other one knows.
         """
         flow_id = "" if by_contact else facing.id
-        said = f"{leg}~{extras}" if extras else leg
+        said = f"{leg}~{self._turned(extras, call_id, SECRET, SEALED)}" if extras else leg
         payload = f"{serial},{said},{flow_id}".encode()
         signed = b2a_base64(self._mac(payload, call_id) + payload, newline=False)
         token = signed.translate(_URL_SAFE, b"=").decode()
@@ -81,7 +86,31 @@ class RecordRoutes:
             return None
         serial, said, flow_id = payload.decode().split(",", 2)
         leg, _, extras = said.partition("~")
-        return serial, leg, flow_id, extras
+        return serial, leg, flow_id, self._turned(extras, call_id, SEALED, SECRET) if extras else ""
+
+    def _turned(self, extras: str, call_id: str, old: str, new: str) -> str:
+        """The extras with the item of letter `old` sealed, or opened, as `new`."""
+        if not extras.startswith(old) and f"~{old}" not in extras:
+            return extras
+        return "~".join(
+            new + self._seal(item[1:], call_id, opening=old == SEALED) if item.startswith(old) else item
+            for item in extras.split("~")
+        )
+
+    def _seal(self, text: str, call_id: str, *, opening: bool) -> str:
+        """Base64 in, base64 out. The first bytes of what is sealed are a digest of the rest, and so its own nonce."""
+        raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        if opening:
+            nonce, raw = raw[:_NONCE_BYTES], raw[_NONCE_BYTES:]
+        else:
+            nonce = self._stream(b"nonce" + raw, call_id, _NONCE_BYTES)
+        stream = self._stream(b"stream" + nonce, call_id, len(raw))
+        turned = bytes(one ^ other for one, other in zip(raw, stream, strict=True))
+        return urlsafe_b64encode(turned if opening else nonce + turned).decode().rstrip("=")
+
+    def _stream(self, what: bytes, call_id: str, length: int) -> bytes:
+        seed = hashlib.blake2b(what + b"\0" + call_id.encode("utf-8", "surrogateescape"), key=self._sealing).digest()
+        return hashlib.shake_256(self._sealing + seed).digest(length)
 
     def _mac(self, payload: bytes, call_id: str) -> bytes:
         mac = self._keyed.copy()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from base64 import urlsafe_b64decode
 from pathlib import Path
 
 import attrs
@@ -420,3 +422,24 @@ def test_what_a_phone_prefers_is_not_told_to_other_phones(tmp_path: Path) -> Non
     phone.register("1002")
     caller.invite("sip:1002@192.0.2.9", headers=(("p-preferred-identity", "<sip:1001@example.com>"),))
     assert "p-preferred-identity" not in phone.take_request("INVITE")
+
+
+def test_who_is_anonymous_to_a_trunk_is_so_in_our_route_entries_too(tmp_path: Path) -> None:
+    box = Box(with_drop_in(tmp_path, "[trunk two]\ntrusted-identity = no\n"))
+    caller, foreign = box.peer("192.0.2.1"), box.peer("192.0.2.51")
+    request = caller.request("INVITE", "sip:9123@192.0.2.9", headers=(("privacy", "user;id"),))
+    request.set("contact", "<sip:x@192.0.2.1:5060>")
+    caller.send(request)
+    caller.send(caller.authorized(caller.take_response(407), request))
+    invite = foreign.take_request("INVITE")
+    texts = [invite.to_bytes()]
+    for token in re.findall(rb"jf-([A-Za-z0-9_-]+)", texts[0]):
+        texts.append(urlsafe_b64decode(token + b"=" * (-len(token) % 4)))
+        for inner in re.findall(rb"~E([A-Za-z0-9_-]+)", texts[-1]):
+            texts.append(urlsafe_b64decode(inner + b"=" * (-len(inner) % 4)))
+    assert len(texts) == 5
+    assert not any(b"1001@" in text for text in texts)
+    box = caller.box = foreign.box = Box(box.settings, box.net)
+    foreign.answer(invite, 200)
+    foreign.send(foreign.back("BYE", invite))
+    assert ends(caller.take_request("BYE"))[1] == "<sip:1001@example.com>"
