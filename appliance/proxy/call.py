@@ -186,7 +186,9 @@ class Call:
         selection = f"; {self.selection.explanation}" if self.selection is not None else ""
         steps = self.rewriting_steps
         rewritten = f"; rewritten: {'; '.join(steps)}" if steps else ""
-        return self.decision.explanation + selection + self.detours + rewritten
+        verdict = self.caller_side.message.get("x-identity-verdict")
+        signature = f"; caller's number: {verdict}" if verdict else ""
+        return self.decision.explanation + selection + self.detours + rewritten + signature
 
     @property
     def rewriting_steps(self) -> list[str]:

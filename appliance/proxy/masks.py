@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Sequence
 from enum import Enum
 
 from cryptography.exceptions import InvalidTag
@@ -28,14 +27,14 @@ class Kind(Enum):
 
 
 class Masks:
-    """`key` is the box's token secret, kept over restarts; with `older` ones only masks made before are opened."""
+    """`key` is the box's token secret, kept over restarts."""
 
-    def __init__(self, key: bytes, older: Sequence[bytes] = ()) -> None:
-        self._ciphers = [AESSIV(hashlib.blake2b(one, person=b"topology").digest()) for one in (key, *older)]
+    def __init__(self, key: bytes) -> None:
+        self._cipher = AESSIV(hashlib.blake2b(key, person=b"topology").digest())
 
     def seal(self, kind: Kind, text: str) -> str:
         """The mask of a text that is not empty: letters, digits, '-' and '_'."""
-        sealed = self._ciphers[0].encrypt(text.encode("utf-8", "surrogateescape"), [kind.value])
+        sealed = self._cipher.encrypt(text.encode("utf-8", "surrogateescape"), [kind.value])
         return MARK + urlsafe_b64encode(sealed).rstrip(b"=").decode()
 
     def open(self, kind: Kind, mask: str) -> str | None:
@@ -45,11 +44,6 @@ class Masks:
             return None
         try:
             sealed = urlsafe_b64decode(text + "=" * (-len(text) % 4))
-        except ValueError:
+            return self._cipher.decrypt(sealed, [kind.value]).decode("utf-8", "surrogateescape")
+        except (InvalidTag, ValueError):
             return None
-        for cipher in self._ciphers:
-            try:
-                return cipher.decrypt(sealed, [kind.value]).decode("utf-8", "surrogateescape")
-            except (InvalidTag, ValueError):
-                continue
-        return None

@@ -10,14 +10,16 @@ import attrs
 import pytest
 
 from appliance.config.dialplan import TrunkSettings
+from appliance.config.groups import GroupSettings, member
 from appliance.config.kinds import network
+from appliance.config.patch import target
 from appliance.config.settings import Settings
 from appliance.proxy.masks import MARK
 from appliance.sip.build import response_to
 from appliance.sip.message import Request, Response
 from tests.rtc.sdp_samples import PHONE, crlf
 
-from .pretend_net import BOX, Box, Peer, PretendNet, _settings
+from .pretend_net import BOX, Box, Peer, _settings
 from .test_rewriting import with_drop_in
 from .test_trunk_login import Challenger, standing, with_login
 
@@ -191,16 +193,24 @@ def test_cancel_and_refusal_go_by_the_masked_call_id(box: Box) -> None:
 
 def test_failing_over_to_a_trunk_that_sees_all_shows_it_the_true_call() -> None:
     settings = hiding(_settings())
-    net = PretendNet()
-    net.refusing = set()
-    box = Box(settings, net)
-    caller, carrier = box.peer(CALLER), box.peer(CARRIER)
-    caller.invite("sip:0123@example.com", call_id=CALL_ID)
-    assert carrier.take_request("INVITE").call_id != CALL_ID
-    caller.invite("sip:9123@example.com", call_id=CALL_ID + "2")
-    seen = box.peer("192.0.2.51").take_request("INVITE")
-    assert seen.call_id == CALL_ID + "2"
+    group = GroupSettings(name="out", members=(member().read("carrier"), member().read("two")))
+    leads = attrs.evolve(settings.routes["20-carrier"], target=target().read("group:out"))
+    box = Box(attrs.evolve(settings, groups={"out": group}, routes={**settings.routes, leads.name: leads}))
+    caller, carrier, two = box.peer(CALLER), box.peer(CARRIER), box.peer("192.0.2.51")
+    caller.invite("sip:0123@example.com", call_id=CALL_ID, body=SDP)
+    hidden = carrier.take_request("INVITE")
+    shown(hidden)
+    carrier.answer(hidden, 503)
+    shown(carrier.take_request("ACK"))
+    seen = two.take_request("INVITE")
+    assert seen.call_id == CALL_ID
     assert len(seen.values("via")) == 2
+    assert seen.values("contact") == [f"<sip:me@{CALLER}:5060>"]
+    two.answer(seen, 200, body=SDP)
+    ok = caller.take_response(200)
+    two.send(two.back("BYE", seen))
+    caller.answer(caller.take_request("BYE"), 200)
+    assert two.take_response(200).call_id == CALL_ID == ok.call_id
 
 
 def test_a_transfer_names_the_other_call_as_each_end_knows_it(box: Box) -> None:
