@@ -7,9 +7,10 @@ Looking up bindings, resolving names and sending are for others. Settings are re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from weakref import ref
 
+from appliance.config.dialplan import TrunkSettings, UserSettings
 from appliance.config.patch import LEADING_ON, REACHED, Target, TargetKind
 from appliance.config.routes import DEEPEST, MAIN, RouteSettings, TableSettings
 from appliance.config.settings import Settings
@@ -109,9 +110,15 @@ class DialPlan:
                 trail.append((rule, Turn.REFUSED, number))
                 refused = True
                 continue
-            found = self._follow(rule, number, question, trail, depth)
-            if found is None:
-                continue
+            found: Decision | None
+            if rule.plain:
+                onward = rule.add + number[rule.strip :] if rule.strip or rule.add else number
+                trail.append((rule, rule.target, onward))
+                found = Decision(question, rule.target, onward, rule, trail)
+            else:
+                found = self._follow(rule, number, question, trail, depth)
+                if found is None:
+                    continue
             if pending is not None:
                 pending.alternatives += _after(found)
                 if not rule.then_next:
@@ -188,7 +195,8 @@ class DialPlan:
             open="anyone" in callers,
             users="users" in callers,
             trunks="trunks" in callers,
-            named=self._named(callers),
+            named_users=self._named(callers, "user", self._settings.users),
+            named_trunks=self._named(callers, "trunk", self._settings.trunks),
             wanted=route.match,
             strip=route.strip,
             add=route.add,
@@ -199,13 +207,15 @@ class DialPlan:
             q850=route.q850,
         )
 
-    def _named(self, callers: Iterable[str]) -> frozenset[str]:
-        """trunk:NAME and user:NAME, tenants as their members."""
-        named = {one for one in callers if one.startswith(("trunk:", "user:"))}
-        tenants = {one.partition(":")[2] for one in callers if one.startswith("tenant:")}
+    def _named(
+        self, callers: Iterable[str], heading: str, known: Mapping[str, UserSettings] | Mapping[str, TrunkSettings]
+    ) -> frozenset[str]:
+        """Those that are named by themselves, and those of a tenant that is."""
+        said = [one.partition(":")[::2] for one in callers]
+        tenants = {name for kind, name in said if kind == "tenant"}
+        named = {name for kind, name in said if kind == heading}
         if tenants:
-            named |= {f"user:{one.name}" for one in self._settings.users.values() if one.tenant in tenants}
-            named |= {f"trunk:{one.name}" for one in self._settings.trunks.values() if one.tenant in tenants}
+            named |= {one.name for one in known.values() if one.tenant in tenants}
         return frozenset(named)
 
     def _conditions(self, route: RouteSettings) -> Iterable[Condition]:

@@ -12,6 +12,8 @@ from appliance.config.numbers import NumberList
 from appliance.config.patch import Match, MatchKind
 from appliance.config.pattern import Pattern
 
+_NONE: list[int] = []
+
 
 class MatchIndex:
     """Which rows fit a number. `users` are those of the box; `lists` the number tables by name."""
@@ -54,14 +56,15 @@ class MatchIndex:
 
     def find(self, number: str) -> list[int]:
         """The ranks of the rows that fit, in order; one may stand in it twice."""
-        ranks = self._any + self._exact.get(number, [])
-        if number in self._users:
+        ranks = self._any + self._exact.get(number, _NONE)
+        if self._aor and number in self._users:
             ranks += self._aor
         for length in self._prefix_lengths:
             ranks += self._prefixes.get(number[:length], ())
         if self._slow:
             ranks += self._walk(number)
-        ranks.sort()
+        if len(ranks) > 1:
+            ranks.sort()
         return ranks
 
     def _walk(self, number: str) -> list[int]:

@@ -7,7 +7,7 @@ import hashlib
 import attrs
 
 from appliance.config.numbers import Lead
-from appliance.config.patch import Match, Target
+from appliance.config.patch import LEADING_ON, Match, Target, TargetKind
 from appliance.router.conditions import Condition
 from appliance.router.question import Caller, CallerKind, Question
 
@@ -31,8 +31,8 @@ class Rule:
     open: bool = True
     users: bool = False
     trunks: bool = False
-    named: frozenset[str] = frozenset()
-    """trunk:NAME and user:NAME."""
+    named_users: frozenset[str] = frozenset()
+    named_trunks: frozenset[str] = frozenset()
     wanted: tuple[Match, ...] = ()
     """The matches as written."""
     strip: int = 0
@@ -44,8 +44,14 @@ class Rule:
     reason: str = ""
     q850: int = 0
     last: bool = False
+    plain: bool = attrs.field(init=False)
+    """It leads to one target and nowhere else, with the number as it is or rewritten: the usual case."""
     steps: dict[int, Rule] = attrs.field(factory=dict)
     """For the lines of number tables that it leads to: what each lead does, by the lead's id."""
+
+    def __attrs_post_init__(self) -> None:
+        named = self.target.kind is TargetKind.AOR and bool(self.target.name)
+        self.plain = not (self.split or self.then or self.target.kind in LEADING_ON or named)
 
     def __str__(self) -> str:
         return f"the end of table {self.table}" if self.last else f"route {self.name}"
@@ -55,9 +61,9 @@ class Rule:
             return True
         kind = caller.kind
         if kind is CallerKind.USER:
-            return self.users or (bool(self.named) and f"user:{caller.name}" in self.named)
+            return self.users or caller.name in self.named_users
         if kind is CallerKind.TRUNK:
-            return self.trunks or (bool(self.named) and f"trunk:{caller.name}" in self.named)
+            return self.trunks or caller.name in self.named_trunks
         return False
 
     def step(self, lead: Lead) -> Rule:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from appliance.config.dialplan import UserSettings
 from appliance.config.numbers import NumberList, read_numbers
 from appliance.config.patch import Match, MatchKind, Target, TargetKind, match, target
 from appliance.config.routes import RouteSettings, TableSettings
@@ -92,7 +93,7 @@ def boxes(draw: st.DrawFn) -> Settings:
     end = draw(st.sampled_from([None, Target(TargetKind.REJECT, status=410)]))
     lines = "\n".join(draw(st.lists(DIGITS, max_size=4, unique=True)))
     return Settings(
-        users={"1001": None},  # type: ignore[dict-item]  # only the name counts
+        users={"1001": UserSettings(name="1001")},
         routes=routes,
         tables={"inner": TableSettings(name="inner", otherwise=end)},
         number_lists={"dn": read_numbers(lines.encode(), "dn", "dn")[0]},
