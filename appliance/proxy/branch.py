@@ -53,7 +53,9 @@ class Attempt:
         response.drop_top_via()
         if self.changed:
             restore(response, self.branch.context.request)
-        rewriting = self.branch.context.core.rewriting
+        core = self.branch.context.core
+        core.gate.relieve_answer(response, self.branch, self.flow)
+        rewriting = core.rewriting
         if rewriting.within:
             rewriting.answered(self, response)
         if "via" in response.keys:  # §16.7 step 3: without one it was meant for us, who asked nothing

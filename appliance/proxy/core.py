@@ -266,8 +266,6 @@ class SipCore:
             if _MASKED in data:
                 self.hiding.unmask(message, flow)
             source.left += 1  # who answers us is not counted, but for responses that nobody waits for
-            if not source.trusted:
-                self.gate.relieve(message)
             if not (self.stateless.in_use and self.stateless.relay(message, flow)):
                 self.layer.receive_response(message, flow, now)
             return
@@ -279,12 +277,15 @@ class SipCore:
             return
         if _MASKED in data:
             self.hiding.unmask(message, flow)
-        if not source.trusted:
+        if not source.trusted and self.gate.bears_trust(message) and not self.initial.is_of_trunk(message, flow):
             self.gate.relieve(message)
         if flow.peer_identities and message.via.param("alias") is not None:
             self.wires.alias(flow, message.via.port or 5061)  # RFC 5923 §5
-        if self.stateless.in_use and self.stateless.receive(message, flow, now):
-            return
+        if self.stateless.in_use:
+            if source.stranger and message.to_tag is None and self.gate.scans(message, source, flow, now):
+                return
+            if self.stateless.receive(message, flow, now):
+                return
         self.layer.receive_request(message, flow, now)
 
     def _unreadable(self, request: Request | None, bad: BadMessage, source: Source, flow: Flow, now: float) -> None:

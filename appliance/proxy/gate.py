@@ -70,6 +70,8 @@ class Gate:
     def admits(self, source: Source, data: bytes, flow: Flow, now: float) -> bool:
         """Whether a message of a source that has nothing left goes on now; it may be delivered later instead."""
         self._now = now
+        if flow.inside:
+            return True
         verdict = self.guard.judge(source, flow.listener, now, proved=flow.reliable)
         if verdict is Verdict.PASS:
             return True
@@ -105,7 +107,7 @@ class Gate:
         """Whether a request outside of any dialog is dealt with; otherwise its transaction ends without an answer."""
         flow = transaction.flow
         source = self.sources.get(flow.remote[0]) or self.guard.meet(flow.remote[0], now)
-        if source.exempt:
+        if source.exempt or flow.inside:
             return True
         self._now = now
         if self.guard.begins(source, now, proved=flow.reliable):
@@ -136,10 +138,19 @@ class Gate:
                     return True
         return False
 
+    def bears_trust(self, message: Message) -> bool:
+        """Whether there is anything in it that only a trunk may send."""
+        return self._trust.in_message(message)
+
     def relieve(self, message: Message) -> None:
         """Take out of a message from somebody who is no trunk what only a trunk may send."""
         if self._trust.in_message(message):
             self._trust.remove(message)
+
+    def relieve_answer(self, response: Response, branch: Branch, flow: Flow) -> None:
+        """The same for the answer to a request that went to `branch`."""
+        if self._trust.in_message(response) and not self._of_trunk(branch, flow):
+            self._trust.remove(response)
 
     def admit_to_trunk(self, name: str, address: str) -> None:
         """Raises `Rejected` 403 where the ACL of a trunk does not take this address, however it was recognised."""
@@ -192,16 +203,22 @@ class Gate:
         """
         if self._challenges_pass:
             return response
-        call = branch.context.call
-        trunk = branch.destination.trunk
-        if not trunk and call is not None and branch.context.to_leg:
-            trunk = call.from_trunk if branch.context.to_leg == "a" else call.trunk
-        if not trunk and not self.guard.source(flow.remote[0], self._now).exempt:
+        if not self._of_trunk(branch, flow):
             self.guard.drop("challenge")
             response.status, response.reason = 403, "Challenge Not Passed On"
             response.remove("www-authenticate")
             response.remove("proxy-authenticate")
         return response
+
+    def _of_trunk(self, branch: Branch, flow: Flow) -> bool:
+        """Whether what answers on a branch is a trunk, known by its address, by the dial plan, or by the call."""
+        if branch.destination.trunk or flow.inside or self.guard.source(flow.remote[0], self._now).trusted:
+            return True
+        context = branch.context
+        call = context.call
+        if call is None or not context.to_leg:
+            return False
+        return bool(call.from_trunk if context.to_leg == "a" else call.trunk)
 
     def sweep(self, now: float) -> None:
         """Once a second."""

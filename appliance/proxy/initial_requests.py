@@ -120,7 +120,7 @@ class InitialRequests:
         """Send it where the dial plan says. Raises `Rejected` and `BadMessage`."""
         request = transaction.request
         if caller.kind is not TRUNK:
-            request.remove("p-asserted-identity")  # RFC 3325 §5: only a trusted peer may assert
+            self._core.gate.relieve(request)  # RFC 3325 §5: only a trusted peer may assert
         question = self.question(request, transaction.flow, caller, uri, ours)
         decision = self._plan.decide(question)
         if decision.target is None and caller.kind is CallerKind.ANYONE:
@@ -211,6 +211,15 @@ class InitialRequests:
         if not settings.security.check_from:
             return True
         return bool(name) and known is not None and name in (known.number, *known.numbers)
+
+    def is_of_trunk(self, request: Request, flow: Flow) -> bool:
+        """Whether a trunk sends it, by address, registration or certificate, or an agent inside the box."""
+        if flow.inside:
+            return True
+        try:
+            return self._trunk_of(request, flow) is not None
+        except Rejected:
+            return False
 
     def _trunk_of(self, request: Request, flow: Flow) -> Caller | None:
         """The trunk that a request comes from, None for nobody's. Raises `Rejected` where its ACL shuts it out."""

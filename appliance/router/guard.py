@@ -49,7 +49,7 @@ class Source:
     """When `left` was last granted."""
     exempt: bool = False
     trusted: bool = False
-    """A trunk's, by its address."""
+    """A trunk's, by its address: one that it trusts, or a gateway's."""
     stranger: bool = True
     """It has not yet shown that it receives what we send to its address."""
     denied: frozenset[str] = frozenset()
@@ -110,8 +110,8 @@ class SourceGuard:
         Bans stay; counters of sources begin anew.
         """
         self.settings = settings
-        self._trusted = tuple(trusted)
-        self._exempt = (*settings.exempt, *self._trusted, *gateways)
+        self._trusted = (*trusted, *gateways)
+        self._exempt = (*settings.exempt, *self._trusted)
         self._listeners = dict(listeners)
         self._messages = settings.messages if settings.limits else 0
         self._burst = max(1.0, self._messages * settings.burst_s)

@@ -276,3 +276,34 @@ def test_answers_carry_no_hint_of_the_limits() -> None:
     [answer] = peer.take()
     assert isinstance(answer, Response)
     assert answer.status == 200
+
+
+def test_answers_of_a_gateway_keep_what_trunks_may_say() -> None:
+    box = Box()
+    caller, gateway = box.peer("192.0.2.1"), box.peer("192.0.2.51")  # of [trunk two], which trusts no address
+    caller.invite("sip:9001@example.com")
+    from appliance.sip.build import response_to
+
+    said = [("p-charging-vector", "icid-value=1"), ("contact", gateway.contact)]
+    gateway.send(response_to(gateway.take_request("INVITE"), 200, to_tag="g", headers=said))
+    assert "p-charging-vector" in caller.take_response(200)
+
+
+def test_answers_of_a_gateway_known_by_name_keep_it_too() -> None:
+    settings = _settings()
+    two = attrs.evolve(settings.trunks["two"], gateways=(gateway().read("gw.example.net:5060"),))
+    settings = attrs.evolve(settings, trunks={**settings.trunks, "two": two})
+    from appliance.sip.build import response_to
+    from appliance.transport.options import Target
+
+    box = Box(settings)
+    box.net.names["gw.example.net"] = [Target("UDP", "192.0.2.77", 5060)]
+    caller, peer = box.peer("192.0.2.1"), box.peer("192.0.2.77")
+    caller.invite("sip:9001@example.com")
+    said = [("p-charging-vector", "icid-value=1"), ("contact", peer.contact)]
+    peer.send(response_to(peer.take_request("INVITE"), 200, to_tag="g", headers=said))
+    ok = caller.take_response(200)
+    assert "p-charging-vector" in ok
+    stranger = box.peer("192.0.2.78")
+    stranger.send(stranger.request("INVITE", "sip:1002@example.com", headers=tuple(said[:1])))
+    assert stranger.take_kinds() == ["407"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import attrs
 import pytest
 
+from appliance.config.security import SecuritySettings
 from appliance.sip.message import Request, Response
 from appliance.transport.options import Target
 from tests.rtc.sdp_samples import PHONE, crlf
@@ -277,7 +278,8 @@ def test_one_gateways_overload_is_not_ours(box: Box) -> None:
     assert "503" in box.core.calls.ended[0].ending
 
 
-def test_all_challenges_of_a_fork_go_back_together(box: Box) -> None:
+def test_all_challenges_of_a_fork_go_back_together() -> None:
+    box = Box(attrs.evolve(_settings(), security=SecuritySettings(foreign_challenges=True)))
     caller, one, two = two_phones(box)
     caller.invite("sip:1002@example.com")
     for peer, status, key in ((one, 401, "www-authenticate"), (two, 407, "proxy-authenticate")):
