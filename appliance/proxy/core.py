@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 from collections import deque
 from collections.abc import Callable, Collection
 
@@ -70,6 +71,10 @@ from appliance.sip.timers import TimerHeap
 from appliance.sip.transaction import TransactionOptions
 
 _AT_ONCE = 64
+_QUOTED_REQUEST = re.compile(
+    rb"([A-Z]{1,20}) [^\r\n]{1,1000}\r\n(?:(?!Via:)[^\r\n]*\r\n){0,20}Via: [^;\r\n]*;branch=([A-Za-z0-9.]{1,80})"
+)
+"""The beginning of a request of ours, its method and the branch of its top Via."""
 _MASKED = MARK.encode()
 
 
@@ -302,6 +307,14 @@ class SipCore:
         source = self.gate.guard.source(flow.remote[0], self.clock())
         source.left = max(source.left, 0) + 1
         self.receive(data, flow)
+
+    def unreachable_untrusted(self, quoted: bytes, remote: Address) -> None:
+        """ICMP says that nobody takes our datagrams at `remote`: the request that it quotes has failed."""
+        sent = _QUOTED_REQUEST.match(quoted)
+        if sent is not None:
+            client = self.layer.clients.get((sent[2].decode("ascii"), sent[1].decode("ascii")))
+            if client is not None and client.flow.remote == remote and client.unanswered:
+                client.transport_failed(self.clock())
 
     def flow_closed(self, flow: Flow) -> None:
         """A connection is gone: what waited on it is told, what rang for it stops ringing."""

@@ -109,6 +109,11 @@ class ClientTransaction(Transaction):
             return
         self._arm_at(self._give_up_at)
 
+    @property
+    def unanswered(self) -> bool:
+        """Nothing at all has come back."""
+        return self.state is CALLING or self.state is TRYING
+
     def receive_response(self, response: Response, now: float) -> None:
         raise NotImplementedError
 

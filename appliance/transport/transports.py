@@ -85,6 +85,8 @@ class Transports:
         marker: Marker | None = None,
     ) -> None:
         self.on_message = on_message
+        self.on_unreachable: Callable[[bytes, Address], None] = lambda quoted, remote: None
+        """Told the beginning of a datagram that ICMP called undeliverable, and where it was sent to."""
         self.admits: Callable[[str, str], bool] = lambda listener, address: True
         """Whether (listener, address) may open a connection; the core's to say."""
         self.nursery = nursery
@@ -130,6 +132,7 @@ class Transports:
                     self._options.remembered_remotes,
                     self._marker,
                 )
+                endpoint.on_unreachable = self._unreachable
                 listener.endpoints.append(endpoint)
                 self.nursery.start_soon(endpoint.run)
         else:
@@ -173,6 +176,9 @@ class Transports:
             endpoint.forget()
         if options.dscp != old.dscp:
             self._mark_everything()
+
+    def _unreachable(self, quoted: bytes, remote: Address) -> None:
+        self.on_unreachable(quoted, remote)
 
     def listener(self, name: str) -> Listener | None:
         return self._listeners.get(name)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import trio
@@ -18,6 +19,7 @@ from appliance.marking import Ancillary, Marker, ancillary
 from appliance.sip.flow import Flow, FlowClosed
 
 from .counters import Counters
+from .icmp import ask_for_errors, unreachable
 from .keepalive import answer_untrusted
 from .local import WILDCARDS, LocalAddresses, advertised_host, host_port, sockaddr
 from .options import ListenerOptions
@@ -130,6 +132,9 @@ class UdpEndpoint:
         self._marker = marker
         self._marks = TrunkMarks()
         self._dropped = 0
+        self.on_unreachable: Callable[[bytes, tuple[str, int]], None] = lambda quoted, remote: None
+        """Told the beginning of a datagram that ICMP called undeliverable, and where it was sent to."""
+        ask_for_errors(sock)
         # Two generations, the older forgotten when the younger is full: bounded in size and cheap at every moment.
         self._flows: dict[SockAddr, UdpFlow] = {}
         self._older: dict[SockAddr, UdpFlow] = {}
@@ -152,12 +157,15 @@ class UdpEndpoint:
                         try:
                             data, address = receive(_LARGEST)
                         except BlockingIOError:
+                            if not messages:
+                                self._hear_errors()
                             break
                         except OSError as error:
                             if sock.fileno() < 0:
                                 break
                             # An ICMP error of an earlier datagram of ours: it says nothing about the socket.
                             counters.drop("icmp" if error.errno in _ICMP else "receive-error")
+                            self._hear_errors()
                             continue
                         if len(data) < _SHORTEST or not 32 < data[0] < 127:
                             self._odd(data, address)
@@ -186,7 +194,7 @@ class UdpEndpoint:
         try:
             self._sock.sendto(data, address)
         except OSError as error:
-            self._unsent(error)
+            self._unsent(error, partial(self._sock.sendto, data, address))
             return
         counters.messages_out += 1
         counters.bytes_out += len(data)
@@ -197,13 +205,20 @@ class UdpEndpoint:
         try:
             self._marker.send_to(self._sock, data, address, control)
         except OSError as error:
-            self._unsent(error)
+            self._unsent(error, partial(self._marker.send_to, self._sock, data, address, control))
             return
         counters.messages_out += 1
         counters.bytes_out += len(data)
 
-    def _unsent(self, error: OSError) -> None:
+    def _unsent(self, error: OSError, again: Callable[[], object]) -> None:
+        """What a send reports may be the ICMP error of an earlier datagram to somebody else: the second time tells."""
         counters = self._counters
+        if error.errno not in _FULL and not self.closed:
+            try:
+                again()
+                return
+            except OSError as second:
+                error = second
         if error.errno in _FULL:
             counters.drop("send-full")
         elif error.errno in _ICMP:
@@ -211,6 +226,10 @@ class UdpEndpoint:
         else:
             counters.drop("send-error")
             raise FlowClosed(error.strerror or "send failed") from error
+
+    def _hear_errors(self) -> None:
+        for quoted, remote in unreachable(self._sock):
+            self.on_unreachable(quoted, remote)
 
     def mark(self, dscp: int | None, marks: TrunkMarks) -> None:
         """Mark what goes out from now on: with `dscp`, and to the addresses of `marks` with theirs."""
