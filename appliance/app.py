@@ -31,6 +31,7 @@ from .logs import log
 from .metrics import Metrics
 from .ports import try_ports
 from .proxy import overview
+from .proxy.overview import capacity
 from .readiness import Readiness
 from .supervisor import Service, Supervisor, open_supervisor
 from .telephony import Telephony, open_telephony
@@ -196,6 +197,8 @@ async def open_appliance(
                 "registrations": len(core.location),
             }
             appliance.status_parts["gateways"] = lambda: [row(one) for one in telephony.gates.overview()]
+            appliance.status_parts["capacity"] = lambda: [attrs.asdict(one) for one in capacity(core)]
+            appliance.status_parts["overload"] = lambda: core.load.sentence
             appliance.status_parts["trunks"] = lambda: [
                 {"name": one.name, "account": one.account, "registration": one.registration, "reason": one.reason}
                 for one in overview.trunks(core)

@@ -194,9 +194,23 @@ def _status(asked: argparse.Namespace) -> int:
     for one in trunks if isinstance(trunks, list) else []:
         if isinstance(one, dict):
             print(f"  trunk {one['name']:<14} {one['registration']:<11} {one['account']}")
+    for line in capacity_lines(answer.get("capacity")):
+        print(f"  {line}")
+    if answer.get("overload"):
+        print(f"  {answer['overload']}")
     for fault in _texts(answer, "degraded"):
         print(f"  not well: {fault}")
     return DONE if answer.get("ok") else FAILED
+
+
+def capacity_lines(capacity: Json) -> list[str]:
+    """One line for each limit that holds something or has refused somebody, and for the box's own sizes."""
+    rows = [one for one in capacity if isinstance(one, dict)] if isinstance(capacity, list) else []
+    return [
+        f"{one['limit']} ({one['scope']}): {one['used']:g} of {one['size']:g} {one['what']}"
+        + (f", {one['refused']} refused" if one["refused"] else "")
+        for one in rows
+    ]
 
 
 def _gateway(asked: argparse.Namespace) -> int:

@@ -194,6 +194,32 @@ class Metrics:
     transfers: Labelled[Counter] = counters(
         "jackfield_transfers_total", "Transfers that the box carried out, by result: done or failed.", "result"
     )
+    limit_used: Labelled[Gauge] = gauges(
+        "jackfield_limit_used", "What is used of each limit of admission control.", "limit", "what"
+    )
+    limit_size: Labelled[Gauge] = gauges(
+        "jackfield_limit_size",
+        "The size of each limit; of one for each of something, all that are in use.",
+        "limit",
+        "what",
+    )
+    limit_refused: Labelled[Counter] = counters(
+        "jackfield_limit_refused_total", "Requests that a limit had no room for.", "limit"
+    )
+    leases_lost: Counter = counter(
+        "jackfield_leases_lost_total", "Leases found without their call and released: a fault of ours."
+    )
+    load_cpu: Gauge = gauge("jackfield_load_cpu", "Share of one core that the SIP thread used lately.")
+    load_wait_seconds: Gauge = gauge(
+        "jackfield_load_wait_seconds", "How late the loop is, or how long new requests wait.", unit="s"
+    )
+    load_memory: Gauge = gauge("jackfield_load_memory", "Share of memory that is used.")
+    load_refused_share: Gauge = gauge(
+        "jackfield_load_refused_share", "Share of new requests that the guards refuse now."
+    )
+    load_refused: Counter = counter(
+        "jackfield_load_refused_total", "New requests that the guards of processor and memory refused."
+    )
     registrations: Gauge = gauge("jackfield_registrations", "Living bindings of phones.")
     trunk_registered: Labelled[Gauge] = gauges(
         "jackfield_trunk_registered", "1 where our account at the trunk is registered, 0 where it should be.", "trunk"

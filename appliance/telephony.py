@@ -33,6 +33,7 @@ from .proxy.core import SipCore
 from .proxy.credentials import Authenticator
 from .proxy.gruu import TemporaryGruus
 from .proxy.location import Location
+from .proxy.overview import CapacityOverview, capacity
 from .proxy.registrar import Registrar, RegistrarOptions
 from .proxy.service import run_core
 from .proxy.trunk_registration import TrunkRegistration
@@ -235,6 +236,15 @@ class Telephony:
         }
         metrics.transactions.read = lambda: {("client",): len(layer.clients), ("server",): len(layer.servers)}
         metrics.inbox.read = lambda: core.waiting
+        metrics.limit_used.read = lambda: _by_limit(core, lambda one: one.used)
+        metrics.limit_size.read = lambda: _by_limit(core, lambda one: one.size)
+        metrics.limit_refused.read = core.admission.refusals
+        metrics.leases_lost.read = lambda: counters.lost_leases
+        metrics.load_cpu.read = lambda: core.load.load.cpu
+        metrics.load_wait_seconds.read = lambda: core.load.load.lag_s
+        metrics.load_memory.read = lambda: core.load.memory.used
+        metrics.load_refused_share.read = lambda: core.load.share
+        metrics.load_refused.read = lambda: core.shedder.refused
         metrics.sip_messages.read = lambda: counters.messages_in
         metrics.sip_refused.read = lambda: {
             ("malformed",): counters.malformed,
@@ -265,6 +275,15 @@ class Telephony:
         metrics.media_drops.read = lambda: {(cause,): count for cause, count in self.relay.total_drops().items()}
         metrics.storage_waiting.read = lambda: self.storage.health().waiting
         metrics.storage_commits.read = lambda: self.storage.health().commits
+
+
+def _by_limit(core: SipCore, read: Callable[[CapacityOverview], float]) -> dict[tuple[str, ...], float]:
+    """Figures of each limit added up over all that it holds for."""
+    found: dict[tuple[str, ...], float] = {}
+    for one in capacity(core):
+        key = (one.limit, one.what)
+        found[key] = found.get(key, 0) + read(one)
+    return found
 
 
 @asynccontextmanager

@@ -63,6 +63,11 @@ class LoadWatch:
         self._share = share
 
     @property
+    def share(self) -> float:
+        """Of new requests, refused now."""
+        return self._share
+
+    @property
     def sentence(self) -> str:
         """Why new requests are refused, '' while none are."""
         if not self._share:

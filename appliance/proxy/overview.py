@@ -252,3 +252,36 @@ def _trunk(core: SipCore, trunk: TrunkSettings, gateways: tuple[GatewayOverview,
         registered_for_s=max(0.0, registration.expires_at - core.wall()),
         reason=registration.reason,
     )
+
+
+@attrs.frozen
+class CapacityOverview:
+    """One limit and what is used of one of its sizes; `what` says which, with its unit."""
+
+    limit: str
+    scope: str
+    what: str
+    used: float
+    size: float
+    refused: int
+
+
+def capacity(core: SipCore) -> list[CapacityOverview]:
+    """What is used of each limit, the box's own first; figures in kbit/s for bandwidth."""
+    most_calls, most_media = core.settings.sip.max_calls, core.settings.media.max_sessions
+    found = [
+        CapacityOverview("max-calls of [sip]", "box", "calls", len(core.calls.active), most_calls, 0),
+        CapacityOverview("max-sessions of [media]", "box", "calls", len(core.calls.anchored), most_media, 0),
+    ]
+    for one in core.admission.states(core.clock()):
+        scope = f"{one.scope.partition(':')[0]} {one.subject}" if one.subject else one.scope.replace(":", " ")
+        for what, used, size, unit in (
+            ("calls", one.calls, one.calls_size, 1),
+            ("audio kbit/s", one.audio, one.audio_size, 1000),
+            ("video kbit/s", one.video, one.video_size, 1000),
+            ("registrations", one.registrations, one.registrations_size, 1),
+            (f"calls at once, {one.rate:g}/s", one.burst_used, one.burst_size, 1),
+        ):
+            if size is not None:
+                found.append(CapacityOverview(one.name, scope, what, round(used / unit, 1), size / unit, one.refused))
+    return found

@@ -43,6 +43,11 @@ class LimitState:
     video_size: int | None
     registrations: int
     registrations_size: int | None
+    rate: float
+    """New calls a second, 0 without a limit."""
+    burst_used: float
+    """Tokens that were taken and have not come back yet, of as many as there may be at once."""
+    burst_size: float | None
     refused: int
 
 
@@ -58,6 +63,7 @@ class Admission:
         """All that live."""
         self._limits: dict[tuple[str, str], Limit] = {}
         """By the limit's name and its subject, which is '' for a limit that has but one."""
+        self._refusals: dict[str, int] = {}
         self.configure(settings, now)
 
     def configure(self, settings: Settings, now: float) -> None:
@@ -176,6 +182,7 @@ class Admission:
 
     def _refused(self, limit: Limit, full: Full) -> Rejected:
         limit.refused += 1
+        self._refusals[limit.settings.name] = self._refusals.get(limit.settings.name, 0) + 1
         return refusal(self._settings, full.kind, full.sentence, self._draw, limit.settings.refusal)
 
     # Registrations and messages
@@ -301,13 +308,18 @@ class Admission:
                 del self._limits[key]
         return lost
 
-    def states(self) -> list[LimitState]:
+    def states(self, now: float = 0.0) -> list[LimitState]:
         """Every limit with what it holds; those for each of something where they hold something or have refused."""
         shown = [limit for limit in self._limits.values() if not limit.subject or not limit.idle(0.0) or limit.refused]
         unused = [Limit(one, "", 0.0) for one in self._settings.limits.values() if self._untouched(one)]
         return [
-            _state(limit) for limit in sorted([*shown, *unused], key=lambda limit: (limit.settings.name, limit.subject))
+            _state(limit, now)
+            for limit in sorted([*shown, *unused], key=lambda limit: (limit.settings.name, limit.subject))
         ]
+
+    def refusals(self) -> dict[tuple[str, ...], float]:
+        """How often each limit refused, by its name."""
+        return {(name,): self._refusals.get(name, 0) for name in self._settings.limits}
 
     def _untouched(self, settings: LimitSettings) -> bool:
         return settings.scope.name != EACH and (settings.name, "") not in self._limits
@@ -323,7 +335,7 @@ def _scope_of(limit: Limit) -> tuple[ScopeKind, str]:
     return limit.settings.scope.kind, limit.settings.scope.name
 
 
-def _state(limit: Limit) -> LimitState:
+def _state(limit: Limit, now: float) -> LimitState:
     settings = limit.settings
     return LimitState(
         name=settings.name,
@@ -337,5 +349,8 @@ def _state(limit: Limit) -> LimitState:
         video_size=None if settings.video_bandwidth is None else settings.video_bandwidth * 1000,
         registrations=len(limit.registered),
         registrations_size=settings.registrations,
+        rate=settings.rate or 0.0,
+        burst_used=0.0 if limit.rate is None else limit.rate.burst - limit.rate.level(now),
+        burst_size=None if limit.rate is None else limit.rate.burst,
         refused=limit.refused,
     )

@@ -94,11 +94,11 @@ class Limit:
     __slots__ = (
         "_carried",
         "_messages",
-        "_rate",
         "_registers",
         "_window",
         "audio",
         "holders",
+        "rate",
         "refused",
         "registered",
         "settings",
@@ -116,7 +116,7 @@ class Limit:
         self.registered: set[str] = set()
         """The AORs that count as registered here."""
         self.refused = 0
-        self._rate: Bucket | None = None
+        self.rate: Bucket | None = None
         self._registers: Bucket | None = None
         self._messages: Bucket | None = None
         self._window: Window | None = None
@@ -126,7 +126,7 @@ class Limit:
         """Take new sizes; what is held stays held, and a bucket keeps its level."""
         self.settings = settings
         burst = float(settings.burst or max(1, round(settings.rate or 1)))
-        self._rate = _resized(self._rate, settings.rate, burst, now)
+        self.rate = _resized(self.rate, settings.rate, burst, now)
         self._registers = _resized(self._registers, settings.register_rate, _twice(settings.register_rate), now)
         self._messages = _resized(self._messages, settings.message_rate, _twice(settings.message_rate), now)
         if settings.spike is None:
@@ -146,7 +146,7 @@ class Limit:
 
     def idle(self, now: float) -> bool:
         """Whether it could be made anew without a difference."""
-        buckets = (self._rate, self._registers, self._messages)
+        buckets = (self.rate, self._registers, self._messages)
         full = all(bucket is None or bucket.level(now) >= bucket.burst for bucket in buckets)
         return not (self.holders or self.registered) and full and (self._window is None or not self._window.count(now))
 
@@ -159,7 +159,7 @@ class Limit:
         if sized and len(self.holders) + 1 > self._room(settings.calls, urgency):
             kind = _FULL[settings.scope.kind]
             return Full(kind, f"{self.label}: {len(self.holders)} of {settings.calls} calls")
-        bucket = self._rate
+        bucket = self.rate
         if bucket is not None and bucket.level(now) < 1 - self._debt(bucket.burst, urgency):
             return Full(RefusalKind.RATE, f"{self.label}: {bucket.rate:g} calls a second, {bucket.burst:g} at once")
         window = self._window
@@ -186,8 +186,8 @@ class Limit:
 
     def spend(self, now: float) -> None:
         """A new call passes: its token and its place in the window."""
-        if self._rate is not None:
-            self._rate.take(now)
+        if self.rate is not None:
+            self.rate.take(now)
         if self._window is not None:
             self._window.take(now)
 

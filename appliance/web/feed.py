@@ -77,6 +77,8 @@ class Feed:
             },
             "registrations": [_short(one) for one in registrations],
             "trunks": [_trunk(one) for one in overview.trunks(core)[:MOST_SHOWN]],
+            "capacity": [attrs.asdict(one) for one in overview.capacity(core)[:MOST_SHOWN]],
+            "overload": core.load.sentence,
             "listeners": [
                 {
                     "name": one.name,

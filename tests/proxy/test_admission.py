@@ -86,8 +86,8 @@ def test_nothing_is_charged_where_one_of_several_limits_is_full() -> None:
     assert carrier.take_kinds() == ["503"]
     [whole] = [one for one in box.core.admission._limits.values() if one.settings.name == "a"]
     assert whole.used == 0
-    assert whole._rate is not None
-    assert whole._rate.level(box.now) == 5
+    assert whole.rate is not None
+    assert whole.rate.level(box.now) == 5
 
 
 def test_a_users_calls_are_counted_for_each_and_refused_busy() -> None:
@@ -301,3 +301,18 @@ def test_video_is_limited_apart() -> None:
     assert "503" not in carrier.take_kinds()
     carrier_calls(box, 3, body=_sdp("0") + video)
     assert "503" in carrier.take_kinds()
+
+
+def test_what_is_used_of_each_limit_is_shown() -> None:
+    from appliance.proxy.overview import capacity
+
+    box = box_with(limit("lines", scope="trunk:each", calls="1", rate="2/s"), limit("idle", scope="box", calls="7"))
+    phone(box)
+    carrier_calls(box, 1)
+    carrier_calls(box, 2)
+    shown = {(one.limit, one.scope, one.what): (one.used, one.size, one.refused) for one in capacity(box.core)}
+    assert shown["max-calls of [sip]", "box", "calls"] == (1, 50000, 0)
+    assert shown["lines", "trunk carrier", "calls"] == (1, 1, 1)
+    assert shown["lines", "trunk carrier", "calls at once, 2/s"] == (1, 2, 1)
+    assert shown["idle", "box", "calls"] == (1, 7, 0)
+    assert box.core.admission.refusals() == {("idle",): 0, ("lines",): 1}

@@ -111,6 +111,26 @@ function gateways(list) {
   return { text: shown.join(", "), title: facts.join("\n"), tone };
 }
 
+const capacity = new Table(
+  id("capacity"),
+  "Capacity used",
+  [
+    { label: "Limit", kind: "party", value: (one) => one.limit },
+    { label: "Of", value: (one) => one.scope },
+    { label: "What", value: (one) => one.what },
+    { label: "Used", kind: "num", value: (one) => filling(one) },
+    { label: "Size", kind: "num", value: (one) => count(one.size) },
+    { label: "Refused", kind: "num", value: (one) => (one.refused ? { text: count(one.refused), tone: "fair" } : "0") },
+  ],
+  (one) => `${one.limit} ${one.scope} ${one.what}`,
+  hint("Nothing is limited", "The box's own sizes are in [sip] and [media]."),
+);
+
+function filling(one) {
+  const share = one.size ? one.used / one.size : 1;
+  return { text: count(one.used), title: `${Math.round(100 * share)} %`, tone: share >= 1 ? "bad" : share >= 0.8 ? "fair" : "" };
+}
+
 const services = new Table(
   id("services"),
   "Services",
@@ -217,13 +237,14 @@ function draw(box) {
   trunks.show(box.trunks);
   const faults = new Map(box.faults.map((fault) => [fault.name, fault.text]));
   services.show(box.services.map((one) => ({ ...one, trouble: faults.get(one.name) })));
+  capacity.show(box.capacity);
   listeners.show(box.listeners);
   number("calls", box.calls.length, active);
   number("ended", box.ended.length, box.ended.length, "the latest");
   number("refused", box.refused.length, box.refused.length);
   number("bans", box.bans.shown.length, box.bans.total);
   number("registrations", box.registrations.length, box.totals.registrations);
-  for (const name of ["trunks", "services", "listeners"]) number(name, box[name].length, box[name].length);
+  for (const name of ["trunks", "services", "capacity", "listeners"]) number(name, box[name].length, box[name].length);
   document.title = `${troubles.length ? "⚠ " : ""}${active ? `${count(active)} ${active === 1 ? "call" : "calls"} · ` : ""}${box.name}`;
   last = box;
   tick();
