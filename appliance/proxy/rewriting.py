@@ -39,9 +39,11 @@ class Way:
     plan: NumberPlan | None = None
     form: NumberFormat = NumberFormat.E164
     trusted: bool | None = None
+    active: bool = attrs.field(init=False)
+    """Whether there is a rule or a plan."""
 
-    def __bool__(self) -> bool:
-        return self.rules is not None or self.plan is not None
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "active", self.rules is not None or self.plan is not None)
 
 
 class Rewriting:
@@ -133,8 +135,7 @@ class Rewriting:
             done = leave_trust(request, keep_identity=not trunk)
             if steps is not None:
                 steps += [f"{f'trunk {trunk}' if trunk else f'user {user}'} is not trusted: {one}" for one in done]
-        if way:
-            assert way is not None
+        if way is not None and way.active:
             changed = True
             if way.plan is not None:
                 renumber(request, way.plan, way.form, steps)
@@ -222,7 +223,7 @@ class Rewriting:
 
 
 def _some(ways: Iterable[tuple[str, Way]]) -> dict[str, Way]:
-    return {name: way for name, way in ways if way}
+    return {name: way for name, way in ways if way.active}
 
 
 def renumber(request: Request, plan: NumberPlan, form: NumberFormat, steps: Steps | None = None) -> None:

@@ -66,11 +66,11 @@ def _ungrouped(session: Session, mids: set[str]) -> Session:
     fields = []
     for item in session.fields:
         if item.type == "a" and item.value.startswith("group:"):
-            semantics, *members = item.value.removeprefix("group:").split()
-            left = [mid for mid in members if mid not in mids]
-            if len(left) < len(members):
+            words = item.value.removeprefix("group:").split()
+            left = [mid for mid in words[1:] if mid not in mids]
+            if len(left) + 1 < len(words):
                 if left:
-                    fields.append(attribute("group", " ".join((semantics, *left))))
+                    fields.append(attribute("group", " ".join((words[0], *left))))
                 continue
         fields.append(item)
     return evolve(session, fields=tuple(fields))

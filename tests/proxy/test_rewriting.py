@@ -443,3 +443,16 @@ def test_who_is_anonymous_to_a_trunk_is_so_in_our_route_entries_too(tmp_path: Pa
     foreign.answer(invite, 200)
     foreign.send(foreign.back("BYE", invite))
     assert ends(caller.take_request("BYE"))[1] == "<sip:1001@example.com>"
+
+
+def test_a_call_keeps_its_faces_when_its_rules_are_taken_away(tmp_path: Path) -> None:
+    box = Box(with_drop_in(tmp_path, OUT))
+    caller, carrier, _, invite = called(box)
+    carrier.answer(invite, 200)
+    ok = caller.take_response(200)
+    box.core.configure(_settings(), ("192.0.2.9", "example.com"), (5060,), box.core.initial._authenticator)
+    caller.send(caller.in_dialog("INFO", ok))
+    info = carrier.take_request("INFO")
+    assert ends(info) == THEIRS
+    carrier.answer(info, 200)
+    assert ends(caller.take_response(200)) == OURS

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -100,6 +102,39 @@ def test_nothing_left_at_all_is_refused_in_words() -> None:
 def test_what_needs_no_change_comes_back_itself_and_other_media_are_left_alone() -> None:
     held = session("m=audio 0 RTP/AVP 0", "m=image 4010 udptl t38", "m=audio 4000 RTP/AVP 8")
     assert filtered(held, [CodecFilter(("pcma",))]) is held
+
+
+def test_a_group_of_nothing_is_left_alone() -> None:
+    both = session("a=group:", "a=group:BUNDLE v", *AUDIO, *VIDEO, "a=mid:v")
+    after = filtered(both, [CodecFilter((), frozenset({"vp8", "h264"}))])
+    assert [str(item) for item in after.fields if item.type == "a"] == ["a=group:"]
+
+
+ODD = """\
+a=group:
+a=group:BUNDLE
+a=mid:
+a=rtpmap:
+a=rtpmap:8 /
+a=fmtp:8
+a=fmtp:
+a=rtcp-fb:*
+m=audio 1 RTP/AVP 8 8 127
+m=video 0 RTP/SAVPF 96
+m=audio 9 UDP/TLS/RTP/SAVPF 0
+a=bundle-only
+m=x 1 RTP/AVP 1
+a=rtpmap:127 red/8000
+a=fmtp:127 8/x/9
+a=rtpmap:8 rtx/8000
+a=fmtp:8 apt=8""".splitlines()
+LINES = st.lists(st.sampled_from(ODD), max_size=12)
+
+
+@given(LINES, st.lists(st.builds(CodecFilter, st.just(("pcma", "vp8")), st.just(frozenset({"cn"}))), max_size=2))
+def test_odd_descriptions_are_filtered_or_refused_in_words(lines: list[str], filters: list[CodecFilter]) -> None:
+    with contextlib.suppress(BadMedia):
+        parse_untrusted(filtered(session(*lines), filters).to_bytes())
 
 
 NAMES = ("opus", "pcma", "pcmu", "g729", "g722", "vp8", "h264", "telephone-event", "cn", "ilbc")
