@@ -245,10 +245,10 @@ class Gate:
 
 
 def gateways_by_address(settings: Settings) -> list[Network]:
-    """The gateways of trunks as far as they are given by address."""
+    """The gateways and registrars of trunks as far as they are given by address."""
     found: list[Network] = []
     for trunk in settings.trunks.values():
-        for gateway in trunk.gateways:
+        for gateway in (*trunk.gateways, *trunk.registrar):
             try:
                 found.append(ip_network(gateway.host.strip("[]")))
             except ValueError:
