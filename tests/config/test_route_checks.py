@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from appliance.cli import DONE, main
 from appliance.config.loader import load_settings
 from appliance.config.mistakes import ConfigRejected, Mistake
 from tests.router.plans import BASE, settings_of
@@ -193,3 +194,12 @@ table = lonely
         ("[table lonely]", "no route leads there"),
         ("[route 2]", "2500-2999 stands in [route 1] too"),
     ]
+
+
+def test_the_command_shows_doubts_and_is_content(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "n.dn").write_text("1\n2\n")
+    (tmp_path / "a.conf").write_text(BASE + "[numbers idle]\nfile = n.dn\n")
+    assert main(["check", "--conf-dir", str(tmp_path)]) == DONE
+    doubt, well = capsys.readouterr().out.splitlines()
+    assert doubt.startswith(f"doubtful: {tmp_path}/a.conf:{FIRST}: [numbers idle]: no route asks for it. Lead a route")
+    assert well.endswith("2 trunks, 0 routes, 2 numbers in 1 table")
