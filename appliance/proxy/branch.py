@@ -54,7 +54,8 @@ class Attempt:
         if self.changed:
             restore(response, self.branch.context.request)
         core = self.branch.context.core
-        core.gate.relieve_answer(response, self.branch, self.flow)
+        if core.gate.bears_trust(response):
+            core.gate.relieve_answer(response, self.branch, self.flow)
         rewriting = core.rewriting
         if rewriting.within:
             rewriting.answered(self, response)

@@ -60,6 +60,7 @@ class Gate:
         )
         self._trunk_acls = {one.name: acls[one.acl] for one in settings.trunks.values() if one.acl is not None}
         self._trust = TrustHeaders(security.trust_headers)
+        self.bears_trust = self._trust.in_message  # asked of nearly every message
         self._scanners = tuple(name.lower() for name in security.scanners)
         self._suspect = security.scanner_numbers
         self._delay_s = security.delay_s
@@ -138,18 +139,14 @@ class Gate:
                     return True
         return False
 
-    def bears_trust(self, message: Message) -> bool:
-        """Whether there is anything in it that only a trunk may send."""
-        return self._trust.in_message(message)
-
     def relieve(self, message: Message) -> None:
         """Take out of a message from somebody who is no trunk what only a trunk may send."""
         if self._trust.in_message(message):
             self._trust.remove(message)
 
     def relieve_answer(self, response: Response, branch: Branch, flow: Flow) -> None:
-        """The same for the answer to a request that went to `branch`."""
-        if self._trust.in_message(response) and not self._of_trunk(branch, flow):
+        """The same for the answer to a request that went to `branch`, where it bears any."""
+        if not self._of_trunk(branch, flow):
             self._trust.remove(response)
 
     def admit_to_trunk(self, name: str, address: str) -> None:

@@ -24,7 +24,9 @@ class TrustHeaders:
         """Whether there is anything to remove."""
         if not self._keys.isdisjoint(message.keys):
             return True
-        return bool(self._beginnings) and any(key.startswith(self._beginnings) for key in message.keys)
+        if self._beginnings:
+            return any(key.startswith(self._beginnings) for key in message.keys)
+        return False
 
     def remove(self, message: Message) -> None:
         """Take all of them out."""
