@@ -7,7 +7,7 @@ from enum import StrEnum
 import attrs
 
 from .account import AccountSettings
-from .groups import NAME, ChoiceSettings
+from .groups import NAME, ChoiceSettings, Redirects
 from .kinds import (
     Network,
     flag,
@@ -192,6 +192,12 @@ class TrunkSettings(ChoiceSettings, AccountSettings, TrunkTlsSettings):
         "off",
         "What becomes of signatures on calls from the trunk: off, they pass; mark, the call is marked with the result; "
         "require, calls without a good one are refused.",
+    )
+    redirects: Redirects = setting(
+        one_of(Redirects),
+        "pass",
+        "A 3xx of a gateway. pass: back to the caller; follow: the places that it names are tried in its stead, as far "
+        "as they are gateways of this trunk or lie in its `trusted` networks; where none is, it is passed.",
     )
     qos_signalling: int | None = setting(
         inherited_dscp("as the listener, or [qos], says"),

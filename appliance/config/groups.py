@@ -36,6 +36,11 @@ class WhenDown(StrEnum):
     SKIP = "skip"
 
 
+class Redirects(StrEnum):
+    BACK = "pass"
+    FOLLOW = "follow"
+
+
 @attrs.frozen
 class Member:
     """A trunk as part of a group."""

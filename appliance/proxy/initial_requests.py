@@ -17,6 +17,7 @@ from appliance.proxy.credentials import Authenticator
 from appliance.proxy.destination import Destination
 from appliance.proxy.enum_lookup import EnumLookup, LookedUp
 from appliance.proxy.forwarding import breadth, contact_is_source, spend_hop
+from appliance.proxy.gateway_redirects import followed_untrusted
 from appliance.proxy.inner_flow import InnerFlow
 from appliance.proxy.lines import Lines
 from appliance.proxy.location import Location
@@ -344,7 +345,10 @@ class InitialRequests:
         Nothing where not every Contact of it is ours to route, where all were tried before, or where one redirection
         follows another for too long: then it goes back to the caller.
         """
-        user = branch.destination.user
+        destination = branch.destination
+        if destination.trunk and context.spread:
+            return self._redirected_by_gateway(context, destination, response)
+        user = destination.user
         depth = branch.destination.redirects + 1
         if not user or depth > _MOST_REDIRECTS or not context.spread:
             return []
@@ -378,6 +382,18 @@ class InitialRequests:
             to = ", ".join(contact.uri.username for contact in contacts)
             context.call.detours += f"; {user} redirects it to {to}"
         return [group for group in groups if group]
+
+    def _redirected_by_gateway(self, context: ResponseContext, destination: Destination, response: Response) -> Groups:
+        """As its trunk allows."""
+        trunk = self._settings.trunks.get(destination.trunk)
+        if trunk is None:
+            return []
+        tried = {one.destination.uri for one in context.branches}
+        groups = followed_untrusted(trunk, self._core.hunts, destination, response, tried)
+        if context.call is not None and groups:
+            to = ", ".join(one.label for [one] in groups)
+            context.call.detours += f"; {destination.label} redirects it to {to}"
+        return groups
 
     def _anchor_of(self, caller: Caller) -> Anchor:
         settings = self._settings

@@ -96,8 +96,8 @@ class Quality:
     def attempt(self, outcome: AttemptOutcome, wall: float) -> None:
         """A call that was offered to it came to something."""
         end, status = outcome.end, outcome.status
-        if end is End.OURS:
-            return
+        if end is End.OURS or (end is End.REFUSED and status < 400):
+            return  # a redirection: where it leads is what counts
         amounts: list[tuple[Sum, float]] = []
         if end is not End.GIVEN_UP:
             if not (end is End.REFUSED and status in _BUSY):
