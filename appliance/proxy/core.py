@@ -268,7 +268,7 @@ class SipCore:
             except BadMessage as bad:
                 self._unreadable(None, bad, source, flow, now)
                 return
-            if _MASKED in data:
+            if self.hiding.in_use and _MASKED in data:
                 self.hiding.unmask(message, flow)
             source.left += 1  # who answers us is not counted, but for responses that nobody waits for
             if not (self.stateless.in_use and self.stateless.relay(message, flow)):
@@ -280,7 +280,7 @@ class SipCore:
         except BadMessage as bad:
             self._unreadable(message, bad, source, flow, now)
             return
-        if _MASKED in data:
+        if self.hiding.in_use and _MASKED in data:
             self.hiding.unmask(message, flow)
         if not source.trusted and self.gate.bears_trust(message) and not self.initial.is_of_trunk(message, flow):
             self.gate.relieve(message)

@@ -8,14 +8,23 @@ sides of a dialog are veiled stands in those entries (`DialogChanges.veils`), al
 from __future__ import annotations
 
 import re
-from urllib.parse import quote, unquote
 
 from appliance.config.settings import Settings
 from appliance.proxy.call import Calls
 from appliance.proxy.destination import Destination
 from appliance.proxy.dialog_changes import read_extras
 from appliance.proxy.masks import MARK, Kind, Masks
-from appliance.proxy.veil import DIALOG_HEADERS, REFERRED, VIAS_JOINT, VIAS_PARAM, Hider, Hiding, Veil
+from appliance.proxy.veil import (
+    DIALOG_HEADERS,
+    REFERRED,
+    VIAS_JOINT,
+    VIAS_PARAM,
+    Hider,
+    Hiding,
+    Veil,
+    escaped,
+    unescaped,
+)
 from appliance.sip.errors import BadMessage
 from appliance.sip.flow import Flow
 from appliance.sip.headers import split_commas, value_of
@@ -36,10 +45,14 @@ class TopologyHiding:
     def __init__(self, key: bytes, calls: Calls) -> None:
         self._masks = Masks(key)
         self._calls = calls
+        self.in_use = False
+        """Whether there may be masks in what comes: since the start some trunk was hidden from."""
 
     def configure(self, settings: Settings) -> None:
+        """Dialogs that are veiled stay so, whatever the settings say from now on."""
         self._hider = Hider(self._masks, frozenset(settings.appliance.domains or ()), self._outer)
         self._trunks = frozenset(name for name, trunk in settings.trunks.items() if trunk.hide_topology)
+        self.in_use = self.in_use or bool(self._trunks)
 
     def hides_from(self, trunk: str) -> bool:
         return trunk in self._trunks
@@ -97,7 +110,7 @@ class TopologyHiding:
         return found[0] if uri is None else f"<{uri}{found[2] or ''}>"
 
     def _referred(self, found: re.Match[str]) -> str:
-        return found[1] + quote(self._inner(unquote(found[2])), safe="@.!~*'()-_")
+        return found[1] + escaped(self._inner(unescaped(found[2])))
 
     # Out
 
@@ -125,6 +138,8 @@ class TopologyHiding:
 
     def _outer(self, call_id: str) -> str:
         """By which Call-ID hidden peers know a dialog: by its own where it came from one of them."""
+        if not call_id:
+            return ""  # somebody's mistake
         call = self._calls.of_dialog(call_id)
         if call is not None and call.caller_side.hiding is Hiding.ADDRESSES:
             return call_id

@@ -165,7 +165,7 @@ class Veil:
         return f"{before}{address}>{after}"
 
     def _referred(self, found: re.Match[str]) -> str:
-        return found[1] + quote(self.hider.outer(unquote(found[2])), safe="@.!~*'()-_")
+        return found[1] + escaped(self.hider.outer(unescaped(found[2])))
 
 
 def hiding_of(veil: Worn | None) -> Hiding | None:
@@ -196,3 +196,12 @@ def _bare(value: str) -> tuple[str, str]:
     """The URI and the parameters of an address without angle brackets."""
     uri, semicolon, params = value.partition(";")
     return uri.strip(), semicolon + params
+
+
+def escaped(call_id: str) -> str:
+    """A Call-ID as a header inside a URI has it."""
+    return quote(call_id, safe="@.!~*'()-_", errors="surrogateescape")
+
+
+def unescaped(text: str) -> str:
+    return unquote(text, errors="surrogateescape")

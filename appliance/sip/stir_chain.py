@@ -22,6 +22,17 @@ _UNDERSTOOD = frozenset({ExtensionOID.BASIC_CONSTRAINTS, ExtensionOID.KEY_USAGE,
 """What may be marked critical (RFC 5280 §4.2)."""
 
 
+_UNREADABLE = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+"""What `cryptography` raises for certificates that are none; parts of them are read only when they are asked for."""
+
+
 class BadChain(Exception):  # noqa: N818
     """The certificates prove nothing; the text says why."""
 
@@ -54,7 +65,7 @@ class Chain:
     def read_untrusted(cls, pem: bytes) -> Chain:
         try:
             found = x509.load_pem_x509_certificates(pem)
-        except ValueError:
+        except _UNREADABLE:
             raise BadChain("no PEM certificates") from None
         if len(found) > _MOST_CERTIFICATES:
             raise BadChain("too many certificates")
@@ -65,7 +76,7 @@ class Chain:
         """The key that signatures are checked with. Raises `BadChain` where it is not one for ES256."""
         try:
             key = self.certificates[0].public_key()
-        except (ValueError, UnsupportedAlgorithm):
+        except _UNREADABLE:
             raise BadChain("a key of an unknown kind") from None
         if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
             raise BadChain("not a key on P-256")
@@ -78,14 +89,19 @@ class Chain:
             extension = self.certificates[0].extensions.get_extension_for_oid(TN_AUTH_LIST).value
         except x509.ExtensionNotFound:
             return TnAuthList()
-        except ValueError:
+        except _UNREADABLE:
             raise BadChain("extensions that cannot be read") from None
         assert isinstance(extension, x509.UnrecognizedExtension)
         return read_tn_auth_list_untrusted(extension.value)
 
     def verify(self, authorities: Iterable[x509.Certificate], now: datetime.datetime) -> None:
         """Raises `BadChain` where no way leads to one of the authorities at that time."""
-        trusted = tuple(authorities)
+        try:
+            self._verify(tuple(authorities), now)
+        except _UNREADABLE:
+            raise BadChain("certificates that cannot be read") from None
+
+    def _verify(self, trusted: tuple[x509.Certificate, ...], now: datetime.datetime) -> None:
         current = self.certificates[0]
         others = list(self.certificates[1:])
         below = 0
@@ -112,10 +128,7 @@ def _check(certificate: x509.Certificate, now: datetime.datetime, below: int) ->
     name = certificate.subject.rfc4514_string()[:120]
     if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
         raise BadChain(f"{name} is not valid now")
-    try:
-        extensions = certificate.extensions
-    except ValueError:
-        raise BadChain(f"{name} has extensions that cannot be read") from None
+    extensions = certificate.extensions
     for extension in extensions:
         if extension.critical and extension.oid not in _UNDERSTOOD:
             raise BadChain(f"{name} has a critical extension {extension.oid.dotted_string}")
@@ -136,7 +149,7 @@ def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
         return False
     try:
         certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+    except (InvalidSignature, *_UNREADABLE):
         return False
     return True
 

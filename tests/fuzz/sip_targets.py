@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 
 from appliance.sip.build import ack_of, cancel_of, response_to
 from appliance.sip.digest import Credential, DigestClient, DigestVerifier
@@ -19,6 +20,8 @@ from appliance.sip.headers import (
 from appliance.sip.message import Request, Response
 from appliance.sip.multipart import find_part_untrusted, replace_part
 from appliance.sip.parser import check_untrusted, parse_message_untrusted
+from appliance.sip.passport import read_identity_untrusted
+from appliance.sip.stir_chain import BadChain, Chain, read_tn_auth_list_untrusted
 from appliance.sip.stream import StreamFramer, StreamLimits
 from appliance.sip.uri import parse_uri_untrusted
 
@@ -78,6 +81,24 @@ def message(data: bytes) -> None:
     assert edited.via.branch == "z9hG4bKfuzz"
     edited.pop_first("via")
     assert edited.values("via") == vias
+
+
+def identity(data: bytes) -> None:
+    try:
+        signed = read_identity_untrusted(_text(data))
+    except BadMessage:
+        return
+    if signed is not None:
+        assert len(signed.signature) == 64
+        assert signed.passport.orig.isprintable()
+
+
+def certificates(data: bytes) -> None:
+    with suppress(BadChain):
+        assert read_tn_auth_list_untrusted(data).covers("12025550100") in (True, False)
+    with suppress(BadChain):
+        chain = Chain.read_untrusted(data)
+        chain.verify((), datetime.now(UTC))
 
 
 def uri(data: bytes) -> None:
@@ -146,4 +167,6 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "stream": stream,
     "digest": digest,
     "multipart": multipart,
+    "identity": identity,
+    "certificates": certificates,
 }

@@ -14,12 +14,13 @@ from appliance.config.groups import GroupSettings, member
 from appliance.config.kinds import network
 from appliance.config.patch import target
 from appliance.config.settings import Settings
+from appliance.proxy.credentials import Authenticator
 from appliance.proxy.masks import MARK
 from appliance.sip.build import response_to
 from appliance.sip.message import Request, Response
 from tests.rtc.sdp_samples import PHONE, crlf
 
-from .pretend_net import BOX, Box, Peer, _settings
+from .pretend_net import BOX, KEY, Box, Peer, _settings
 from .test_rewriting import with_drop_in
 from .test_trunk_login import Challenger, standing, with_login
 
@@ -395,3 +396,27 @@ def test_a_carrier_that_asks_for_a_password_sees_no_more(restarted: bool) -> Non
     assert bye.call_id == ok.call_id
     caller.answer(bye, 200)
     shown(trunk.peer.take_response(200))
+
+
+def test_a_reload_leaves_veiled_dialogs_veiled_and_open_ones_open(box: Box) -> None:
+    caller, carrier, invite, ok = called(box)
+    plain = attrs.evolve(box.settings.trunks["carrier"], hide_topology=False)
+    before, after = box.settings, attrs.evolve(box.settings, trunks={**box.settings.trunks, "carrier": plain})
+    reload(box, after)
+    caller.send(caller.in_dialog("ACK", ok, cseq=2))
+    shown(carrier.take_request("ACK"))
+    caller.invite("sip:0456@example.com", call_id="second")
+    second = carrier.take_request("INVITE")
+    assert second.call_id == "second"
+    carrier.answer(second, 200)
+    opened = caller.take_response(200)
+    reload(box, before)
+    caller.send(caller.in_dialog("BYE", opened))
+    assert carrier.take_request("BYE").call_id == "second"
+    carrier.send(carrier.back("BYE", invite))
+    assert caller.take_request("BYE").call_id == CALL_ID
+
+
+def reload(box: Box, settings: Settings) -> None:
+    authenticator = Authenticator("example.com", KEY, settings.users)
+    box.core.configure(settings, (BOX, "example.com"), (5060,), authenticator)

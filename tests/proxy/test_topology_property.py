@@ -9,11 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from appliance.config.settings import Settings
+from appliance.sip.build import response_to
 from appliance.sip.message import Request, Response
 from tests.rtc.sdp_samples import PHONE, crlf
 
 from .pretend_net import Box, Peer, _settings, anchored
-from .test_topology import CALL_ID, CALLER, CARRIER, PROXY, hiding, shown, through
+from .test_topology import CALL_ID, CALLER, CARRIER, PROXY, called, hiding, shown, through
 
 SDP = crlf(PHONE)
 _RANDOM = re.compile(
@@ -161,3 +162,32 @@ def test_the_inside_sees_what_it_would_see_without_hiding(story: dict[str, objec
     carrier = attrs.evolve(plain.trunks["carrier"], hide_topology=False)
     open_to_see = attrs.evolve(plain, trunks={**plain.trunks, "carrier": carrier})
     assert tell(plain, story, hidden=True) == tell(open_to_see, story, hidden=False)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.lists(st.tuples(st.integers(0, 3000), st.binary(max_size=6), st.integers(0, 6)), min_size=1, max_size=4),
+    st.data(),
+)
+def test_broken_masks_hurt_nobody(edits: list[tuple[int, bytes, int]], data: st.DataObject) -> None:
+    box = Box(hiding(_settings()))
+    caller, carrier, invite, seen = called(box)
+    bye = carrier.back("BYE", invite)
+    bye.append("replaces", f"{invite.call_id};to-tag=1;from-tag=2")
+    bye.append("in-reply-to", f"{invite.call_id}, {invite.call_id}")
+    bye.append("refer-to", f"<{bye.uri}?Replaces={invite.call_id}%3Bto-tag%3D1>")
+    bye.append("contact", f"<{bye.uri}>;x=1, {bye.uri}")
+    ok = response_to(invite, 200, to_tag="calleetag", headers=[("contact", f"<{bye.uri}>")])
+    refer = caller.in_dialog("REFER", seen, cseq=7)
+    for key in ("replaces", "in-reply-to", "refer-to", "join", "target-dialog", "record-route", "warning"):
+        refer.append(key, f"<sip:a@{CALLER};lr?Replaces={CALL_ID}%3Bto-tag%3D1>;x, ;a={CALL_ID}")
+    progress = response_to(invite, 183, to_tag="calleetag", headers=[("contact", f"<{bye.uri}>")])
+    sender, whole = data.draw(st.sampled_from(((carrier, bye), (carrier, ok), (carrier, progress), (caller, refer))))
+    message = whole.to_bytes()
+    for at, put, cut in edits:
+        at %= len(message)
+        message = message[:at] + put + message[at + cut :]
+    box.core.receive(message, sender.flow)
+    while box.core.work():
+        pass
+    box.run(100)
