@@ -99,6 +99,16 @@ def test_the_routes_of_the_readme_are_taken(tmp_path: Path) -> None:
     assert len(settings.number_lists["agents"]) == 1
 
 
+def test_the_limits_of_the_readme_are_taken(tmp_path: Path) -> None:
+    chapter = README.split("\n## Limits\n")[1].split("\n## ")[0]
+    blocks = re.findall(r"(?:^    .*\n|^\n)+", chapter, re.M)
+    [limits] = [re.sub("^    ", "", block, flags=re.M) for block in blocks if block.lstrip().startswith("[")]
+    trunk = "[listener udp]\ntransport = udp\nport = 0\n[trunk carrier-a]\ngateways = 192.0.2.10\n"
+    (tmp_path / "60-carrier.conf").write_text(trunk)
+    (tmp_path / "70-limits.conf").write_text(limits)
+    assert set(load_settings(tmp_path).limits) == {"lines-a", "pace-a", "two-each", "strangers"}
+
+
 @pytest.mark.parametrize("name", [name for name, _, _ in COMMANDS])
 def test_every_command_is_named(name: str) -> None:
     assert f"| `jackfield {name}`" in README
