@@ -217,5 +217,8 @@ class Lines:
         hiding = line_call.call.caller_side.hiding
         self._forget(line_call, sentence)
         headers = [reason_header(sentence)]
-        own = OwnRequest(self._core, lambda via: dialog.make_request("BYE", via=via, headers=headers), hiding=hiding)
-        own.send(flow, hop)
+
+        def make(via: str) -> Request:
+            return dialog.make_request("BYE", via=via, headers=headers)
+
+        OwnRequest(self._core, make, hiding=hiding, trunk=line_call.call.from_trunk).send(flow, hop)

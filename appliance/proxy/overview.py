@@ -105,7 +105,7 @@ class TrunkOverview:
     """Which of them took us last."""
     registered_for_s: float = 0.0
     reason: str = ""
-    """Why we are not registered, in words."""
+    """Why we are not registered, or that our password is not taken, in words."""
 
 
 def calls(core: SipCore, most: int | None = None) -> list[CallOverview]:
@@ -240,7 +240,8 @@ def _trunk(core: SipCore, trunk: TrunkSettings, gateways: tuple[GatewayOverview,
     trusted = tuple(map(str, trunk.trusted))
     registration = core.trunk_registrations.of(trunk.name)
     if registration is None:
-        return TrunkOverview(trunk.name, gateways, trusted, carried)
+        login = core.logins.of(trunk.name)
+        return TrunkOverview(trunk.name, gateways, trusted, carried, reason="" if login is None else login.fault)
     return TrunkOverview(
         name=trunk.name,
         gateways=gateways,

@@ -28,7 +28,8 @@ Make = Callable[[str], Request]
 class OwnRequest:
     """One of them. `extras` and `to_leg` say what is changed on its way, `hiding` what its reader may not see.
 
-    `place` is which of the numbers between two of the sender's it takes (`dialog_shift`).
+    `place` is which of the numbers between two of the sender's it takes (`dialog_shift`). `trunk` is the one that it
+    goes to in a dialog of our own, where each making has a number of its own.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class OwnRequest:
         hiding: Hiding | None = None,
         *,
         place: int = 0,
+        trunk: str = "",
     ) -> None:
         self._core = core
         self._make = make
@@ -47,6 +49,7 @@ class OwnRequest:
         self._to_leg = to_leg
         self._hiding = hiding
         self._place = place
+        self._trunk = trunk
         self._signing: Signing | None = None
 
     def send(self, flow: Flow | None, hop: Hop) -> None:
@@ -59,12 +62,13 @@ class OwnRequest:
         core = self._core
         via, branch = new_via(flow, core.unique())
         request = self._make(via)
+        signing = self._signing = self._signing or self._signing_over(flow)
         if self._extras:
-            signing = self._signing = self._signing or core.logins.signing(self._extras, self._to_leg, flow)
-            core.logins.change(request, self._extras, self._to_leg, self._place if signing is None else signing.tries)
-            if signing is not None and request.method != "ACK":
-                signing.begin(flow.remote, core.clock())
-                sign(request, signing.signatures, core.unique())
+            tries = self._place + (0 if signing is None else signing.tries)
+            core.logins.change(request, self._extras, self._to_leg, tries)
+        if signing is not None and request.method != "ACK":
+            signing.begin(flow.remote, core.clock())
+            sign(request, signing.signatures, core.unique())
         if self._hiding is not None:
             core.hide(request, flow, self._hiding)
         if request.method != "ACK":
@@ -74,6 +78,14 @@ class OwnRequest:
             flow.send(request.to_bytes())
         except FlowClosed:
             core.counters.flow_errors += 1
+
+    def _signing_over(self, flow: Flow) -> Signing | None:
+        logins = self._core.logins
+        if not logins.any:
+            return None
+        if self._extras:
+            return logins.signing(self._extras, self._to_leg, flow)
+        return logins.signing_at(self._trunk, flow)
 
     def on_response(self, client: ClientTransaction, response: Response, now: float) -> None:
         signing = self._signing

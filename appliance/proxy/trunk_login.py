@@ -142,6 +142,8 @@ class TrunkLogin:
         for header, answer in _HEADERS:
             by_realm: dict[str, list[str]] = {}
             for value in response.get_all(header)[:_MOST_CHALLENGES]:
+                if not value.isprintable():
+                    continue
                 try:
                     scheme, params = parse_auth_untrusted(value, "challenge")
                 except BadMessage:

@@ -60,7 +60,11 @@ class TrunkLogins:
     def signing(self, extras: str, to_leg: str, flow: Flow) -> Signing | None:
         """For a request inside a dialog that goes over `flow`: who signs it, None where the trunk is not there."""
         shift = _shift_of(extras, to_leg)
-        login = None if shift is None else self._logins.get(shift.trunk)
+        return None if shift is None else self.signing_at(shift.trunk, flow)
+
+    def signing_at(self, trunk: str, flow: Flow) -> Signing | None:
+        """For a request to the trunk over `flow`, None where that leads elsewhere or the trunk has no password."""
+        login = self._logins.get(trunk)
         return Signing(login) if login is not None and login.owns(flow.remote[0]) else None
 
     # One attempt of a branch

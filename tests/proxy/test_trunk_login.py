@@ -12,6 +12,7 @@ from appliance.config.dialplan import RouteSettings
 from appliance.config.patch import gateway, match, target
 from appliance.config.secret import Secret
 from appliance.config.settings import Settings
+from appliance.proxy.overview import trunks
 from appliance.sip.build import response_to
 from appliance.sip.digest import Credential, DigestVerifier, parse_auth_untrusted
 from appliance.sip.message import Request, Response
@@ -486,3 +487,28 @@ def test_a_reload_keeps_nonces_of_an_account_that_did_not_change(box: Box) -> No
         caller = box.peer("192.0.2.2")
         caller.invite("sip:0123@example.com", user="1002", call_id=password)
         assert trunk.knows(trunk.request("INVITE")) is known
+
+
+def test_a_test_line_that_hangs_up_on_the_trunk_signs_its_bye() -> None:
+    settings = with_login(_settings())
+    echo = attrs.evolve(settings.routes["40-echo"], callers=("trunks",))
+    box = Box(attrs.evolve(settings, routes={**settings.routes, "40-echo": echo}))
+    trunk = Challenger(box)
+    trunk.peer.send(trunk.peer.request("INVITE", "sip:5000@example.com", user="030123", body=SDP))
+    ok = trunk.peer.take_response(200)
+    trunk.peer.send(trunk.peer.in_dialog("ACK", ok, cseq=1, user="030123"))
+    [call] = box.core.calls
+    call.hang_up("the operator ended it")
+    trunk.peer.answer(trunk.take("BYE"), 200)
+    assert trunk.cseqs == sorted(set(trunk.cseqs))
+    assert trunk.challenges == 1
+
+
+def test_the_page_says_that_a_password_is_not_taken(box: Box) -> None:
+    trunk = Challenger(box)
+    caller = box.peer("192.0.2.1")
+    caller.invite("sip:0123@example.com")
+    trunk.refuse(trunk.request("INVITE"))
+    trunk.refuse(trunk.request("INVITE"))
+    [shown] = [one for one in trunks(box.core) if one.name == "carrier"]
+    assert "does not take our password" in shown.reason

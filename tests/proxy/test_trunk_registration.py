@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import attrs
+import hypothesis
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from appliance.config.account import CalledNumber, KeepAlive
 from appliance.config.dialplan import RouteSettings
@@ -60,12 +63,13 @@ class Registrar(Challenger):
         [only] = found.values()
         return only
 
-    def wait(self) -> None:
+    def wait(self, longest_s: float = 4000.0) -> None:
         """Until something comes."""
-        until = self.box.now + 4000
+        until = self.box.now + longest_s
         while self.peer.address not in self.box.net.sent:
             assert self.box.now < until
-            self.box.run(0.5)
+            due = self.box.timers.next_at
+            self.box.run(0.5 if due is None else max(0.5, due - self.box.now))
 
     def take_register(self) -> Request:
         request = self.take("REGISTER", proxy=False)
@@ -386,3 +390,45 @@ def test_a_registrar_may_ask_whether_we_are_there() -> None:
     _, registrar = incoming()
     registrar.peer.send(registrar.peer.request("OPTIONS", "sip:we@192.0.2.9", user="ping"))
     assert registrar.peer.take_kinds() == ["200"]
+
+
+_HEADERS = st.sampled_from(
+    ("contact", "expires", "service-route", "min-expires", "retry-after", "www-authenticate", "proxy-authenticate")
+)
+_VALUES = st.one_of(
+    st.text(st.characters(exclude_characters="\r\n", codec="utf-8"), max_size=60),
+    st.integers(-1, 10**25).map(str),
+    st.sampled_from(
+        (
+            '<sip:we@192.0.2.9>;expires="x"',
+            "<sip:we@192.0.2.9>;expires=0",
+            "<sip:we@192.0.2.9",
+            "*",
+            'Digest realm="carrier.example", nonce="\\\x0b", algorithm=MD5',
+            'Digest realm="carrier.example", nonce="x", qop="auth-int", algorithm=SHA-256-sess, stale=true',
+        )
+    ),
+)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from((200, 302, 401, 407, 423, 500, 503, 603)),
+            st.lists(st.tuples(_HEADERS, _VALUES), max_size=4),
+        ),
+        max_size=6,
+    )
+)
+@hypothesis.settings(max_examples=150, deadline=None)
+def test_whatever_a_registrar_answers_we_go_on(answers: list[tuple[int, list[tuple[str, str]]]]) -> None:
+    box = started()
+    registrar = Registrar(box, FIRST)
+    for status, headers in answers:
+        found = [m for m in registrar.peer.take() if isinstance(m, Request) and m.method == "REGISTER"]
+        for request in found[-1:]:
+            registrar.say(request, status, *headers)
+        if not found:
+            registrar.wait(86400)
+    assert of(box).state in RegistrationState
+    assert len([one for one in box.net.sent.get((FIRST, 5060), []) if isinstance(one, Request)]) < 20

@@ -115,6 +115,34 @@ def test_a_nonce_that_runs_out_in_mid_call_costs_one_more_challenge(tmp_path: Pa
         assert carrier.lines("taken") == ["INVITE 3", "BYE 7"]
 
 
+def test_a_box_that_dies_in_mid_call_knows_the_numbers_and_the_password_when_it_is_back(
+    tmp_path: Path, inner: int
+) -> None:
+    with Carrier(tmp_path / "carrier", inner=inner) as carrier:
+        with start(tmp_path, {"gateways": f"127.0.0.1:{carrier.port};transport=udp"}) as box:
+            keys = {"domain": "example.com", "caller": "1001"}
+            user = ("1001", box.passwords["1001"])
+            with (
+                Sipp("answer", tmp_path, port=inner) as callee,
+                Sipp(
+                    "call_authenticated",
+                    tmp_path,
+                    target=box.address(),
+                    service="9123",
+                    user=user,
+                    keys=keys,
+                    options=["-d", "3000"],
+                ) as caller,
+            ):
+                callee.expect_message(r"^ACK ")
+                box.kill9()
+                box.restart()
+                caller.finish()
+                callee.finish()
+        assert carrier.lines("challenged") == ["INVITE 2", "BYE 6"]
+        assert carrier.lines("taken") == ["INVITE 3", "BYE 7"]
+
+
 def test_the_second_registrar_takes_over_when_the_first_is_killed(tmp_path: Path, inner: int) -> None:
     with Carrier(tmp_path / "one", inner=inner) as first, Carrier(tmp_path / "two", inner=inner) as second:
         gateways = ", ".join(f"127.0.0.1:{one.port};transport=tcp" for one in (first, second))

@@ -79,7 +79,7 @@ const registrations = new Table(
 );
 
 function registered(one) {
-  if (!one.account) return "–";
+  if (!one.account) return one.reason ? { text: "password refused", tone: "bad", title: one.reason } : "–";
   const good = one.registration === "registered";
   const tone = good ? "good" : one.registration === "registering" ? "" : "bad";
   return { text: one.registration, tone, title: one.reason || one.account, sub: good ? one.registrar : one.reason };
