@@ -193,6 +193,15 @@ class Gate:
                 response.remove(key)
         return response
 
+    def may_be_told(self, flow: Flow, response: Response) -> bool:
+        """Whether an answer without a transaction may go to this sender; it is then counted."""
+        source = self.sources.get(flow.remote[0])
+        if source is None or not source.stranger or flow.reliable:
+            return True
+        if source.spend(len(response.to_bytes()), final=True):
+            return True
+        return self.guard.drop("answer too long")
+
     def muffled(self, response: Response, branch: Branch, flow: Flow) -> Response:
         """A challenge as the other end may see it: not at all where it comes from anybody but a trunk.
 

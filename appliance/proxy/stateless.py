@@ -110,7 +110,7 @@ class StatelessProxy:
         uri, ours = initial.readable(request)
         if not uri.user and request.method == "OPTIONS" and ours:
             if listening:
-                self._answer(flow, initial.capabilities(request))
+                self._say(flow, initial.capabilities(request))
             return None
         if initial.draining and request.method == "INVITE" and listening:
             raise Rejected(503, "Service Unavailable", "the box is about to stop")
@@ -216,7 +216,12 @@ class StatelessProxy:
         self.counts.refused += 1
         if request.method != "ACK":
             headers = [(name.lower(), value) for name, value in rejected.headers]
-            self._answer(flow, self._core.steady.response(request, rejected.status, rejected.reason, headers))
+            self._say(flow, self._core.steady.response(request, rejected.status, rejected.reason, headers))
+
+    def _say(self, flow: Flow, response: Response) -> None:
+        """An answer of our own: never much more than was asked, where the sender of a datagram may be forged."""
+        if self._core.gate.may_be_told(flow, response):
+            self._answer(flow, response)
 
     def _answer(self, flow: Flow, response: Response) -> bool:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from appliance.config.sections import ApplianceSettings, DigestAlgorithm, SipSettings
+from appliance.config.sections import ApplianceSettings, DigestAlgorithm, ListenerSettings, SipSettings, Transport
 from appliance.config.security import SecuritySettings
 from appliance.config.settings import Settings
 from appliance.sip.flow import Address
@@ -82,6 +82,18 @@ QUESTIONS = {
 def test_no_answer_is_longer_than_three_times_the_question(kind: str, settings: Settings) -> None:
     net = CountingNet()
     box = Box(settings, net)
+    question = QUESTIONS[kind]
+    box.core.receive(question, net.flow_to("UDP", VICTIM))
+    box.core.work()
+    box.run(60)
+    assert net.bytes.get(VICTIM, 0) <= 3 * len(question)
+
+
+@pytest.mark.parametrize("kind", QUESTIONS)
+def test_nor_where_nothing_is_kept_of_the_question(kind: str) -> None:
+    net = CountingNet()
+    listener = ListenerSettings(name="udp", transport=Transport.UDP, port=5060, stateless=True)
+    box = Box(attrs.evolve(wordy(_settings()), listeners={"udp": listener}), net)
     question = QUESTIONS[kind]
     box.core.receive(question, net.flow_to("UDP", VICTIM))
     box.core.work()
