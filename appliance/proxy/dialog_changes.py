@@ -123,6 +123,12 @@ UNCHANGED = DialogChanges()
 
 
 @lru_cache(maxsize=4096)
+def between(trunks: tuple[str, str]) -> DialogChanges:
+    """What is noted of a dialog between these two, where nothing in it is changed."""
+    return DialogChanges(trunks=trunks)
+
+
+@lru_cache(maxsize=4096)
 def read_extras(extras: str) -> DialogChanges:
     """The changes behind `extras`, which are our own words: the entry's signature was checked."""
     items = {item[:1]: item[1:] for item in extras.split(_BETWEEN)}

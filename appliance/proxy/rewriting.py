@@ -14,7 +14,7 @@ import attrs
 
 from appliance.config.rewriting import NumberField, NumberFormat, NumbersOut
 from appliance.config.settings import Settings
-from appliance.proxy.dialog_changes import Ends, read_extras
+from appliance.proxy.dialog_changes import UNCHANGED, Ends, between, read_extras
 from appliance.router.fields import Unfit, checked_value, put_line
 from appliance.router.numberplan import NumberPlan
 from appliance.router.privacy import Identities, assert_identity, leave_trust
@@ -80,9 +80,8 @@ class Rewriting:
         distrusted = len(self.trusted) < len(settings.trunks)
         self._takes_all = not (distrusted or self._from_trunk or self._from_listener or self._from_user)
         ways = (*self._from_trunk.values(), *self._from_listener.values(), *self._to_trunk.values())
-        self.within = distrusted or any(
-            way.rules is not None and (way.rules.in_dialog or way.rules.responses) for way in ways
-        )
+        self._rules_within = any(way.rules is not None and (way.rules.in_dialog or way.rules.responses) for way in ways)
+        self.within = distrusted or self._rules_within
         """Whether anything is to be done to requests inside dialogs or to responses."""
 
     def arrived(self, request: Request, listener: str, caller: Caller, steps: Steps | None = None) -> Request:
@@ -131,8 +130,8 @@ class Rewriting:
                 if said and steps is not None:
                     steps.append(f"trunk {trunk} is trusted: p-asserted-identity is {said}")
         elif trunk or "privacy" in request.keys or "p-preferred-identity" in request.keys:
-            changed = True
             done = leave_trust(request, keep_identity=not trunk)
+            changed = bool(done)
             if steps is not None:
                 steps += [f"{f'trunk {trunk}' if trunk else f'user {user}'} is not trusted: {one}" for one in done]
         if way is not None and way.active:
@@ -152,7 +151,8 @@ class Rewriting:
             source = context.caller.name if context.caller and context.caller.kind is CallerKind.TRUNK else ""
             trunks = (source, destination.trunk)
             if any(trunks):
-                branch.changes = attrs.evolve(branch.changes, trunks=trunks)
+                known = branch.changes is UNCHANGED
+                branch.changes = between(trunks) if known else attrs.evolve(branch.changes, trunks=trunks)
         if not changed and context.outgoing is context.request:
             return
         call = context.call
@@ -182,15 +182,21 @@ class Rewriting:
 
     def follow(self, context: ResponseContext, listener: str) -> None:
         """A request inside a dialog, on its way in by `listener` and out by `context.to_leg`."""
-        request = context.request.copy()
+        request = context.request.copy() if self._concerns(context.request) else context.request
         context.sides = self.inside(request, listener, context.extras, context.to_leg)
         context.outgoing = request
+
+    def _concerns(self, message: Message) -> bool:
+        """Whether anything could be done to a message inside a dialog."""
+        return self._rules_within or "p-asserted-identity" in message.keys
 
     def inside(self, request: Request, listener: str, extras: str, to_leg: str) -> tuple[str, str]:
         """Change it in place; the trunks that it comes from and goes to, '' for none."""
         trunks = read_extras(extras).trunks if extras else None
         caller, callee = trunks or ("", "")
         source, target = (callee, caller) if to_leg == "a" else (caller, callee)
+        if not self._concerns(request):
+            return source, target
         self._distrust(request, source, target)
         came = self._from_trunk.get(source) if source else self._from_listener.get(listener)
         goes = self._to_trunk.get(target)
@@ -201,6 +207,8 @@ class Rewriting:
 
     def answered(self, attempt: Attempt, response: Response) -> None:
         """Any response, before anybody looks at it."""
+        if not self._concerns(response):
+            return
         context = attempt.branch.context
         if context.spread:
             caller = context.caller

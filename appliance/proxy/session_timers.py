@@ -53,7 +53,9 @@ class SessionTimers:
 
     def answered(self, request: Request, response: Response) -> None:
         """A 2xx to what was `asked` goes back: whoever supports timers refreshes, also alone (§8.2)."""
-        if "session-expires" in response.keys or "timer" not in request.tokens("supported"):
+        if "session-expires" not in request.keys or "session-expires" in response.keys:
+            return
+        if "timer" not in request.tokens("supported"):
             return
         interval = _seconds(request, "session-expires")
         if interval is not None:

@@ -70,6 +70,9 @@ def _means(uri: str, user: str) -> bool:
     return bool(user) and uri.partition(":")[2].partition("@")[0] == user
 
 
+_CONCERNED = frozenset({"privacy", "p-asserted-identity", "p-preferred-identity"})
+
+
 def privacy_of(message: Message) -> frozenset[str]:
     """The values of Privacy, in small letters."""
     if "privacy" not in message.keys:
@@ -101,8 +104,10 @@ def leave_trust(request: Request, *, keep_identity: bool) -> list[str]:
     `keep_identity`: what is asserted may pass where the caller does not object (RFC 3325 §5 leaves it to us). Returns
     what was done, in words. Raises `Rejected` 500 where a privacy that is critical cannot be had (RFC 3323 §5).
     """
-    wanted = privacy_of(request)
     done: list[str] = []
+    if _CONCERNED.isdisjoint(request.keys):
+        return done
+    wanted = privacy_of(request)
     missing = wanted - _OURS - {"critical", "none", ""}
     if missing and "critical" in wanted:
         what = ", ".join(sorted(missing))

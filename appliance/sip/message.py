@@ -7,6 +7,7 @@ Text is UTF-8 with surrogateescape, so any byte survives the way in and out. Rea
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Protocol
 
 import attrs
@@ -42,6 +43,15 @@ _SPELLING = {
     "sip-if-match": "SIP-If-Match",
     "www-authenticate": "WWW-Authenticate",
 }
+
+
+_REMEMBERED_LENGTH = 256
+
+
+@lru_cache(maxsize=4096)
+def _known_tokens(line: str) -> frozenset[str]:
+    """The tokens of a whole line: what a peer supports and allows, it says in each message alike."""
+    return frozenset(value.lower() for value in split_commas(value_of(line)))
 
 
 def spelling(key: str) -> str:
@@ -158,6 +168,11 @@ class Message:
 
     def tokens(self, key: str) -> frozenset[str]:
         """`values` as lower case tokens: Supported, Require, Allow …"""
+        keys = self.keys
+        if keys.count(key) == 1:
+            line = self.lines[keys.index(key)]
+            if len(line) <= _REMEMBERED_LENGTH:
+                return _known_tokens(line)
         return frozenset(value.lower() for value in self.values(key))
 
     def __contains__(self, key: str) -> bool:
