@@ -80,7 +80,7 @@ class CertificateFetcher:
                 self._fail(url, f"nothing came within {self.timeout_s:g} s")
             except (OSError, trio.BrokenResourceError, trio.ClosedResourceError, ssl.SSLError) as error:
                 self._fail(url, str(error.__cause__ or error) or type(error).__name__)
-            except (h11.RemoteProtocolError, UnicodeError, ValueError) as error:
+            except (h11.ProtocolError, UnicodeError, ValueError) as error:
                 self._fail(url, f"no answer in HTTP: {error}")
             else:
                 self.told.fetched(url, pem, fresh_s)

@@ -22,6 +22,7 @@ from appliance.sip.uri import parse_params_untrusted, split_semicolons
 _LONGEST = 8192
 _LONGEST_TEXT = 512
 _MOST_CALLED = 10
+_LATEST = 2**40
 _COORDINATE = 32
 _ES256 = ec.ECDSA(hashes.SHA256())
 
@@ -116,6 +117,8 @@ def read_identity_untrusted(value: str) -> SignedPassport | None:
     called = dest.get("tn", []) if isinstance(dest, dict) else None
     if not isinstance(orig, dict) or not isinstance(called, list) or not isinstance(iat, int):
         raise BadMessage("Bad Identity: claims")
+    if not 0 <= iat <= _LATEST:
+        raise BadMessage("Bad Identity: iat")
     if len(called) > _MOST_CALLED or not all(isinstance(one, str) for one in called):
         raise BadMessage("Bad Identity: dest")
     attest = claims.get("attest")

@@ -113,6 +113,14 @@ async def test_anything_else_is_a_failure_with_a_reason(tmp_path: Path, said: by
         assert why in result
 
 
+@pytest.mark.parametrize("path", ["/a b", '/"', "/a#b", "/\x7f"])
+async def test_a_strange_path_is_a_failure_at_most(tmp_path: Path, path: str) -> None:
+    async with laboratory(tmp_path, partial(say, answer(PEM))) as lab:
+        await lab.fetch(path)
+        lab.heard.came = trio.Event()
+        assert await lab.fetch("/good") == PEM
+
+
 async def test_a_server_that_says_nothing_is_left_after_a_while(tmp_path: Path) -> None:
     async with laboratory(tmp_path, say_nothing) as lab:
         lab.fetcher.timeout_s = 0.2

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import attrs
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from appliance.config.dialplan import TrunkSettings
 from appliance.config.kinds import network
@@ -330,3 +332,24 @@ def test_many_urls_are_bounded() -> None:
     for number in range(3000):
         store.look_up(f"https://cert.example.org/{number}")
     assert len(store._entries) <= 2000
+
+
+BROKEN = st.lists(st.tuples(st.integers(0, 3000), st.binary(max_size=6), st.integers(0, 6)), min_size=1, max_size=4)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(BROKEN)
+def test_broken_signatures_hurt_nobody(edits: list[tuple[int, bytes, int]]) -> None:
+    box, _ = box_of(configuration(wait_ms=500.0))
+    known(box)
+    carrier = box.peer(CARRIER)
+    request = carrier.request("INVITE", "sip:0123@example.com", headers=(("identity", signed(box)),))
+    request.append("p-asserted-identity", f'"A" <sip:{CALLER};verstat=x@carrier.example>, <tel:{CALLER};verstat=y>')
+    message = request.to_bytes()
+    for at, put, cut in edits:
+        at %= len(message)
+        message = message[:at] + put + message[at + cut :]
+    box.core.receive(message, carrier.flow)
+    while box.core.work():
+        pass
+    box.run(100)

@@ -81,6 +81,8 @@ def test_another_kind_of_passport_is_passed_over() -> None:
         ({}, {"dest": ["1"]}),
         ({}, {"dest": {"tn": [1]}}),
         ({}, {"iat": "now"}),
+        ({}, {"iat": -1}),
+        ({}, {"iat": 10**400}),
         ({}, {"attest": "D"}),
         ({}, {"origid": "a\nb"}),
         ({}, {"dest": {"tn": ["1"] * 11}}),
