@@ -121,6 +121,15 @@ class Gate:
         transaction.abandon()
         return False
 
+    def hushes(self, request: Message, flow: Flow, now: float) -> bool:
+        """Whether a request that is forwarded without state is a scanner's.
+
+        New requests are not counted there: without state a repeated one looks like another.
+        """
+        source = self.sources.get(flow.remote[0]) or self.guard.meet(flow.remote[0], now)
+        self._now = now
+        return source.stranger and not flow.inside and self.scans(request, source, flow, now)
+
     def scans(self, request: Message, source: Source, flow: Flow, now: float) -> bool:
         """Whether the request of a stranger bears the marks of a scanner: it gets no answer, and the source a ban."""
         agent = request.get("user-agent")

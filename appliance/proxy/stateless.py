@@ -107,6 +107,8 @@ class StatelessProxy:
         """
         core = self._core
         initial = core.initial
+        if request.to_tag is None and core.gate.hushes(request, flow, now):
+            return None
         uri, ours = initial.readable(request)
         if not uri.user and request.method == "OPTIONS" and ours:
             if listening:

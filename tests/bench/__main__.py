@@ -28,7 +28,7 @@ WHAT = {
     "stateless": "the same call forwarded without state, by a hash of its Call-ID",
     "register": "a registration with digest (REGISTER, 401, REGISTER, 200)",
     "register-open": "a REGISTER without digest (a peer's figure only: Jackfield always asks)",
-    "call-dn": "the same call of Jackfield, routed by a table of 100,000 numbers",
+    "call-dn": "the same call routed by a table of 100,000 numbers (Kamailio: its mtree, prefixes alone)",
     "rtp": "a relayed packet, RTP to RTP",
     "srtp": "a relayed packet, SRTP (SDES) to RTP and back",
 }

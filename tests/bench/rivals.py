@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -46,6 +46,7 @@ modparam("rr", "append_fromtag", 0)
 modparam("usrloc", "db_mode", 0)
 modparam("usrloc", "hash_size", 14)
 modparam("dispatcher", "list_file", "{gateways}")
+{tree}
 
 request_route {{
   if (!mf_process_maxfwd_header("10")) {{ sl_send_reply("483", "Too Many Hops"); exit; }}
@@ -58,22 +59,43 @@ request_route {{
     sl_send_reply("404", "Not Here"); exit;
   }}
   record_route();
+  {look_up}
   if (!ds_select_dst("1", "{algorithm}")) {{ sl_send_reply("503", "No Gateway"); exit; }}
   {forward}();
 }}
 """
+
+_TREE = """\
+loadmodule "db_text.so"
+loadmodule "mtree.so"
+modparam("mtree", "db_url", "text://{directory}")
+modparam("mtree", "mtree", "name=dn;dbtable=dn")
+modparam("mtree", "char_list", "0123456789+")
+modparam("mtree", "pv_value", "$var(led)")
+"""
+_LOOK_UP = """if (!mt_match("dn", "$rU", "0")) { sl_send_reply("404", "Not Found"); exit; }"""
 
 
 class Kamailio:
     """A proxy, stateful or not, and registrar on 127.0.0.1:`port`, calls going on to `gateway_port`."""
 
     def __init__(
-        self, directory: Path, gateway_port: int, password: str, digest: bool, *, stateless: bool = False
+        self,
+        directory: Path,
+        gateway_port: int,
+        password: str,
+        digest: bool,
+        *,
+        stateless: bool = False,
+        numbers: Collection[str] = (),
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         gateways = directory / "gateways.list"
         gateways.write_text(f"1 sip:127.0.0.1:{gateway_port}\n")
+        if numbers:  # prefixes all of them: its tree knows no others
+            rows = "".join(f"{number}:load\n" for number in numbers)
+            (directory / "dn").write_text(f"tprefix(string) tvalue(string)\n{rows}")
         config = directory / "kamailio.cfg"
         config.write_text(
             _KAMAILIO.format(
@@ -83,6 +105,8 @@ class Kamailio:
                 digest=int(digest),
                 forward="forward" if stateless else "t_relay",
                 algorithm=0 if stateless else 4,  # a hash of the Call-ID, or round robin
+                tree=_TREE.format(directory=directory) if numbers else "",
+                look_up=_LOOK_UP if numbers else "",
             )
         )
         argv = [*on_server_core(), "kamailio", "-DD", "-E", "-f", str(config), "-Y", str(directory)]

@@ -73,6 +73,12 @@ def table(draw: random.Random) -> tuple[str, list[str]]:
     return "\n".join(lines) + "\n", asked
 
 
+def prefixes(draw: random.Random) -> list[str]:
+    """The numbers of such a table without its signs: those that stand for themselves or as a prefix."""
+    lines = table(draw)[0].splitlines()
+    return [line.split()[0].rstrip("*") for line in lines if "-" not in line]
+
+
 def _best_us(work: Callable[[Question], object], questions: Sequence[Question]) -> float:
     best = float("inf")
     for _ in range(ROUNDS):

@@ -12,7 +12,7 @@ import attrs
 
 from tests.bench.generators import generate, on_server_core
 from tests.bench.rivals import Kamailio, Rtpengine
-from tests.bench.routes import table
+from tests.bench.routes import prefixes, table
 from tests.bench.sessions import SipSessions, through_rtpengine, write_sessions
 from tests.peers.appliance import Appliance
 from tests.peers.ports import free_port
@@ -99,10 +99,14 @@ def _rtp(pids: list[int], calls: Path, port_a: int, port_b: int, load: Load) -> 
 # ---- Kamailio and rtpengine ----
 
 
-def _kamailio(options: Mapping[str, object], *, stateless: bool = False) -> Callable[[Path, Load], Outcome]:
+def _kamailio(
+    options: Mapping[str, object], *, stateless: bool = False, numbers: bool = False
+) -> Callable[[Path, Load], Outcome]:
     def run(directory: Path, load: Load) -> Outcome:
         answer = free_port()
-        with Kamailio(directory, answer, PASSWORD, digest="a" in options, stateless=stateless) as server:
+        more = [NUMBER, *prefixes(random.Random(3261))] if numbers else []
+        digest = "a" in options
+        with Kamailio(directory, answer, PASSWORD, digest, stateless=stateless, numbers=more) as server:
             return _sip(server.pids, server.port, answer, load, options)
 
     return run
@@ -215,6 +219,7 @@ KAMAILIO = Server(
     "kamailio",
     {
         "call": _kamailio(CALL),
+        "call-dn": _kamailio(CALL, numbers=True),
         "stateless": _kamailio(CALL, stateless=True),
         "register": _kamailio(DIGEST),
         "register-open": _kamailio(REGISTER),

@@ -199,6 +199,14 @@ def test_other_routes_keep_their_state() -> None:
     assert front.box.core.calls.active
 
 
+def test_a_scanner_hears_nothing() -> None:
+    front = Front()
+    options = front.client.request("OPTIONS", "sip:100@example.com", headers=(("user-agent", "friendly-scanner"),))
+    front.client.send(options)
+    assert front.client.take() == []
+    front.keeps_nothing()
+
+
 def test_a_line_needs_state() -> None:
     front = Front()
     carrier = front.box.peer("192.0.2.50")
