@@ -232,7 +232,7 @@ def gateway_lines(gateways: Json) -> list[str]:
             str(one["state"]),
             _count(_whole(one["calls"]), "call"),
             "" if one["latency_ms"] is None else f"{one['latency_ms']} ms",
-            str(one["why"]),
+            "; ".join(filter(None, (str(one["why"]), str(one["quality"])))),
         )
         for one in (gateways if isinstance(gateways, list) else [])
         if isinstance(one, dict)

@@ -20,6 +20,7 @@ from .config.patch import Target, TargetKind
 from .proxy.ownership import Ownership
 from .proxy.refusal import refusal
 from .proxy.rewriting import Rewriting
+from .router.choices import group_in_words, trunk_in_words
 from .router.conditions import canonical
 from .router.decision import Decision
 from .router.dialplan import DialPlan
@@ -229,11 +230,9 @@ def _towards(target: Target, number: str, called: str) -> str:
 def _detail(settings: Settings, target: Target) -> Iterator[str]:
     match target.kind:
         case TargetKind.TRUNK:
-            trunk = settings.trunks[target.name]
-            yield f"gateways of trunk {trunk.name}, {trunk.algorithm}: {', '.join(map(str, trunk.gateways))}"
+            yield from trunk_in_words(settings, target.name)
         case TargetKind.GROUP:
-            group = settings.groups[target.name]
-            yield f"trunks of group {group.name}, {group.algorithm}: {', '.join(map(str, group.members))}"
+            yield from group_in_words(settings, target.name)
         case TargetKind.ENUM:
             suffixes = settings.enums[target.name].suffixes
             yield f"to the URIs that DNS has for the number under {', '.join(suffixes)}"

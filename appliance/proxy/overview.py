@@ -87,6 +87,8 @@ class GatewayOverview:
     pings: int
     pings_unanswered: int
     latency_ms: int | None
+    quality: str
+    """The figures of its calls in words, "" where they are not counted."""
 
 
 @attrs.frozen
@@ -217,6 +219,7 @@ def gateways(core: SipCore) -> list[GatewayOverview]:
                     pings=sum(one.pings.values()),
                     pings_unanswered=one.pings[False],
                     latency_ms=None if latency_s is None else round(latency_s * 1000),
+                    quality="" if one.quality is None else one.quality.told(core.wall()),
                 )
             )
     return found

@@ -201,6 +201,20 @@ class Quality:
         if told is not None:
             self.changed(told, score)
 
+    def told(self, wall: float) -> str:
+        """The figures of all its calls in words, and for which prefixes it is put back."""
+        whole = self.scores.get("")
+        parts = []
+        if whole is not None:
+            whole.window.roll(wall)
+            for one in _FIGURES:
+                samples = whole.window.sums[one.count]
+                if samples:
+                    value = whole.window.sums[one.total] / samples * one.scale
+                    parts.append(f"{one.name} {value:.{one.digits}f}{one.unit} of {samples:g}")
+        poor = [f"{prefix or 'all numbers'} ({score.why})" for prefix, score in self.scores.items() if score.poor]
+        return ", ".join(parts) + (f"; put back for {', '.join(poor[:5])}" if poor else "")
+
     def figures(self) -> Mapping[str, Mapping[str, float | None]]:
         """Every figure by prefix, "" being all."""
         return {prefix: figures(score.window.sums) for prefix, score in self.scores.items()}

@@ -105,7 +105,7 @@ function gateways(list) {
   const shown = list.map((one) => (one.state === "not watched" || one.state === "in service" ? one.gateway : `${one.gateway} ${one.state}`));
   const facts = list.map((one) => {
     const latency = one.latency_ms === null ? "" : `, ${one.latency_ms} ms`;
-    return `${one.gateway}: ${one.state}${one.why ? `, ${one.why}` : ""}, ${one.calls} calls${latency}`;
+    return `${one.gateway}: ${one.state}${one.why ? `, ${one.why}` : ""}, ${one.calls} calls${latency}${one.quality ? `, ${one.quality}` : ""}`;
   });
   const tone = out.length === list.length ? "bad" : shown.some((text, index) => text !== list[index].gateway) ? "fair" : "";
   return { text: shown.join(", "), title: facts.join("\n"), tone };
