@@ -101,7 +101,7 @@ def trunk_markings(settings: Settings) -> tuple[TrunkMarking, ...]:
 
 
 def _literals(trunk: TrunkSettings) -> Iterator[IPv4Network | IPv6Network]:
-    for gateway in trunk.gateways:
+    for gateway in (*trunk.gateways, *trunk.registrar):
         try:
             yield ip_network(gateway.host)
         except ValueError:

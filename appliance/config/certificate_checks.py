@@ -84,8 +84,9 @@ def _identities(settings: Settings, places: Places) -> Iterator[Mistake]:
     seen: dict[str, str] = {}
     for trunk in settings.trunks.values():
         title, place = f"[trunk {trunk.name}]", places.of("trunk", trunk.name, "tls-identity")
-        if trunk.tls_identity and not asked:
-            mistake = "can never be shown: no listener asks for client certificates"
+        dialled = any(gateway.transport == "tls" for gateway in (*trunk.gateways, *trunk.registrar))
+        if trunk.tls_identity and not asked and not dialled:
+            mistake = "can never be shown: no listener asks for client certificates, and no gateway is met over tls"
             remedy = "Set client-certificate and client-ca of a tls listener"
             yield Mistake(place, title, "tls-identity", mistake, remedy)
         for identity in trunk.tls_identity:

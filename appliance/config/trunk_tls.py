@@ -36,6 +36,6 @@ class TrunkTlsSettings:
         listed(text("a name as certificates have it", pattern=r"[^\s\"<>]+")),
         "",
         "Names of the trunk's own certificate: domains, or SIP URIs with a user. Requests are then the trunk's only on "
-        "TLS connections with such a certificate, and from a trusted address where there are any. The listener must "
-        "ask for client certificates.",
+        "TLS connections with such a certificate, and from a trusted address where there are any. A listener must ask "
+        "for client certificates, unless requests only come over connections that we opened.",
     )

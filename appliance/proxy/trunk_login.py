@@ -22,6 +22,7 @@ from appliance.sip.message import Request, Response
 _HEADERS = (("proxy-authenticate", "proxy-authorization"), ("www-authenticate", "authorization"))
 _MOST_CHALLENGES = 8
 _MOST_SERVERS = 64
+_MOST_ADDRESSES = 1024
 _MOST_MISSES = 3
 """Answers in advance that were in vain before the trunk is left to ask for a while."""
 _LEFT_TO_ASK_S = 600.0
@@ -73,8 +74,8 @@ class TrunkLogin:
     fault: str = ""
     """Why the trunk does not take our password, in words; '' while it does."""
     _servers: dict[Address, _Server] = attrs.field(factory=dict)
-    _addresses: set[str] = attrs.field(init=False, factory=set)
-    """Of gateways, as far as they are known."""
+    _addresses: dict[str, None] = attrs.field(init=False, factory=dict)
+    """Of gateways and registrars, as far as they are known; the latest last."""
 
     def __attrs_post_init__(self) -> None:
         self.learn(*(gateway.host for gateway in (*self.trunk.gateways, *self.trunk.registrar)))
@@ -83,9 +84,12 @@ class TrunkLogin:
         """These hosts of the configuration, or addresses that DNS has for them, are the trunk's; names are left out."""
         for host in hosts:
             try:
-                self._addresses.add(str(ipaddress.ip_address(host)))
+                address = str(ipaddress.ip_address(host))
             except ValueError:
                 continue
+            self._addresses[address] = None
+            if len(self._addresses) > _MOST_ADDRESSES:
+                del self._addresses[next(iter(self._addresses))]
 
     def owns(self, address: str) -> bool:
         """Whether this IP literal is the trunk's: of a gateway, or of whom it trusts."""

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 import attrs
 
 from appliance.config.dialplan import TrunkSettings
+from appliance.proxy.destination import Hop
 from appliance.proxy.dialog_changes import change, read_extras
 from appliance.proxy.dialog_shift import CseqShift, mentioned
 from appliance.proxy.trunk_login import Account, Signing, TrunkLogin, sign
 from appliance.sip.headers import CSeq
 from appliance.sip.message import Request, Response
+from appliance.transport.options import Target
 
 if TYPE_CHECKING:
     from appliance.proxy.branch import Branch
@@ -56,6 +59,13 @@ class TrunkLogins:
 
     def of(self, trunk: str) -> TrunkLogin | None:
         return self._logins.get(trunk)
+
+    def look_up(self, resolve: Callable[[Hop, Callable[[list[Target]], None]], None]) -> None:
+        """Learn the addresses of gateways that have names, so that calls from before a restart are known by them."""
+        for login in self._logins.values():
+            for gateway in (*login.trunk.gateways, *login.trunk.registrar):
+                transport = gateway.transport.upper() if gateway.transport else None
+                resolve(Hop(gateway.host, gateway.port, transport), partial(_learn, login))
 
     def signing(self, extras: str, to_leg: str, flow: Flow) -> Signing | None:
         """For a request inside a dialog that goes over `flow`: who signs it, None where the trunk is not there."""
@@ -142,6 +152,10 @@ class TrunkLogins:
             if number is not None:
                 known = self._tries.get((request.call_id, to_leg, number))
         change(request, extras, to_leg, tries=tries, invite_tries=known)
+
+
+def _learn(login: TrunkLogin, targets: list[Target]) -> None:
+    login.learn(*(target.host for target in targets))
 
 
 def _shift_of(extras: str, to_leg: str) -> CseqShift | None:

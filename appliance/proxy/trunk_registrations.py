@@ -63,10 +63,13 @@ class TrunkRegistrations:
                 if self._started:
                     self._living[name].begin(self.clock())
         self.any = bool(self._living)
+        if self._started:
+            self._core.logins.look_up(self._core.sender.resolve)
 
     def start(self) -> None:
         """The box is ready: register."""
         self._started = True
+        self._core.logins.look_up(self._core.sender.resolve)
         now = self.clock()
         for registration in self:
             registration.begin(now)

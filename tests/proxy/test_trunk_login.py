@@ -16,6 +16,7 @@ from appliance.proxy.overview import trunks
 from appliance.sip.build import response_to
 from appliance.sip.digest import Credential, DigestVerifier, parse_auth_untrusted
 from appliance.sip.message import Request, Response
+from appliance.transport.options import Target
 from tests.rtc.sdp_samples import PHONE, crlf
 
 from .pretend_net import Box, Peer, PretendNet, _settings, anchored
@@ -512,3 +513,19 @@ def test_the_page_says_that_a_password_is_not_taken(box: Box) -> None:
     trunk.refuse(trunk.request("INVITE"))
     [shown] = [one for one in trunks(box.core) if one.name == "carrier"]
     assert "does not take our password" in shown.reason
+
+
+def test_a_gateway_with_a_name_is_known_by_its_address_after_a_restart() -> None:
+    names = {"gw.carrier.example": [Target("UDP", GATEWAY, 5060)]}
+    gateways = (gateway().read("gw.carrier.example"),)
+    settings = with_login(_settings(), gateways=gateways, trusted=())
+    box = Box(settings, PretendNet(names=names))
+    trunk = Challenger(box)
+    caller, _, ok = standing(box, trunk)
+    box = Box(settings, PretendNet(names=names))
+    box.core.trunk_registrations.start()
+    trunk.box = caller.box = trunk.peer.box = box
+    caller.flow, trunk.peer.flow = (box.net.flow_to("UDP", peer.address) for peer in (caller, trunk.peer))
+    caller.send(caller.in_dialog("BYE", ok, cseq=3))
+    trunk.peer.answer(trunk.take("BYE"), 200)
+    assert caller.take_kinds() == ["200"]

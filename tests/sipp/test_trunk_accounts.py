@@ -19,13 +19,15 @@ pytestmark = pytest.mark.peer
 ACCOUNT = {"username": "we", "password": "pass", "realm": "carrier.example", "domain": "carrier.example"}
 
 
-def start(directory: Path, trunk: dict[str, object]) -> Appliance:
+def start(directory: Path, trunk: dict[str, object], listener: dict[str, object] | None = None) -> Appliance:
+    """The box with its trunk; `listener` holds more settings of the one for TLS."""
     return Appliance(
         directory / "box",
         users=["1001", "1002"],
         sections={
             "appliance": {"domains": "example.com", "drain_deadline": "2 s"},
             "trunk carrier": {**ACCOUNT, **trunk},
+            "listener tls": listener or {},
             "route 10-out": {"match": "prefix:9", "target": "trunk:carrier"},
             "route 50-users": {"match": "aor", "target": "aor", "callers": "users, trunks"},
         },
@@ -170,8 +172,14 @@ def test_a_carrier_with_mutual_tls(tmp_path: Path, inner: int) -> None:
             "tls-certificate": authority.issue("sip:example.com"),
             "tls-ca": authority.ca,
             "tls-verify-name": "carrier.example",
+            "tls-identity": "carrier.example",
         }
-        with start(tmp_path, trunk) as box:
+        ours = {
+            "certificate": authority.issue("sip:example.com"),
+            "client-certificate": "required",
+            "client-ca": authority.ca,
+        }
+        with start(tmp_path, trunk, ours) as box:
             wait_until(lambda: registration(box) == "registered", "the registration over TLS")
             call_out(box, tmp_path / "out", inner)
-            carrier.program.expect_log("taken BYE")
+            call_in(box, carrier, tmp_path / "in", inner)
