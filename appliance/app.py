@@ -176,6 +176,7 @@ async def open_appliance(
     ) as supervisor:
         appliance = Appliance(conf_dir, settings, identity, metrics, supervisor)
         supervisor.on_reload = appliance.reload
+        supervisor.alarms.show_in(metrics)
         commands: dict[str, Callable[..., Awaitable[Answer]]] = {
             "reload": supervisor.reload,
             "status": appliance._answer_status,

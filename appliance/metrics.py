@@ -183,6 +183,8 @@ class Metrics:
     reloads: Labelled[Counter] = counters(
         "jackfield_reloads_total", "Reloads of the configuration by result: applied or refused.", "result"
     )
+    alarms_active: Labelled[Gauge] = gauges("jackfield_alarms_active", "Alarms in force, by severity.", "severity")
+    alarms_raised: Labelled[Counter] = counters("jackfield_alarms_raised_total", "Alarms that began, by kind.", "alarm")
     calls_active: Gauge = gauge("jackfield_calls_active", "Calls in progress, ringing ones included.")
     calls: Counter = counter("jackfield_calls_total", "Calls that were routed.")
     calls_answered: Counter = counter("jackfield_calls_answered_total", "Calls that were answered.")

@@ -16,6 +16,9 @@ from typing import Any, Final
 import attrs
 import trio
 
+from . import alarm_kinds
+from .alarm_kinds import AlarmKind
+from .alarms import Alarms
 from .logs import log
 from .metrics import Metrics
 from .readiness import Readiness
@@ -87,11 +90,13 @@ class Supervisor:
     metrics: Metrics
     readiness: Readiness
     drain_deadline_s: Callable[[], float]
+    alarms: Alarms = attrs.field(factory=Alarms)
     on_drain: list[Callable[[], None]] = attrs.field(factory=list)
     in_progress: Callable[[], int] = attrs.field(default=lambda: 0)
     on_reload: Callable[[], Awaitable[dict[str, Any]]] | None = None
     health: dict[str, ServiceHealth] = attrs.field(factory=dict)
     faults: dict[str, str] = attrs.field(factory=dict)
+    _kinds: dict[str, tuple[AlarmKind, str]] = attrs.field(factory=dict)
     draining: bool = False
     _nursery: trio.Nursery | None = None
     _leave: trio.Event = attrs.field(factory=trio.Event)
@@ -110,16 +115,17 @@ class Supervisor:
         keep = self._keep_core if service.role is Role.CORE else self._keep_leaf
         await self._nursery.start(keep, service)
 
-    def report(self, name: str, fault: str) -> None:
-        """Show a fault of a room until it is cleared; saying it again costs nothing."""
+    def report(self, name: str, fault: str, kind: AlarmKind = alarm_kinds.FAULT, subject: str = "") -> None:
+        """Show a fault of a room until it is cleared, and raise its alarm; saying it again costs nothing."""
         if self.faults.get(name) != fault:
             self.faults[name] = fault
-            log.error("fault.raised", room=name, fault=fault)
+            self._kinds[name] = kind, subject or name
+        self.alarms.raise_(kind, subject or name, fault)
 
     def clear(self, name: str) -> None:
         """A fault is over."""
         if self.faults.pop(name, None) is not None:
-            log.info("fault.cleared", room=name)
+            self.alarms.clear(*self._kinds.pop(name))
 
     @property
     def degraded(self) -> tuple[str, ...]:
@@ -161,9 +167,10 @@ class Supervisor:
             try:
                 answer = await self.on_reload()
                 self.clear("reload")
+                self.alarms.show(alarm_kinds.CONFIGURATION, "reload", _refusal(answer))
             except Exception as error:
                 log.error("reload.failed", error)
-                self.report("reload", _innermost(error))
+                self.report("reload", _innermost(error), alarm_kinds.CONFIGURATION)
                 answer = {"ok": False, "error": _innermost(error)}
             self.metrics.reloads.of("applied" if answer.get("ok") else "refused").value += 1
             self.readiness.ready("running" if answer.get("ok") else "running, a reload was refused")
@@ -232,12 +239,22 @@ class Supervisor:
     def _is_ready(self, health: ServiceHealth, where: object) -> None:
         health.state, health.fault, health.since = State.READY, "", trio.current_time()
         health.where = "" if where is None else str(where)
+        self.alarms.clear(alarm_kinds.SERVICE, health.name)
         self.metrics.service_ready.of(health.name).set(1)
         log.info("service.ready", service=health.name, where=health.where or None)
 
     def _is_degraded(self, health: ServiceHealth, fault: str) -> None:
         health.state, health.fault, health.since = State.DEGRADED, fault, trio.current_time()
+        self.alarms.raise_(alarm_kinds.SERVICE, health.name, fault)
         self.metrics.service_ready.of(health.name).set(0)
+
+
+def _refusal(answer: dict[str, Any]) -> str:
+    """Why a reload was not taken up; "" where it was."""
+    if answer.get("ok"):
+        return ""
+    mistakes = answer.get("mistakes") or [answer.get("error", "no reason given")]
+    return f"{len(mistakes)} mistakes, the first: {mistakes[0]}" if len(mistakes) > 1 else str(mistakes[0])
 
 
 def _innermost(error: BaseException) -> str:

@@ -15,6 +15,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 import attrs
 import trio
 
+from . import alarm_kinds
 from .config import Settings, TrunkSettings
 from .config.sections import ListenerSettings
 from .config.stir_material import load_material
@@ -301,7 +302,7 @@ async def open_telephony(
         storage.on_change.append(partial(_show_fault, supervisor))
         _show_fault(supervisor, storage.health())
         opened: list[Telephony] = []
-        marker = Marker(partial(supervisor.report, "qos"))
+        marker = Marker(lambda fault: supervisor.report("qos", fault, alarm_kinds.QOS))
         relays: list[PythonRelay] = []
 
         async def serve_media(*, task_status: trio.TaskStatus[str]) -> None:
@@ -383,7 +384,7 @@ def _show_registration(supervisor: Supervisor, registration: TrunkRegistration) 
     """A trunk that does not take us is a fault for as long as it lasts."""
     room = f"trunk {registration.plan.trunk}"
     if registration.reason:
-        supervisor.report(room, registration.reason)
+        supervisor.report(room, registration.reason, alarm_kinds.TRUNK_REGISTRATION, registration.plan.trunk)
     else:
         supervisor.clear(room)
 
@@ -391,7 +392,7 @@ def _show_registration(supervisor: Supervisor, registration: TrunkRegistration) 
 def _show_fault(supervisor: Supervisor, health: Health) -> None:
     """A fault of the storage is shown for as long as it lasts."""
     if health.fault is not None:
-        supervisor.report("storage", health.fault)
+        supervisor.report("storage", health.fault, alarm_kinds.STORAGE)
     else:
         supervisor.clear("storage")
 

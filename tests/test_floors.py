@@ -17,7 +17,7 @@ PACKAGE = ROOT / "appliance"
 GROUND = {"sip", "rtc", "config"}
 FLOOR_2 = {"transport", "media", "storage", "outlets"}
 FLOOR_3 = {"accounts", "proxy"}
-SHARED = {"metrics", "logs", "marking"}
+SHARED = {"metrics", "logs", "marking", "alarms", "alarm_kinds"}
 
 MAY_IMPORT = (
     {room: set() for room in GROUND}
