@@ -239,6 +239,11 @@ class Metrics:
         "SIP messages and connections that limits, bans, ACLs and scanner signatures kept out, by cause.",
         "cause",
     )
+    signatures: Labelled[Counter] = counters(
+        "jackfield_signatures_total",
+        "Calls that we signed, and calls of trunks by what their signatures were worth (STIR/SHAKEN).",
+        "result",
+    )
     bans: Gauge = gauge("jackfield_bans", "Bans of source addresses in force.")
     listener_connections: Labelled[Gauge] = gauges(
         "jackfield_listener_connections", "Open connections.", "listener", "transport"

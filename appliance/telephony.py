@@ -257,6 +257,7 @@ class Telephony:
             **{(cause,): count for cause, count in core.gate.guard.drops.items()},
             ("answer withheld",): layer.counts.responses_withheld,
         }
+        metrics.signatures.read = lambda: {(result,): count for result, count in core.stir.results.items()}
         metrics.bans.read = lambda: core.gate.guard.bans.active(core.clock())
         metrics.listener_connections.read = lambda: {
             (one.name, one.transport): one.connections for one in self.transports.snapshot() if one.name

@@ -64,6 +64,8 @@ class Stir:
         self.verifying: dict[str, Verification] = {}
         """The trunks whose calls are looked at."""
         self.store = CertificateStore(wall)
+        self.results = dict.fromkeys(("signed", "TN-Validation-Passed", "TN-Validation-Failed", "No-TN-Validation"), 0)
+        """How many calls we signed, and how many of trunks got which verdict."""
         self.material = StirMaterial()
         self._core = core
         self._wall = wall
@@ -104,6 +106,7 @@ class Stir:
             request.append("date", formatdate(now, usegmt=True))  # RFC 8224 §4.1
         passport = Passport(callers[0], (called,), int(now), self._stir.x5u, attest, self._origid)
         request.append("identity", sign(passport, key))
+        self.results["signed"] += 1
 
     def _attestation(self, caller: Caller, number: str) -> str:
         """RFC 8588 §4."""
@@ -189,6 +192,7 @@ class Stir:
 
     def _mark(self, request: Request, trunk: str, verdict: Verdict) -> None:
         """Write the verdict into the request. Raises `Rejected` where the trunk must sign."""
+        self.results[verdict.verstat] += 1
         if verdict.status and self.verifying.get(trunk) is Verification.REQUIRE:
             raise Rejected(verdict.status, verdict.reason, f"trunk {trunk} must sign: {verdict.sentence}")
         text = verdict.verstat

@@ -159,6 +159,9 @@ def test_a_good_signature_marks_the_call_once_its_certificate_is_known() -> None
         f"<tel:{CALLER};verstat=TN-Validation-Passed>",
     ]
     assert asked.urls == [URL]
+    assert box.core.stir.results["TN-Validation-Passed"] == box.core.stir.results["No-TN-Validation"] == 1
+    [call, *_] = box.core.calls
+    assert "caller's number: No-TN-Validation" in call.route
 
 
 def known(box: Box, holder: Holder = THEIRS, *more: Holder) -> None:
