@@ -80,7 +80,7 @@ class CallFollower:
                 call.lease.owner = call
 
     def open(self, transaction: ServerTransaction, caller: Caller, decision: Decision, now: float) -> Call:
-        if self.calls.full:
+        if self.calls.full and not self._priorities.emergency(decision.called):
             raise overloaded(self.settings, f"{self.calls.limit} calls are in progress", RefusalKind.BOX_FULL)
         request = transaction.request
         lease = None

@@ -1,9 +1,9 @@
 """Refusing under overload, as cheaply as it can be done: from the bytes of a request to those of a 503.
 
 No parsing, no transaction (RFC 3261 §8.2.7): the same request gets the same answer with the same tag, and the ACK is
-known by that tag. Only plain new requests are refused here; what is inside a dialog, repeats something admitted, is an
-emergency, or is written in an unusual way goes on. The Call-ID decides who is refused, so that one call is not
-admitted now and refused when it comes again with a password.
+known by that tag. Only plain new requests are refused here; what is inside a dialog, repeats something admitted, calls
+an emergency or priority number, or is written in an unusual way goes on. The Call-ID decides who is refused, so that
+one call is not admitted now and refused when it comes again with a password.
 """
 
 from __future__ import annotations
@@ -67,7 +67,8 @@ class Shedder:
     def configure(self, settings: Settings) -> None:
         """Take new codes and numbers."""
         self._settings = settings
-        self._emergency = frozenset(number.encode() for number in settings.priority.emergency)
+        priority = settings.priority
+        self._spared = frozenset(number.encode() for number in (*priority.emergency, *priority.numbers))
         self._write()
 
     def _write(self) -> None:
@@ -118,7 +119,7 @@ class Shedder:
         _, via, via_host, via_port, branch = head.groups()
         key = (branch.decode(), via_host.decode(), int(via_port) if via_port else None, data[:space].decode())
         from_at, to_at, cseq_at = data.find(b"\r\nFrom:"), data.find(b"\r\nTo:"), data.find(b"\r\nCSeq:")
-        if head[1] in self._emergency or key in self._servers or min(from_at, to_at, cseq_at) < 0:
+        if head[1] in self._spared or key in self._servers or min(from_at, to_at, cseq_at) < 0:
             return self._refuse_untrusted(data, space, drawn, flow, trusted)
         to = data[to_at : data.find(b"\r\n", to_at + 2)]
         if b"tag" in to:
@@ -147,7 +148,7 @@ class Shedder:
         """The same for requests written in any way: answer it, or leave it to the parser."""
         first, *lines = data[: data.find(b"\r\n\r\n")].split(b"\r\n")
         scheme, _, rest = first[space + 1 :].partition(b" ")[0].partition(b":")
-        if scheme == b"urn" or re.split(rb"[@:;]", rest, maxsplit=1)[0] in self._emergency:
+        if scheme == b"urn" or re.split(rb"[@:;]", rest, maxsplit=1)[0] in self._spared:
             return False
         answer = [self._start]
         via: bytes | None = None

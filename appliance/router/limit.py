@@ -21,6 +21,8 @@ Key = object
 ORDINARY, PRIORITY, EMERGENCY = range(3)
 """How urgent a call is."""
 
+_A_HAIR = 1e-6
+"""What binary fractions may lack."""
 _FULL = {
     ScopeKind.BOX: RefusalKind.BOX_FULL,
     ScopeKind.TENANT: RefusalKind.TENANT_FULL,
@@ -160,7 +162,7 @@ class Limit:
             kind = _FULL[settings.scope.kind]
             return Full(kind, f"{self.label}: {len(self.holders)} of {settings.calls} calls")
         bucket = self.rate
-        if bucket is not None and bucket.level(now) < 1 - self._debt(bucket.burst, urgency):
+        if bucket is not None and bucket.level(now) < min(bucket.burst, 1 - self._debt(bucket.burst, urgency)):
             return Full(RefusalKind.RATE, f"{self.label}: {bucket.rate:g} calls a second, {bucket.burst:g} at once")
         window = self._window
         if window is not None:
@@ -252,7 +254,7 @@ class Limit:
     def _room(self, size: int | None, urgency: int) -> float:
         assert size is not None
         if urgency == ORDINARY:
-            return size * (1 - self.settings.reserve)
+            return size * (1 - self.settings.reserve) + _A_HAIR
         over = self._passing(urgency).over
         return float("inf") if over is None else size * (1 + over)
 

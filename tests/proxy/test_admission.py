@@ -316,3 +316,20 @@ def test_what_is_used_of_each_limit_is_shown() -> None:
     assert shown["lines", "trunk carrier", "calls at once, 2/s"] == (1, 2, 1)
     assert shown["idle", "box", "calls"] == (1, 7, 0)
     assert box.core.admission.refusals() == {("idle",): 0, ("lines",): 1}
+
+
+def test_a_share_is_kept_for_priority_and_emergency_calls_pass_the_boxs_own_size() -> None:
+    from appliance.config.admission import PrioritySettings
+
+    box = box_with(
+        limit("most", scope="box", calls="2", reserve="50 %", rate="9/s", burst="1"),
+        priority=PrioritySettings(namespaces=("wps.0",)),
+    )
+    phone(box)
+    carrier_calls(box, 1)
+    box.run(1)
+    carrier, _ = carrier_calls(box, 2)
+    assert "503" in carrier.take_kinds()
+    carrier_calls(box, 3, headers=(("resource-priority", "wps.0"),))
+    assert "503" not in carrier.take_kinds()
+    assert used(box) == 2

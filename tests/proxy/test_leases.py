@@ -17,7 +17,7 @@ from .test_admission import limit
 from .test_every_call_ends import World, _numbers
 from .test_every_call_ends import _kinds as _usual_kinds
 
-_kinds = st.one_of(_usual_kinds, st.sampled_from(("reload", "drain", "sweep")))
+_kinds = st.one_of(_usual_kinds, st.sampled_from(("reload", "drain", "sweep", "run out")))
 _steps = st.lists(st.tuples(_kinds, _numbers, _numbers, _numbers), max_size=25)
 
 WIDE = (
@@ -63,6 +63,13 @@ class Watched(World):
 
     def drain(self, a: int, b: int, c: int) -> None:
         self.box.core.initial.draining = bool(a % 2)
+
+    def run_out(self, a: int, b: int, c: int) -> None:
+        """The session of a call that stands is not refreshed in time."""
+        calls = list(self.box.core.calls)
+        if calls:
+            calls[a % len(calls)].refresh_by = self.box.now
+            self.box.core.sweep()
 
     def sweep(self, a: int, b: int, c: int) -> None:
         self.box.core.sweep()
