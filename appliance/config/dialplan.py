@@ -157,6 +157,11 @@ class TrunkSettings(ChoiceSettings, AccountSettings, TrunkTlsSettings):
         "4 s",
         "A gateway that has not answered at all after this long is left for the next.",
     )
+    progress_timeout_s: float | None = setting(
+        optional(seconds(1, 120), "none", "as long as answer-timeout"),
+        "none",
+        "A gateway that has said no more than 100 Trying after this long is left for the next.",
+    )
     answer_timeout_s: float = setting(
         seconds(5, 600), "120 s", "A gateway that only rings is cancelled after this long."
     )

@@ -34,7 +34,7 @@ _LATE = (("Reason", 'SIP;cause=200;text="Call completed elsewhere"'),)
 class Attempt:
     """One try over one flow. `answer` is the 2xx as it went back, to be said again when it is repeated."""
 
-    __slots__ = ("answer", "branch", "changed", "client", "ended", "exchange", "flow", "provisional")
+    __slots__ = ("answer", "branch", "changed", "client", "ended", "exchange", "flow", "provisional", "trying")
 
     client: ClientTransaction
 
@@ -45,6 +45,8 @@ class Attempt:
         self.changed = False
         """Its From, To or CSeq are not those that came to us."""
         self.provisional = False
+        self.trying = False
+        """It has said 100 and no more, where that may not last."""
         self.answer: Response | None = None
         self.ended = False
         """We acknowledged its 2xx ourselves and hung up."""
@@ -230,7 +232,7 @@ class Branch:
         if not self.alive:
             return
         attempt = self.attempt
-        if attempt is not None and attempt.provisional:
+        if attempt is not None and attempt.provisional and not attempt.trying:
             # §16.8. Where not even a 487 follows, the transaction ends the branch.
             self.timed_out = f"{self.destination.label} did not answer in time"
             attempt.client.cancel(now)
@@ -292,8 +294,14 @@ class Branch:
             attempt.provisional = True
             limit = self.destination.answer_timeout_s
             self._answer_by = None if limit is None else now + limit
+            progress = self.destination.progress_timeout_s
+            if status == 100 and progress is not None:
+                attempt.trying = True
+                self.due = now + progress
+                return
         elif status == 100:
             return
+        attempt.trying = False
         self.due = now + longest if self._answer_by is None else min(now + longest, self._answer_by)
 
     def on_failure(self, attempt: Attempt, cause: Cause, now: float) -> None:

@@ -74,6 +74,7 @@ class Destination:
     anchor: Anchor = Anchor.AUTO
     failover: frozenset[int] | None = None
     attempt_timeout_s: float | None = None
+    progress_timeout_s: float | None = None
     answer_timeout_s: float | None = None
     group: str = ""
     trunk: str = ""

@@ -219,6 +219,7 @@ class TargetSets:
             anchor=trunk.media_anchor,
             failover=trunk.failover,
             attempt_timeout_s=trunk.attempt_timeout_s,
+            progress_timeout_s=trunk.progress_timeout_s,
             answer_timeout_s=trunk.answer_timeout_s,
             trunk=name,
             gateway=gateway.address,

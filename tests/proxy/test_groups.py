@@ -12,6 +12,7 @@ from appliance.config.groups import Algorithm, GroupSettings, member
 from appliance.config.kinds import network
 from appliance.config.patch import gateway, match, target
 from appliance.config.settings import Settings
+from appliance.sip.message import Request
 
 from .pretend_net import Box, _settings
 
@@ -221,3 +222,46 @@ def test_turns_and_figures_live_through_a_reload() -> None:
     core.hunts.configure(settings, box.now, box.core.wall())
     assert core.hunts.gateways.of("a", A2) is living
     assert calling.firsts("8001", 1, A1, A2) == {A2: 1}
+
+
+def test_a_gateway_that_says_100_and_no_more_is_left_for_the_next() -> None:
+    box = Box(settings_with(None, trunk("a", A1, A2, progress_timeout_s=6.0)))
+    calling = Calling(box)
+    calling.call("8001")
+    first, second = box.peer(A1), box.peer(A2)
+    invite = first.take_request("INVITE")
+    first.answer(invite, 100)
+    box.run(5)
+    assert offered(box, A2) == []
+    box.run(1.6)
+    assert "CANCEL" in first.take_kinds()
+    [invite, *_] = second.take()
+    assert isinstance(invite, Request)
+    second.answer(invite, 200)
+    assert "200" in calling.caller.take_kinds()
+
+
+def test_a_gateway_that_rings_is_given_its_whole_time() -> None:
+    box = Box(settings_with(None, trunk("a", A1, A2, progress_timeout_s=6.0)))
+    Calling(box).call("8001")
+    peer = box.peer(A1)
+    invite = peer.take_request("INVITE")
+    peer.answer(invite, 100)
+    box.run(4)
+    peer.answer(invite, 180)
+    box.run(100)
+    assert offered(box, A2) == []
+
+
+def test_the_gateway_that_answers_quickest_comes_first() -> None:
+    box = Box(settings_with(None, trunk("a", A1, A2, algorithm=Algorithm.LATENCY)))
+    calling = Calling(box)
+    for pause in (0.3, 0.02):
+        calling.call("8001")
+        [host] = [host for host in (A1, A2) if (host, 5060) in box.net.sent]
+        peer = box.peer(host)
+        invite = peer.take_request("INVITE")
+        box.run(pause)
+        peer.answer(invite, 486)
+        peer.take()
+    assert calling.firsts("8001", 10, A1, A2) == {host: 10}
