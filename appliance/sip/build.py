@@ -127,7 +127,7 @@ def response_to(
     lines: list[str] = []
     for key, line in zip(request.keys, request.lines, strict=True):
         if key in copied:
-            if key == "to" and to_tag and tag_of(line) is None:
+            if key == "to" and to_tag and ("tag" not in line.lower() or tag_of(line) is None):
                 line = f"{line};tag={to_tag}"
             keys.append(key)
             lines.append(line)

@@ -39,13 +39,19 @@ _WINDOW = 64
 _AUTH_PARAM = re.compile(
     r"[ \t,]*([A-Za-z0-9.!%*_+`'~-]+)[ \t]*=[ \t]*(?:\"((?:[^\"\\]++|\\.)*+)\"|([^ \t,\"]*))[ \t]*(?:,|$)", re.DOTALL
 )
+_USUAL = frozenset(
+    {"username", "realm", "nonce", "uri", "response", "algorithm", "cnonce", "opaque", "qop", "nc", "stale", "domain"}
+)
 _HEX_COUNT = re.compile(r"[0-9A-Fa-f]{8}")
 _NONCE = re.compile(r"[0-9a-f]{40}")
 
 
 @attrs.frozen(slots=True)
 class Credential:
-    """What proves a user: a password, or stored H(user:realm:password) in hex by algorithm ("MD5", "SHA-256")."""
+    """What proves a user: a password, or stored H(user:realm:password) in hex by algorithm ("MD5", "SHA-256").
+
+    A password is hashed for each request, which takes a moment longer than for a user whom nobody knows.
+    """
 
     password: str | None = attrs.field(default=None, repr=False)
     ha1: Mapping[str, str] = attrs.field(factory=dict, repr=False)
@@ -82,8 +88,11 @@ def parse_auth_untrusted(value: str, header: str = "Authorization") -> tuple[str
         return scheme, {}
     if len(text) > _MAX_VALUE:
         raise BadMessage(f"{header} too long")
-    params: dict[str, str] = {}
     text = text.strip(" \t,\r\n")
+    plain = _plain_params(text)
+    if plain is not None:
+        return scheme, plain
+    params: dict[str, str] = {}
     position = 0
     while position < len(text):
         found = _AUTH_PARAM.match(text, position)
@@ -100,6 +109,25 @@ def parse_auth_untrusted(value: str, header: str = "Authorization") -> tuple[str
         params[name] = quoted
         position = found.end()
     return scheme, params
+
+
+def _plain_params(text: str) -> dict[str, str] | None:
+    """The parameters of a usual text, read at a third of the price; None where it needs a closer look."""
+    if "\\" in text:
+        return None
+    params: dict[str, str] = {}
+    for part in text.split(","):
+        name, equals, value = part.partition("=")
+        name, value = name.strip(" \t").lower(), value.strip(" \t")
+        if not equals or name not in _USUAL or name in params:
+            return None
+        quotes = value.count('"')
+        if quotes == 2 and value[0] == value[-1] == '"':
+            value = value[1:-1]
+        elif quotes or " " in value or "\t" in value:
+            return None
+        params[name] = value
+    return params
 
 
 def _hash(algorithm: str, text: str) -> str:
@@ -164,6 +192,8 @@ class DigestVerifier:
         self._random = random_bytes
         self._opaque = self._mac(b"opaque" + realm.encode())
         self._nobody = self._mac(b"nobody") * 3
+        self._nobodys = {one: ha1_of(one, "nobody", realm, self._nobody) for one in self.algorithms}
+        """What those whom nobody knows are held against: no more and no less work than for stored hashes."""
         self._max_nonces = max_nonces
         self._counts: OrderedDict[str, tuple[int, int]] = OrderedDict()
         """Used nonce → (highest count seen, bits of the counts below it that were seen), oldest use first."""
@@ -211,8 +241,8 @@ class DigestVerifier:
     ) -> Verdict:
         """Judge one Authorization or Proxy-Authorization value. Raises `BadMessage` (400) where it cannot be read.
 
-        `method` and `uri` are those of the request line. Unknown users cost as much as known ones. Credentials
-        without qop (RFC 2069) count as first use of their nonce and are good once.
+        `method` and `uri` are those of the request line. Unknown users cost as much as those with stored hashes.
+        Credentials without qop (RFC 2069) count as first use of their nonce and are good once.
         """
         scheme, params = parse_auth_untrusted(value)
         if scheme != "digest":
@@ -267,13 +297,12 @@ class DigestVerifier:
         return name if name in self.algorithms else None
 
     def _ha1(self, algorithm: str, username: str, credential: Credential | None) -> str:
-        password: str | None = self._nobody
-        if credential is not None:
-            stored = credential.ha1.get(algorithm)
-            if stored is not None:
-                ha1_of(algorithm, username, self.realm, self._nobody)  # as long as for those without a stored one
-                return stored.lower()
-            password = credential.password
+        if credential is None:
+            return self._nobodys[algorithm]
+        stored = credential.ha1.get(algorithm)
+        if stored is not None:
+            return stored.lower()
+        password = credential.password
         return ha1_of(algorithm, username, self.realm, self._nobody if password is None else password)
 
     def _spend(self, nonce: str, count: int, now: float) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from itertools import count
+from unittest import mock
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from appliance.sip import digest
 from appliance.sip.digest import (
     Credential,
     DigestClient,
@@ -213,6 +215,37 @@ def test_client_takes_what_it_can_do() -> None:
     assert parse_auth_untrusted(value)[1]["opaque"] == "o"
     with pytest.raises(BadMessage):
         DigestClient.of_challenges_untrusted(values[:2], "a", "p")
+
+
+_PIECES = [
+    'realm="a"',
+    'Nonce = "b,c"',
+    r'uri="x\"y"',
+    "qop=auth",
+    "qop=a b",
+    "x=1",
+    "nc=1",
+    'opaque=""',
+    "stale",
+    'domain="',
+    ' cnonce="d" ',
+    'algorithm="M"D5',
+    'response=""e',
+    "",
+]
+
+
+@given(st.lists(st.sampled_from(_PIECES)), st.sampled_from([",", ", ", " ,\t", " "]))
+def test_usual_parameters_are_read_as_all_others_are(pieces: list[str], separator: str) -> None:
+    def read() -> object:
+        try:
+            return parse_auth_untrusted("Digest " + separator.join(pieces))
+        except BadMessage as bad:
+            return bad.reason
+
+    first = read()
+    with mock.patch.object(digest, "_plain_params", return_value=None):
+        assert read() == first
 
 
 @given(st.text(max_size=200))
