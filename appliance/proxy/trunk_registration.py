@@ -14,15 +14,12 @@ from typing import Protocol
 import attrs
 
 from appliance.config.account import KeepAlive
-from appliance.config.dialplan import TrunkSettings
-from appliance.config.patch import Gateway
 from appliance.logs import log
 from appliance.proxy.contact import parse_contact_untrusted
 from appliance.proxy.destination import Hop
 from appliance.proxy.forwarding import new_via
-from appliance.proxy.record_route import uri_transport
+from appliance.proxy.registration_plan import RegistrationPlan
 from appliance.proxy.trunk_login import LoginRefused, Signing, TrunkLogin, sign
-from appliance.proxy.trunk_tls import tls_options
 from appliance.sip.client_transaction import Cause, ClientTransaction, ClientUser
 from appliance.sip.errors import BadMessage
 from appliance.sip.flow import Flow, FlowClosed
@@ -30,7 +27,7 @@ from appliance.sip.headers import number_of, parse_name_addr_untrusted
 from appliance.sip.message import Request, Response
 from appliance.sip.timers import Timer
 from appliance.sip.uri import parse_uri_untrusted
-from appliance.transport.options import Target, TlsClientOptions
+from appliance.transport.options import Target
 
 _PATIENCE_S = 6.0
 """For an answer, before the next registrar is tried."""
@@ -53,49 +50,6 @@ class RegistrationState(Enum):
     REFUSED = "refused"
     LEAVING = "leaving"
     GONE = "gone"
-
-
-@attrs.frozen
-class RegistrationPlan:
-    """What a trunk's section says of registering. Another plan is another registration."""
-
-    trunk: str
-    username: str
-    domain: str
-    contact_user: str
-    registrars: tuple[Gateway, ...]
-    expires_s: float
-    number_block: bool
-    keep_alive: KeepAlive
-    keep_alive_interval_s: float
-    tls: TlsClientOptions
-
-    @classmethod
-    def of(cls, trunk: TrunkSettings) -> RegistrationPlan | None:
-        """None for a trunk that wants none, or that has nowhere to register."""
-        registrars = trunk.registrar or trunk.gateways
-        if not trunk.register or not registrars or not trunk.username:
-            return None
-        return cls(
-            trunk=trunk.name,
-            username=trunk.username,
-            domain=trunk.domain or _host(registrars[0].host),
-            contact_user=trunk.contact_user or trunk.username,
-            registrars=registrars,
-            expires_s=trunk.register_expires_s,
-            number_block=trunk.number_block,
-            keep_alive=trunk.keep_alive,
-            keep_alive_interval_s=trunk.keep_alive_interval_s,
-            tls=tls_options(trunk),
-        )
-
-    @property
-    def address(self) -> str:
-        return f"sip:{self.username}@{self.domain}"
-
-
-def _host(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
 
 
 class Surroundings(Protocol):
@@ -259,29 +213,9 @@ class TrunkRegistration:
         core.send(request, flow, self.current, now, _PATIENCE_S if expires_s else _PARTING_S)
 
     def _request(self, flow: Flow, expires_s: float) -> Request:
-        plan = self.plan
         self._cseq += 1
-        transport = "" if flow.transport == "UDP" else f";transport={uri_transport(flow)}"
-        if plan.number_block:
-            contact = f"<sip:{flow.sent_by}{transport};bnc>"  # RFC 6140 §5.2: no user part
-        else:
-            contact = f"<sip:{plan.contact_user}@{flow.sent_by}{transport}>"
-        headers = [
-            ("via", new_via(flow, self.core.unique())[0]),
-            ("max-forwards", "70"),
-            ("from", f"<{plan.address}>;tag={self._tag}"),
-            ("to", f"<{plan.address}>"),
-            ("call-id", self._call_id),
-            ("cseq", f"{self._cseq} REGISTER"),
-            ("contact", contact),
-            ("expires", f"{expires_s:.0f}"),
-            ("supported", "path"),
-        ]
-        if plan.number_block:
-            headers += [("require", "gin"), ("proxy-require", "gin")]
-        if self.core.user_agent:
-            headers.append(("user-agent", self.core.user_agent))
-        return Request.make("REGISTER", f"sip:{plan.domain}", headers)
+        via = new_via(flow, self.core.unique())[0]
+        return self.plan.register(flow, via, self._tag, self._call_id, self._cseq, expires_s, self.core.user_agent)
 
     # What comes of it
 
@@ -437,20 +371,10 @@ class TrunkRegistration:
                 self.renew(now)
                 return
         else:
-            self.core.send(self._options(flow), flow, _Beat(self), now, _PATIENCE_S)
+            unique = self.core.unique
+            options = self.plan.options(new_via(flow, unique())[0], unique(), unique())
+            self.core.send(options, flow, _Beat(self), now, _PATIENCE_S)
         self._keep_alive(now)
-
-    def _options(self, flow: Flow) -> Request:
-        plan = self.plan
-        headers = [
-            ("via", new_via(flow, self.core.unique())[0]),
-            ("max-forwards", "70"),
-            ("from", f"<{plan.address}>;tag={self.core.unique()}"),
-            ("to", f"<sip:{plan.domain}>"),
-            ("call-id", self.core.unique()),
-            ("cseq", "1 OPTIONS"),
-        ]
-        return Request.make("OPTIONS", f"sip:{plan.domain}", headers)
 
 
 @attrs.define(eq=False)

@@ -11,7 +11,8 @@ from appliance.config.account import CalledNumber
 from appliance.config.dialplan import TrunkSettings
 from appliance.config.settings import Settings
 from appliance.proxy.destination import Hop
-from appliance.proxy.trunk_registration import RegistrationPlan, TrunkRegistration
+from appliance.proxy.registration_plan import RegistrationPlan
+from appliance.proxy.trunk_registration import TrunkRegistration
 from appliance.sip.client_transaction import ClientUser
 from appliance.sip.errors import BadMessage
 from appliance.sip.flow import Flow
