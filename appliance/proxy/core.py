@@ -183,7 +183,6 @@ class SipCore:
         self.stateless = StatelessProxy(self, key, record_routes)
         self.dialogs = DialogRequests(self, self.path, self.follower, self.lines, self.transfers)
         self.initial = InitialRequests(self, location, registrar, self.follower, self.lines)
-        self.redirected = self.initial.redirected
         self.wake: Callable[[], None] = lambda: None
         """Called when there is something to do for `work`."""
         self._bridge = bridge
@@ -226,6 +225,7 @@ class SipCore:
         self.rewriting = Rewriting(settings, self.path.ownership.domain)
         self.follower.configure(settings, self.anchoring, self.rewriting)
         self.initial.configure(settings, self.path.ownership, authenticator, self.rewriting)
+        self.redirected = self.initial.ways.redirected
         self.dialogs.configure(settings, authenticator)
         self.transfers.configure(settings)
         self.stateless.configure(settings)
@@ -282,7 +282,7 @@ class SipCore:
             return
         if self.hiding.in_use and _MASKED in data:
             self.hiding.unmask(message, flow)
-        if not source.trusted and self.gate.bears_trust(message) and not self.initial.is_of_trunk(message, flow):
+        if not source.trusted and self.gate.bears_trust(message) and not self.initial.asking.is_of_trunk(message, flow):
             self.gate.relieve(message)
         if flow.peer_identities and message.via.param("alias") is not None:
             self.wires.alias(flow, message.via.port or 5061)  # RFC 5923 §5

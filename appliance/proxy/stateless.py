@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from appliance.config.patch import TargetKind
+from appliance.proxy.asking import ANYONE
 from appliance.proxy.forwarding import set_next_hop, spend_hop
 from appliance.proxy.refusal import refusal
 from appliance.sip.errors import BadMessage, Rejected
@@ -109,20 +110,21 @@ class StatelessProxy:
         initial = core.initial
         if request.to_tag is None and core.gate.hushes(request, flow, now):
             return None
-        uri, ours = initial.readable(request)
+        uri, ours = initial.asking.readable(request)
         if not uri.user and request.method == "OPTIONS" and ours:
             if listening:
                 self._say(flow, initial.capabilities(request))
             return None
         if initial.draining and request.method == "INVITE" and listening:
             raise Rejected(503, "Service Unavailable", "the box is about to stop")
-        decision = initial.steady(request, flow, uri, ours)
+        caller = initial.asking.trunk_of(request, flow) or ANYONE
+        decision = initial.plan.decide(initial.asking.question(request, flow, caller, uri, ours))
         if not listening and decision.route not in self._routes:
             return None
         target = decision.target
         if target is None or target.kind in (TargetKind.REJECT, TargetKind.REDIRECT):
             raise refusal(decision)
-        destination = initial.steady_destination(decision, now)
+        destination = initial.ways.steady_destination(decision, now)
         return decision.question.request, destination
 
     def _forward(self, request: Request, upstream: Flow, destination: Destination, *, record: bool) -> None:

@@ -124,7 +124,7 @@ def test_a_reload_of_routes_leaves_calls_and_their_explanation() -> None:
         attrs.evolve(box.settings, routes={}),
         box.core.path.ownership,
         box.core.initial._authenticator,
-        box.core.initial._rewriting,
+        box.core.rewriting,
     )
     assert answer_to(box, "sip:5@example.com", 404)
     assert call.route == before
