@@ -228,6 +228,7 @@ def _inside(appliance: Appliance, telephony: Telephony) -> Inside:
         listeners=telephony.transports.snapshot,
         serve_sip=telephony.transports.serve_websocket,
         origin_allowed=origin_allowed,
+        trace=telephony.trace,
         bind=bind,
     )
 

@@ -44,6 +44,7 @@ from .sip.timers import TimerHeap
 from .sip.uri import parse_uri_untrusted
 from .storage.storage import Health, Storage, StorageOptions, open_storage
 from .supervisor import CoreFailed, Role, Service, Supervisor
+from .trace.trace import Trace
 from .transport.options import (
     VERIFIED,
     ConnectionLimits,
@@ -155,6 +156,7 @@ class Telephony:
     gates: GateControl
     clear_marking_fault: Callable[[], None]
     fetcher: CertificateFetcher
+    trace: Trace
 
     def drain(self) -> None:
         """No new calls and no new connections; what stands goes on."""
@@ -197,6 +199,7 @@ class Telephony:
                 self.registrar.options = options
                 ports = {listener.port for listener in settings.listeners.values()} | {settings.web.https_port}
                 self.core.configure(settings, own_hosts(settings), ports, made, material)
+                self.trace.configure(settings.trace)
                 self.fetcher.timeout_s = settings.stir.fetch_timeout_s
                 self.fetcher.private_hosts = settings.stir.private_hosts
                 for binding in self.location.snapshot(time.time()):
@@ -324,6 +327,9 @@ async def open_telephony(
             async with trio.open_nursery() as nursery:
 
                 def receive(data: bytes, flow: Flow) -> None:
+                    tap = transports.tap
+                    if tap is not None:
+                        tap.heard(data, flow)
                     core.receive(data, flow)
 
                 def closed(flow: Flow) -> None:
@@ -353,6 +359,10 @@ async def open_telephony(
                 gates = GateControl(core, identity.state_dir)
                 gates.load()
                 core.load.backlog = transports.backlog
+                trace = Trace(settings.trace)
+                trace.aliases = core.hiding.call_ids
+                trace.on_tap.append(transports.tap_into)
+                transports.tap_into(trace.tap)
                 figures = GateFigures(core.hunts.gateways, identity.state_dir)
                 figures.load()
                 await nursery.start(figures.run)
@@ -363,7 +373,9 @@ async def open_telephony(
                 stir = settings.stir
                 fetcher = CertificateFetcher(core.stir.store, stir.fetch_timeout_s, stir.private_hosts)
                 opened.append(
-                    Telephony(core, location, registrar, storage, relay, transports, marker, gates, unfault, fetcher)
+                    Telephony(
+                        core, location, registrar, storage, relay, transports, marker, gates, unfault, fetcher, trace
+                    )
                 )
                 task_status.started(", ".join(settings.listeners))
 
@@ -372,6 +384,7 @@ async def open_telephony(
         fetcher = telephony.fetcher
         telephony.core.stir.store.fetch = fetcher.ask
         await supervisor.start(Service("certificates", fetcher.run, Role.LEAF))
+        await supervisor.start(Service("trace", telephony.trace.run, Role.LEAF))
         telephony.show(metrics)
         core = telephony.core
         supervisor.in_progress = lambda: len(core.calls.active) + len(core.trunk_registrations.leaving)

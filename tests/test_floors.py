@@ -23,8 +23,9 @@ MAY_IMPORT = (
     {room: set() for room in GROUND}
     | {"router": GROUND | SHARED}
     | dict.fromkeys(FLOOR_2, GROUND | SHARED)
-    | {room: GROUND | {"router"} | FLOOR_2 | FLOOR_3 | SHARED for room in FLOOR_3}
-    | {"web": FLOOR_3 | {"config"} | SHARED}
+    | {room: GROUND | {"router", "trace"} | FLOOR_2 | FLOOR_3 | SHARED for room in FLOOR_3}
+    | {"trace": GROUND | SHARED}
+    | {"web": FLOOR_3 | {"config", "trace"} | SHARED}
 )
 BINDINGS = {"OpenSSL", "cryptography", "pylibsrtp", "re2"}
 ASYNCIO_GUESTS = {"asyncio", "trio_asyncio", "aiosqlite", "redis", "sqlalchemy", "uvloop"}

@@ -32,6 +32,7 @@ from .sections import (
 from .security import AclSettings, SecuritySettings
 from .session_timers import SessionTimerSettings
 from .stir import StirSettings
+from .trace import TraceSettings
 
 V = TypeVar("V")
 
@@ -76,6 +77,7 @@ class Settings:
     """What the files of `numbers` hold, by name."""
     guards: GuardSettings = attrs.field(factory=GuardSettings)
     session_timers: SessionTimerSettings = attrs.field(factory=SessionTimerSettings)
+    trace: TraceSettings = attrs.field(factory=TraceSettings)
 
     def with_passwords(self, passwords: Mapping[str, Secret]) -> Settings:
         """The same with the given passwords, keyed by user, for the users whose password is auto."""
@@ -142,4 +144,5 @@ SECTIONS: Final = (
     SectionKind("session-timers", "session_timers", SessionTimerSettings),
     SectionKind("web", "web", WebSettings),
     SectionKind("storage", "storage", StorageSettings),
+    SectionKind("trace", "trace", TraceSettings),
 )

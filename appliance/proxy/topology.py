@@ -57,6 +57,11 @@ class TopologyHiding:
     def hides_from(self, trunk: str) -> bool:
         return trunk in self._trunks
 
+    def call_ids(self, call_id: str) -> tuple[str, ...]:
+        """All names of one dialog: the true Call-ID, by either name, and the one that hidden peers know."""
+        true = self._inner(call_id)
+        return true, self._masks.seal(Kind.CALL_ID, true)
+
     # In
 
     def unmask(self, message: Message, flow: Flow) -> None:

@@ -15,6 +15,7 @@ from appliance.sip.flow import Address, Flow, FlowClosed
 
 from .counters import Counters
 from .options import ConnectionLimits
+from .tap import Tap
 
 Receive = Callable[[], Awaitable[str | bytes]]
 Send = Callable[[str | bytes], Awaitable[None]]
@@ -23,7 +24,7 @@ Send = Callable[[str | bytes], Awaitable[None]]
 class AdoptedConnection(Flow):
     """A flow over `receive` and `send`, which may raise whatever they like once the WebSocket is gone."""
 
-    __slots__ = ("_counters", "_limits", "_lot", "_on_message", "_queue", "_queued", "_scope", "_sock")
+    __slots__ = ("_counters", "_limits", "_lot", "_on_message", "_queue", "_queued", "_scope", "_sock", "tap")
 
     def __init__(
         self,
@@ -48,6 +49,7 @@ class AdoptedConnection(Flow):
         self._queued = 0
         self._lot = trio.lowlevel.ParkingLot()
         self._scope = trio.CancelScope()
+        self.tap: Tap | None = None
 
     def send(self, data: bytes) -> None:
         if self.closed:
@@ -55,6 +57,8 @@ class AdoptedConnection(Flow):
         if self._queued + len(data) > self._limits.write_buffer_bytes:
             self._end("write-overflow")
             raise FlowClosed("the peer does not take what we send")
+        if self.tap is not None and len(data) > 2:  # a pong is no message
+            self.tap.said(data, self)
         self._queue.append(data)
         self._queued += len(data)
         self._lot.unpark()

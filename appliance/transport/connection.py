@@ -23,6 +23,7 @@ from .codec import Codec
 from .counters import Counters
 from .local import host_port
 from .options import ConnectionLimits
+from .tap import Tap
 from .tls import TlsLayer
 
 _CHUNK = 65_536
@@ -37,6 +38,7 @@ class Hall(Protocol):
     on_message: Callable[[bytes, Flow], None]
     admits: Callable[[str, str], bool]
     """Whether (listener, address) may open a connection."""
+    tap: Tap | None
 
     def opened(self, connection: Connection) -> None: ...
 
@@ -122,6 +124,8 @@ class Connection(Flow):
             self._early.append(data)
             return
         self._counters.messages_out += 1
+        if self._hall.tap is not None:
+            self._hall.tap.said(data, self)
         self._put(self._codec.encode(data))
 
     def close(self) -> None:

@@ -32,6 +32,7 @@ from .options import (
     TransportOptions,
     TrunkMarking,
 )
+from .tap import Tap
 from .tls import TlsLayer, client_context, server_context
 from .trunkmarks import TrunkMarks
 from .udp import UdpEndpoint
@@ -89,6 +90,7 @@ class Transports:
         """Told the beginning of a datagram that ICMP called undeliverable, and where it was sent to."""
         self.admits: Callable[[str, str], bool] = lambda listener, address: True
         """Whether (listener, address) may open a connection; the core's to say."""
+        self.tap: Tap | None = None
         self.nursery = nursery
         self._on_closed = on_closed
         self._options = options
@@ -133,6 +135,7 @@ class Transports:
                     self._marker,
                 )
                 endpoint.on_unreachable = self._unreachable
+                endpoint.tap = self.tap
                 listener.endpoints.append(endpoint)
                 self.nursery.start_soon(endpoint.run)
         else:
@@ -179,6 +182,19 @@ class Transports:
 
     def _unreachable(self, quoted: bytes, remote: Address) -> None:
         self.on_unreachable(quoted, remote)
+
+    def tap_into(self, tap: Tap | None) -> None:
+        """Show every message that is sent, and what is dropped here, to `tap` from now on; None: to nobody.
+
+        What is received is shown by whoever `on_message` belongs to.
+        """
+        self.tap = tap
+        for listener in self._listeners.values():
+            for endpoint in listener.endpoints:
+                endpoint.tap = tap
+        for flow in self._connections.values():
+            if isinstance(flow, AdoptedConnection):
+                flow.tap = tap
 
     def listener(self, name: str) -> Listener | None:
         return self._listeners.get(name)
@@ -427,6 +443,7 @@ class Transports:
             sent_by=host_port(advertised_host(host.options.advertise, local[0]), local[1]),
             sock=sock,
         )
+        flow.tap = self.tap
         flow.mark(self._marker, self._dscp(listener, remote[0]))
         self._connections[flow.id] = flow
         try:

@@ -23,6 +23,7 @@ from .icmp import ask_for_errors, unreachable
 from .keepalive import answer_untrusted
 from .local import WILDCARDS, LocalAddresses, advertised_host, host_port, sockaddr
 from .options import ListenerOptions
+from .tap import Tap
 from .trunkmarks import TrunkMarks
 
 _BATCH = 64
@@ -69,7 +70,10 @@ class UdpFlow(Flow):
         self.id = f"udp/{self.listener}/{endpoint.host}/{host}{scope}/{port}"
 
     def send(self, data: bytes) -> None:
-        self._endpoint.send(data, self._sockaddr)
+        endpoint = self._endpoint
+        lost = endpoint.send(data, self._sockaddr)
+        if endpoint.tap is not None:
+            endpoint.tap.said(data, self, lost)
 
     def towards(self, remote: tuple[str, int]) -> Flow:
         try:
@@ -105,7 +109,10 @@ class MarkedUdpFlow(UdpFlow):
         self.name()
 
     def send(self, data: bytes) -> None:
-        self._endpoint.send_marked(data, self._sockaddr, self._control)
+        endpoint = self._endpoint
+        lost = endpoint.send_marked(data, self._sockaddr, self._control)
+        if endpoint.tap is not None:
+            endpoint.tap.said(data, self, lost)
 
 
 class UdpEndpoint:
@@ -132,6 +139,7 @@ class UdpEndpoint:
         self._marker = marker
         self._marks = TrunkMarks()
         self._dropped = 0
+        self.tap: Tap | None = None
         self.on_unreachable: Callable[[bytes, tuple[str, int]], None] = lambda quoted, remote: None
         """Told the beginning of a datagram that ICMP called undeliverable, and where it was sent to."""
         ask_for_errors(sock)
@@ -188,44 +196,49 @@ class UdpEndpoint:
         finally:
             self.close()
 
-    def send(self, data: bytes, address: SockAddr) -> None:
-        """Raises `FlowClosed` where the socket is closed, the peer is unreachable or `data` too long for a datagram."""
+    def send(self, data: bytes, address: SockAddr) -> str:
+        """The cause for which it was lost here, '' where it was not.
+
+        Raises `FlowClosed` where the socket is closed, the peer is unreachable or `data` too long for a datagram.
+        """
         counters = self._counters
         try:
             self._sock.sendto(data, address)
         except OSError as error:
-            self._unsent(error, partial(self._sock.sendto, data, address))
-            return
+            return self._unsent(error, partial(self._sock.sendto, data, address))
         counters.messages_out += 1
         counters.bytes_out += len(data)
+        return ""
 
-    def send_marked(self, data: bytes, address: SockAddr, control: Ancillary) -> None:
+    def send_marked(self, data: bytes, address: SockAddr, control: Ancillary) -> str:
         """The same, marked as `control` says."""
         counters = self._counters
         try:
             self._marker.send_to(self._sock, data, address, control)
         except OSError as error:
-            self._unsent(error, partial(self._marker.send_to, self._sock, data, address, control))
-            return
+            return self._unsent(error, partial(self._marker.send_to, self._sock, data, address, control))
         counters.messages_out += 1
         counters.bytes_out += len(data)
+        return ""
 
-    def _unsent(self, error: OSError, again: Callable[[], object]) -> None:
+    def _unsent(self, error: OSError, again: Callable[[], object]) -> str:
         """What a send reports may be the ICMP error of an earlier datagram to somebody else: the second time tells."""
         counters = self._counters
         if error.errno not in _FULL and not self.closed:
             try:
                 again()
-                return
+                return ""
             except OSError as second:
                 error = second
         if error.errno in _FULL:
-            counters.drop("send-full")
+            cause = "send-full"
         elif error.errno in _ICMP:
-            counters.drop("icmp")
+            cause = "icmp"
         else:
             counters.drop("send-error")
             raise FlowClosed(error.strerror or "send failed") from error
+        counters.drop(cause)
+        return cause
 
     def _hear_errors(self) -> None:
         for quoted, remote in unreachable(self._sock):
@@ -274,7 +287,10 @@ class UdpEndpoint:
         self._counters.bytes_in += len(data)
         answer = answer_untrusted(data, (address[0], address[1]))
         if answer is None:
-            self._counters.drop("short" if len(data) < _SHORTEST else "not-sip")
+            cause = "short" if len(data) < _SHORTEST else "not-sip"
+            self._counters.drop(cause)
+            if self.tap is not None:
+                self.tap.dropped(data, NewUdpFlow(self, address), cause)
         elif answer:
             try:
                 self._sock.sendto(answer, address)

@@ -13,6 +13,7 @@ from appliance.config import Settings
 from appliance.marking import Markable
 from appliance.metrics import Metrics
 from appliance.proxy.core import SipCore
+from appliance.trace.trace import Trace
 
 Receive = Callable[[], Awaitable[str | bytes]]
 Send = Callable[[str | bytes], Awaitable[None]]
@@ -103,5 +104,7 @@ class Inside:
     serve_sip: ServeSip
     origin_allowed: Callable[[str | None, str, Sequence[str]], bool]
     """Origin, Host header and the allowed origins, by the rules of the listeners."""
+    trace: Trace
+    """The SIP messages of calls."""
     bind: Callable[[str, Sequence[str], int], list[socket.socket]]
     """Listening sockets for a name, addresses and a port; raises `OSError`."""

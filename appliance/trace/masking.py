@@ -1,0 +1,58 @@
+"""Secrets taken out of a message, byte for byte: the length stays, so Content-Length and every offset stay true.
+
+Masked are what proves or challenges an identity (Authorization and its kin, RFC 7616: all but the parameters that
+are no secret), the keys in SDP (RFC 4568, ICE passwords, k=), what a MESSAGE says, and DTMF digits in INFO.
+"""
+
+from __future__ import annotations
+
+import re
+
+_HEADER = re.compile(
+    rb"^(?:(?:proxy-)?authorization|(?:www|proxy)-authenticate|(?:proxy-)?authentication-info)[ \t]*+:[ \t]*+"
+    rb"([A-Za-z0-9-]+[ \t]++(?![ \t]*=))?+([^\r\n]*+(?:\r?\n[ \t][^\r\n]*+)*+)",
+    re.IGNORECASE | re.MULTILINE,
+)
+_PARAM = re.compile(rb'([A-Za-z0-9_-]++)[ \t]*+=[ \t]*+(?:"(?:[^"\\]|\\.)*+"|[^\s,"]*+)', re.DOTALL)
+_OPEN = frozenset(
+    {b"username", b"realm", b"uri", b"algorithm", b"qop", b"nc", b"stale", b"domain", b"charset", b"userhash"}
+)
+_KEYS = re.compile(rb"inline:([^\s|;]++)|^a=ice-pwd:([^\s]++)|^k=[a-z0-9]++:([^\r\n]++)", re.IGNORECASE | re.MULTILINE)
+_BODY = re.compile(rb"\r?\n\r?\n")
+_NO_INK = re.compile(rb"[^\r\n]")
+_NO_VALUE = re.compile(rb"[^\r\n\t ,]")
+_DTMF = re.compile(rb"\n(?:content-type|c)[ \t]*+:[^\r\n]*?dtmf", re.IGNORECASE)
+
+
+def masked(data: bytes) -> bytes:
+    """The same with '*' in place of each byte of a secret; `data` itself where it holds none."""
+    low = data.lower()
+    if b"auth" in low and (b"authoriz" in low or b"authentic" in low):
+        data = _HEADER.sub(_without_credentials, data)
+    if b"inline:" in low or b"a=ice-pwd" in low or b"\nk=" in low:
+        data = _KEYS.sub(_without_key, data)
+    if low.startswith((b"message ", b"info ")) and (low.startswith(b"m") or _DTMF.search(data)):
+        end = _BODY.search(data)
+        if end is not None:
+            data = data[: end.end()] + _NO_INK.sub(b"*", data[end.end() :])
+    return data
+
+
+def _without_credentials(found: re.Match[bytes]) -> bytes:
+    start = found.start(2) - found.start()
+    whole, value = found[0], found[2]
+    shown = bytearray(_NO_VALUE.sub(b"*", value))
+    if (found[1] or b"Digest").strip().lower() == b"digest":
+        for param in _PARAM.finditer(value):
+            if param[1].lower() in _OPEN:
+                shown[param.start() : param.end()] = param[0]
+            else:
+                name_end = param.end(1)
+                shown[param.start() : name_end + 1] = value[param.start() : name_end + 1]
+    return whole[:start] + bytes(shown)
+
+
+def _without_key(found: re.Match[bytes]) -> bytes:
+    group = found.lastindex or 1
+    start, end = found.start(group) - found.start(), found.end(group) - found.start()
+    return found[0][:start] + b"*" * (end - start) + found[0][end:]

@@ -1,0 +1,195 @@
+"""The ring in memory: what the transports hand over is appended and no more; the rest is done in chunks, or when asked.
+
+The newest messages lie in an open list that is closed into a chunk by size or by time. Whole chunks are let go when
+there are too many bytes, or when they are too old, so that one message costs next to nothing and the bound is hard.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from time import time
+from typing import Protocol
+
+import attrs
+
+from appliance.sip.flow import Address, Flow
+
+from .message import Direction, TracedMessage
+
+COST = 200
+"""Bytes that one message costs besides its own."""
+_CHUNKS = 32
+_BACK = 16
+
+IN, OUT = Direction
+
+
+class Way(Protocol):
+    """What is kept of a flow."""
+
+    @property
+    def transport(self) -> str: ...
+    @property
+    def listener(self) -> str: ...
+    @property
+    def local(self) -> Address: ...
+    @property
+    def remote(self) -> Address: ...
+
+
+@attrs.frozen
+class _Way:
+    """That of a connection, which is itself too large to be kept after its end."""
+
+    transport: str
+    listener: str
+    local: Address
+    remote: Address
+
+
+Entry = tuple[float, Direction, bytes, Way, str]
+"""Wall-clock seconds, direction, bytes, way, why it was dropped."""
+
+
+@attrs.frozen(eq=False)
+class Chunk:
+    """Messages in the order in which they came; `first` is the serial of the first."""
+
+    first: int
+    entries: list[Entry]
+    cost: int
+
+    @property
+    def last_at(self) -> float:
+        return self.entries[-1][0]
+
+
+class Ring:
+    """At most `most_bytes` of messages, none older than `most_age_s`. `on_chunk` are called with each closed chunk.
+
+    `keeps`, where it is given, says whether a message is wanted at all.
+    """
+
+    def __init__(self, most_bytes: int, most_age_s: float, clock: Callable[[], float] = time) -> None:
+        self._clock = clock
+        self._chunks: deque[Chunk] = deque()
+        self._open: list[Entry] = []
+        self._next = 0
+        self.held_bytes = 0
+        """What the closed chunks cost."""
+        self.let_go = 0
+        """Messages that had to make room, or were too old."""
+        self.on_chunk: list[Callable[[Chunk], None]] = []
+        self.keeps: Callable[[TracedMessage], bool] | None = None
+        self.resize(most_bytes, most_age_s)
+
+    def resize(self, most_bytes: int, most_age_s: float) -> None:
+        self.most_bytes = most_bytes
+        self.most_age_s = most_age_s
+        self._chunk_bytes = most_bytes // _CHUNKS
+        self._room = self._chunk_bytes
+        self.close_chunk()
+
+    # From the transports
+
+    def heard(self, data: bytes, flow: Flow) -> None:
+        """A message has come."""
+        self._open.append((self._clock(), IN, data, flow, ""))
+        self._room -= len(data) + COST
+        if self._room < 0:
+            self.close_chunk()
+
+    def said(self, data: bytes, flow: Flow, dropped: str = "") -> None:
+        """A message was sent, or could not be."""
+        self._open.append((self._clock(), OUT, data, flow, dropped))
+        self._room -= len(data) + COST
+        if self._room < 0:
+            self.close_chunk()
+
+    def dropped(self, data: bytes, flow: Flow, cause: str) -> None:
+        """Nothing is done with what has come: the message just heard, or one that was never a whole one."""
+        entries = self._open
+        for index in range(len(entries) - 1, max(len(entries) - _BACK, 0) - 1, -1):
+            at, direction, known, way, _ = entries[index]
+            if known is data:
+                entries[index] = (at, direction, data, way, cause)
+                return
+        entries.append((self._clock(), IN, data, flow, cause))
+        self._room -= len(data) + COST
+        if self._room < 0:
+            self.close_chunk()
+
+    # Chunks
+
+    def close_chunk(self) -> None:
+        """Close the open list, tell who wants to know, and let go what is too much or too old."""
+        entries, self._open = self._open, []
+        self._room = self._chunk_bytes
+        if entries:
+            entries = self._settled(entries)
+        if entries:
+            chunk = Chunk(self._next, entries, sum(len(entry[2]) for entry in entries) + COST * len(entries))
+            self._next += len(entries)
+            self._chunks.append(chunk)
+            self.held_bytes += chunk.cost
+            for take in self.on_chunk:
+                take(chunk)
+        oldest = self._clock() - self.most_age_s
+        most = self.most_bytes - self._chunk_bytes
+        chunks = self._chunks
+        while chunks and (self.held_bytes > most or chunks[0].last_at < oldest):
+            gone = chunks.popleft()
+            self.held_bytes -= gone.cost
+            self.let_go += len(gone.entries)
+
+    def _settled(self, entries: list[Entry]) -> list[Entry]:
+        """The entries that are wanted, without the connections that they came over."""
+        ways: dict[int, Way] = {}
+        settled: list[Entry] = []
+        for entry in entries:
+            flow = entry[3]
+            if flow.transport != "UDP":
+                way = ways.get(id(flow))
+                if way is None:
+                    way = ways[id(flow)] = _Way(flow.transport, flow.listener, flow.local, flow.remote)
+                entry = (*entry[:3], way, entry[4])
+            settled.append(entry)
+        keeps = self.keeps
+        return settled if keeps is None else [entry for entry in settled if keeps(traced(entry, 0))]
+
+    # To be read
+
+    def __len__(self) -> int:
+        return sum(len(chunk.entries) for chunk in self._chunks) + len(self._open)
+
+    @property
+    def next_serial(self) -> int:
+        """That of the next message."""
+        self.close_chunk()
+        return self._next
+
+    def entries(self, *, serial: int = 0, since: float = 0.0) -> Iterator[tuple[int, Entry]]:
+        """Those from a serial and a time on, oldest first, each with its serial."""
+        self.close_chunk()
+        for chunk in list(self._chunks):
+            if chunk.first + len(chunk.entries) <= serial or chunk.last_at < since:
+                continue
+            for number, entry in enumerate(chunk.entries, chunk.first):
+                if number >= serial and entry[0] >= since:
+                    yield number, entry
+
+
+def traced(entry: Entry, serial: int) -> TracedMessage:
+    at, direction, data, way, dropped = entry
+    return TracedMessage(
+        at=at,
+        direction=direction,
+        local=way.local,
+        remote=way.remote,
+        transport=way.transport,
+        data=data,
+        listener=way.listener,
+        dropped=dropped,
+        serial=serial,
+    )

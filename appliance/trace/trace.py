@@ -1,0 +1,70 @@
+"""The trace as a whole: what is kept by the settings of now, and the questions that are asked of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import attrs
+import trio
+
+from appliance.config.trace import TraceSettings
+
+from .masking import masked
+from .message import TracedMessage
+from .ring import Ring, traced
+
+_TICK_S = 0.25
+
+
+def _alone(call_id: str) -> Sequence[str]:
+    return (call_id,)
+
+
+class Trace:
+    """One for the box."""
+
+    def __init__(self, settings: TraceSettings) -> None:
+        self.ring = Ring(settings.memory_bytes, settings.age_s)
+        self.aliases: Callable[[str], Sequence[str]] = _alone
+        """All Call-IDs by which peers know the dialogs of one."""
+        self.on_tap: list[Callable[[Ring | None], None]] = []
+        """Told where messages go from now on; None: nowhere."""
+        self.configure(settings)
+
+    def configure(self, settings: TraceSettings) -> None:
+        """Take new settings; what is kept stays, as far as it fits."""
+        self._settings = settings
+        self.ring.resize(settings.memory_bytes if settings.enabled else 0, settings.age_s)
+        for told in self.on_tap:
+            told(self.tap)
+
+    @property
+    def tap(self) -> Ring | None:
+        """Where the transports hand every message to; None while nothing is traced."""
+        return self.ring if self._settings.enabled else None
+
+    async def run(self, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED) -> None:
+        """Keep the ring in order."""
+        task_status.started("in memory")
+        while True:
+            await trio.sleep(_TICK_S)
+            self.ring.close_chunk()
+
+    def messages_of(self, call_id: str, since: float = 0.0) -> list[TracedMessage]:
+        """All messages of a call that are still in memory, oldest first, on both sides of the box, secrets masked.
+
+        `since` (wall-clock seconds, such as the call's start) makes it cheaper.
+        """
+        wanted = {one.encode("utf-8", "surrogateescape") for one in self.aliases(call_id) if one}
+        names = {one.decode("utf-8", "replace") for one in wanted}
+        found = []
+        for serial, entry in self.ring.entries(since=since):
+            data = entry[2]
+            if any(one in data for one in wanted):
+                message = traced(entry, serial)
+                if message.call_id in names:
+                    found.append(self._shown(message))
+        return found
+
+    def _shown(self, message: TracedMessage) -> TracedMessage:
+        return attrs.evolve(message, data=masked(message.data)) if self._settings.mask else message
