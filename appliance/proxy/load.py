@@ -75,6 +75,14 @@ class LoadWatch:
         return self.memory.sentence if self.memory.share > self.load.share else self.load.sentence
 
 
+def kept_waiting_s() -> float:
+    """How long this thread has been ready to run while others had the processor, since it began; 0 where unknown."""
+    try:
+        return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return 0.0
+
+
 def memory_of_us() -> int:
     """Resident bytes of this process."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE

@@ -8,7 +8,7 @@ import time
 import trio
 
 from appliance.proxy.core import SipCore
-from appliance.proxy.load import INTERVAL_S, memory_of_us
+from appliance.proxy.load import INTERVAL_S, kept_waiting_s, memory_of_us
 
 _HOUSEKEEPING_S = 1.0
 
@@ -58,13 +58,17 @@ async def _empty_inbox(core: SipCore) -> None:
 
 
 async def _watch_load(core: SipCore) -> None:
-    started, used = trio.current_time(), time.thread_time()
+    started, used, waited = trio.current_time(), time.thread_time(), kept_waiting_s()
     while True:
         due = started + INTERVAL_S
         await trio.sleep_until(due)
-        now, cpu_s = trio.current_time(), time.thread_time()
-        core.load.sample(now, now - started, cpu_s - used, now - due, memory_of_us(), core.waiting)
-        started, used = now, cpu_s
+        now, cpu_s, waited_s = trio.current_time(), time.thread_time(), kept_waiting_s()
+        seconds = now - started
+        # Of a core that others use as well, what they took was not to be had.
+        ours = max(seconds - (waited_s - waited), cpu_s - used, 0.001)
+        share = (cpu_s - used) / ours
+        core.load.sample(now, seconds, share * seconds, now - due, memory_of_us(), core.waiting)
+        started, used, waited = now, cpu_s, waited_s
 
 
 async def _sweep(core: SipCore) -> None:
