@@ -45,7 +45,7 @@ modparam("nathelper|registrar", "received_avp", "$avp(received)")
 modparam("auth", "algorithm", "{algorithm}")
 modparam("dispatcher", "list_file", "{gateways}")
 modparam("dispatcher", "flags", 2)
-modparam("tm", "fr_timer", 2000)
+modparam("tm", "fr_timer", {patience_ms})
 
 request_route {{
   if (!mf_process_maxfwd_header("10")) {{ sl_send_reply("483", "Too Many Hops"); exit; }}
@@ -100,6 +100,7 @@ class Kamailio:
         password: str = "secret",
         algorithm: str = "MD5",
         gateways: Sequence[str] = ("sip:127.0.0.1:9",),
+        patience_ms: int = 2000,
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
@@ -109,7 +110,14 @@ class Kamailio:
         destinations.write_text("".join(f"1 {uri} 0 {len(gateways) - place}\n" for place, uri in enumerate(gateways)))
         config = directory / "kamailio.cfg"
         config.write_text(
-            _CONFIG.format(port=self.port, domain=domain, password=password, algorithm=algorithm, gateways=destinations)
+            _CONFIG.format(
+                port=self.port,
+                domain=domain,
+                password=password,
+                algorithm=algorithm,
+                gateways=destinations,
+                patience_ms=patience_ms,
+            )
         )
         argv = ["kamailio", "-DD", "-E", "-f", str(config), "-Y", str(directory), "-m", "64", "-M", "8"]
         self.program = Program(argv, directory / "kamailio.log", cwd=directory)
