@@ -29,10 +29,12 @@ from .gatecontrol import row
 from .identity import Identity, StateDamaged, open_identity, open_state_dir
 from .logs import log
 from .metrics import Metrics
+from .outlets.snmp.service import SnmpAgent
 from .ports import try_ports
 from .proxy import overview
 from .proxy.overview import capacity
 from .readiness import Readiness
+from .snmpview import SnmpView
 from .supervisor import Service, Supervisor, open_supervisor
 from .telephony import Telephony, open_telephony
 from .transport.listener import bind_all
@@ -205,6 +207,15 @@ async def open_appliance(
                 for one in overview.trunks(core)
                 if one.account
             ]
+            snmp = SnmpAgent(
+                settings.snmp,
+                SnmpView(metrics),
+                f"Jackfield {__version__}",
+                lambda fault: supervisor.report("snmp", fault),
+                lambda: supervisor.clear("snmp"),
+            )
+            appliance.reloaders["snmp"] = lambda new: snmp.prepare(new.snmp)
+            await supervisor.start(Service("snmp", snmp.run))
             appliance.web = WebSide(_inside(appliance, telephony))
             appliance.reloaders["web"] = appliance.web.prepare
             await supervisor.start(Service("web", appliance.web.run))

@@ -173,7 +173,7 @@ def _field(description: Description, make: Callable[[], object]) -> object:
 class Metrics:
     """Every metric of one appliance. Labels are few and ours: never a number, an address or a Call-ID."""
 
-    up_seconds: Gauge = gauge("jackfield_up_seconds", "Time since the appliance was ready.", unit="s")
+    up_seconds: Gauge = gauge("jackfield_up_seconds", "Time since the appliance was ready.", unit="s", oid="1")
     service_ready: Labelled[Gauge] = gauges(
         "jackfield_service_ready", "1 where a service runs, 0 where it is degraded.", "service"
     )
@@ -185,9 +185,9 @@ class Metrics:
     )
     alarms_active: Labelled[Gauge] = gauges("jackfield_alarms_active", "Alarms in force, by severity.", "severity")
     alarms_raised: Labelled[Counter] = counters("jackfield_alarms_raised_total", "Alarms that began, by kind.", "alarm")
-    calls_active: Gauge = gauge("jackfield_calls_active", "Calls in progress, ringing ones included.")
-    calls: Counter = counter("jackfield_calls_total", "Calls that were routed.")
-    calls_answered: Counter = counter("jackfield_calls_answered_total", "Calls that were answered.")
+    calls_active: Gauge = gauge("jackfield_calls_active", "Calls in progress, ringing ones included.", oid="2")
+    calls: Counter = counter("jackfield_calls_total", "Calls that were routed.", oid="3")
+    calls_answered: Counter = counter("jackfield_calls_answered_total", "Calls that were answered.", oid="4")
     stateless: Labelled[Counter] = counters(
         "jackfield_stateless_total",
         "Messages of stateless listeners and routes by kind: request, response, refused, stray.",

@@ -31,6 +31,7 @@ from .sections import (
 )
 from .security import AclSettings, SecuritySettings
 from .session_timers import SessionTimerSettings
+from .snmp import SnmpSettings
 from .stir import StirSettings
 from .trace import TraceSettings
 
@@ -78,6 +79,7 @@ class Settings:
     guards: GuardSettings = attrs.field(factory=GuardSettings)
     session_timers: SessionTimerSettings = attrs.field(factory=SessionTimerSettings)
     trace: TraceSettings = attrs.field(factory=TraceSettings)
+    snmp: SnmpSettings = attrs.field(factory=SnmpSettings)
 
     def with_passwords(self, passwords: Mapping[str, Secret]) -> Settings:
         """The same with the given passwords, keyed by user, for the users whose password is auto."""
@@ -142,6 +144,7 @@ SECTIONS: Final = (
     SectionKind("guards", "guards", GuardSettings),
     SectionKind("stir", "stir", StirSettings),
     SectionKind("session-timers", "session_timers", SessionTimerSettings),
+    SectionKind("snmp", "snmp", SnmpSettings),
     SectionKind("web", "web", WebSettings),
     SectionKind("storage", "storage", StorageSettings),
     SectionKind("trace", "trace", TraceSettings),

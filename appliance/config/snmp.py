@@ -1,0 +1,66 @@
+"""The section [snmp]: the sub-agent beside the machine's snmpd, and what `jackfield snmp config` writes for snmpd."""
+
+from __future__ import annotations
+
+import re
+
+import attrs
+
+from .kinds import flag, whole
+from .setting import Kind, setting
+
+EXAMPLE_ENTERPRISE = 32473
+"""What RFC 5612 keeps for examples and documentation."""
+
+_TCP = re.compile(r"tcp:(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):(?P<port>\d{1,5})")
+
+
+@attrs.frozen
+class AgentxAddress:
+    """Where the master agent listens: a UNIX socket, or a host and a port."""
+
+    path: str = ""
+    host: str = ""
+    port: int = 0
+
+    def __str__(self) -> str:
+        return self.path or f"tcp:{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
+
+def agentx_address() -> Kind[AgentxAddress]:
+    """snmpd's agentXSocket as we write it."""
+
+    def read(value: str) -> AgentxAddress:
+        if value.startswith("/"):
+            if len(value.encode()) > 107:
+                raise ValueError(f"{value!r} is too long for a UNIX socket (107 bytes)")
+            return AgentxAddress(path=value)
+        match = _TCP.fullmatch(value)
+        if not match or not 0 < int(match["port"]) < 65536:
+            raise ValueError(f"{value!r} is neither")
+        return AgentxAddress(host=match["host"].strip("[]"), port=int(match["port"]))
+
+    return Kind("an absolute path of a UNIX socket, or tcp:HOST:PORT", read, "/var/agentx/master")
+
+
+@attrs.frozen(kw_only=True)
+class SnmpSettings:
+    """SNMP by the machine's own snmpd, which asks Jackfield for its part; jackfield snmp config writes snmpd's side."""
+
+    enabled: bool = setting(
+        flag(),
+        "no",
+        "Join the machine's snmpd. Where it is not installed or not reachable the status page says so, everything else "
+        "runs, and Jackfield tries again until it answers.",
+    )
+    agentx: AgentxAddress = setting(
+        agentx_address(),
+        "/var/agentx/master",
+        "Where snmpd listens for sub-agents: its agentXSocket. The process needs the right to write there.",
+    )
+    enterprise_number: int = setting(
+        whole(1, 2**31 - 1),
+        str(EXAMPLE_ENTERPRISE),
+        "Under which enterprise Jackfield's own MIB hangs. Jackfield has no number of its own yet: 32473 is what "
+        "RFC 5612 keeps for examples. A house with a number may give it here.",
+    )
