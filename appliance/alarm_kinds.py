@@ -147,6 +147,7 @@ CLOCK: Final = _kind(
     about="The clock is not synchronised, or it jumped: records, certificates and logins lean on it.",
     remedy="Run an NTP service (chrony or systemd-timesyncd) and look whether it reaches its servers.",
     names=("clockUnsynchronised", "clockSynchronised"),
+    hold_s=300.0,
 )
 BAN_STORM: Final = _kind(
     9,

@@ -19,6 +19,8 @@ import attrs
 import trio
 
 from . import __version__
+from .alarm_watch import AlarmWatch, look_around
+from .alarmcontrol import AlarmControl
 from .bancontrol import BanControl
 from .config import Settings
 from .config.difference import difference
@@ -193,6 +195,16 @@ async def open_appliance(
             bans.load()
             commands["ban"] = bans.command
             await supervisor.start(Service("bans", bans.run))
+            alarms = AlarmControl(supervisor.alarms)
+            commands["alarms"] = alarms.command
+            appliance.status_parts["alarms"] = alarms.active
+            watch = AlarmWatch(
+                supervisor.alarms,
+                core,
+                lambda: appliance.settings,
+                lambda: look_around(appliance.settings, appliance.identity),
+            )
+            await supervisor.start(Service("alarms", watch.run))
             appliance.status_parts["telephony"] = lambda: {
                 "calls": len(core.calls.active),
                 "calls_routed": core.calls.total,
@@ -235,6 +247,7 @@ def _inside(appliance: Appliance, telephony: Telephony) -> Inside:
         identity=lambda: appliance.identity,
         metrics=appliance.metrics,
         health=appliance.health,
+        alarms=appliance.supervisor.alarms,
         core=telephony.core,
         listeners=telephony.transports.snapshot,
         serve_sip=telephony.transports.serve_websocket,

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from . import __version__
+from .alarm_manual import alarm_manual
+from .alarmcontrol import alarm_lines
 from .app import Appliance, run_appliance
 from .bancontrol import lines_of
 from .config import Secret
@@ -86,6 +88,9 @@ def _parser() -> argparse.ArgumentParser:
             )
         if name == "status":
             sub.add_argument("--json", action="store_true", help="for machines: one JSON object")
+        if name == "alarms":
+            sub.add_argument("--past", action="store_true", help="those that are over, the latest first")
+            sub.add_argument("--json", action="store_true", help="for machines: one JSON object")
         if name == "gateway":
             sub.add_argument("action", nargs="?", choices=["list", *ACTIONS], default="list", help="default: list")
             sub.add_argument("trunk", nargs="?", default="", metavar="TRUNK", help="all of its gateways, or")
@@ -102,7 +107,17 @@ def _parser() -> argparse.ArgumentParser:
             sub.add_argument(
                 "part",
                 nargs="?",
-                choices=["all", "commands", "running", "routing", "settings", "metrics", "transactions", "example"],
+                choices=[
+                    "all",
+                    "commands",
+                    "running",
+                    "routing",
+                    "settings",
+                    "alarms",
+                    "metrics",
+                    "transactions",
+                    "example",
+                ],
                 default="all",
                 help="one part of the manual, or the example file (default: all)",
             )
@@ -198,8 +213,19 @@ def _status(asked: argparse.Namespace) -> int:
         print(f"  {line}")
     if answer.get("overload"):
         print(f"  {answer['overload']}")
+    for line in alarm_lines(answer.get("alarms")):
+        print(f"  {line}")
     for fault in _texts(answer, "degraded"):
         print(f"  not well: {fault}")
+    return DONE if answer.get("ok") else FAILED
+
+
+def _alarms(asked: argparse.Namespace) -> int:
+    answer = ask(asked.state_dir, "alarms", *(["past"] if asked.past else []))
+    if asked.json:
+        print(json.dumps(answer))
+    else:
+        print(*(alarm_lines(answer.get("alarms"), remedies=True) or ["Nothing is wrong."]), sep="\n")
     return DONE if answer.get("ok") else FAILED
 
 
@@ -275,6 +301,7 @@ def _reference(asked: argparse.Namespace) -> int:
         "running": operation_manual,
         "routing": routing_manual,
         "settings": manual,
+        "alarms": alarm_manual,
         "metrics": metric_manual,
         "transactions": transaction_manual,
     }
@@ -297,6 +324,7 @@ def command_manual() -> str:
     options = {
         "run": "`--welcome` also prints addresses and accounts, as `scripts/run` does.",
         "status": "`--json` prints one JSON object for machines.",
+        "alarms": "`--past` lists those that are over, `--json` prints one JSON object for machines.",
         "gateway": "`gateway drain TRUNK [GATEWAY]`: no new calls go there, those in progress go on, pings too; "
         "`gateway block …`: the same, and no pings; `gateway unblock …` lets it in again. This lasts over a restart.",
         "ban": "`ban add SOURCE` bans an address or a network by hand, `--for TIME` or for ever; `ban remove SOURCE` "
@@ -304,8 +332,8 @@ def command_manual() -> str:
         "route": "`jackfield route explain --from URI --to URI`; `--source`, `--listener`, `--transport`, `--method`, "
         "`--header`, `--at` and `--call-id` say more about the request, `--all` names the routes that do not fit, too, "
         "`--json` prints one JSON object.",
-        "reference": "A part is one of commands, running, routing, settings, metrics, transactions; `example` is the "
-        "file.",
+        "reference": "A part is one of commands, running, routing, settings, alarms, metrics, transactions; `example` "
+        "is the file.",
     }
     lines += [f"`jackfield {name}`: {about} {options.get(name, '')}".rstrip() + "\n" for name, _, about in COMMANDS]
     return "\n".join(lines)
@@ -347,6 +375,7 @@ COMMANDS: Final = (
     ("check", _check, "Verify the configuration and tell every mistake with its remedy."),
     ("reload", _reload, "Make the running appliance verify and take up its configuration."),
     ("status", _status, "Tell how the running appliance does."),
+    ("alarms", _alarms, "List what is wrong just now, the worst first, each with what to do about it."),
     ("gateway", _gateway, "List the gateways of trunks with their state; drain, block or unblock them."),
     ("ban", _ban, "List the source addresses that are banned, ban one by hand, or lift a ban."),
     ("route", _route, "Explain step by step which way a request would go, without placing a call."),

@@ -4,6 +4,8 @@ import attrs
 import pytest
 
 from appliance.alarm_kinds import CAPACITY, CATALOGUE, CERTIFICATE, GATEWAY_DOWN, TRUNK_DOWN, Severity
+from appliance.alarm_manual import alarm_manual
+from appliance.alarmcontrol import AlarmControl, alarm_lines
 from appliance.alarms import MOST_ACTIVE, MOST_PAST, Alarm, Alarms, Change
 from appliance.metrics import Metrics, render_prometheus
 
@@ -138,3 +140,25 @@ def test_numbers_and_names_of_notifications_are_their_own() -> None:
     assert len({one.number for one in kinds}) == len(kinds)
     names = [name for one in kinds for name in (one.raised_as, one.cleared_as)]
     assert len(set(names)) == len(names)
+
+
+async def test_the_command_lists_what_is_wrong_and_what_was() -> None:
+    alarms = Alarms()
+    control = AlarmControl(alarms)
+    alarms.raise_(TRUNK_DOWN, "carrier", "no gateway answers")
+    alarms.raise_(CERTIFICATE, "[web]", "it runs out in 20 days")
+    alarms.clear(CERTIFICATE, "[web]")
+    now, past = await control.command(), await control.command("past")
+    first, remedy = alarm_lines(now["alarms"], remedies=True)
+    assert first.startswith("critical trunk-down of carrier: no gateway answers, since 20")
+    assert remedy.strip() == TRUNK_DOWN.remedy
+    [was] = alarm_lines(past["alarms"])
+    assert " to 20" in was
+    assert (await control.command("future"))["ok"] is False
+
+
+def test_the_manual_has_a_line_for_each_kind() -> None:
+    text = alarm_manual()
+    for kind in CATALOGUE.values():
+        assert f"`{kind.name}` ({kind.severity}, of {kind.subject}): {kind.about}" in text
+        assert kind.remedy in text

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 import attrs
 
 from .admission import GuardSettings, LimitSettings, PrioritySettings, RefusalSettings
+from .alarms import AlarmSettings
 from .dialplan import LineSettings, TrunkSettings, UserSettings
 from .enum import EnumSettings
 from .groups import GroupSettings
@@ -50,6 +51,7 @@ class Settings:
     sip: SipSettings = attrs.field(factory=SipSettings)
     registrar: RegistrarSettings = attrs.field(factory=RegistrarSettings)
     media: MediaSettings = attrs.field(factory=MediaSettings)
+    alarms: AlarmSettings = attrs.field(factory=AlarmSettings)
     qos: QosSettings = attrs.field(factory=QosSettings)
     security: SecuritySettings = attrs.field(factory=SecuritySettings)
     web: WebSettings = attrs.field(factory=WebSettings)
@@ -121,6 +123,7 @@ SECTIONS: Final = (
     SectionKind("sip", "sip", SipSettings),
     SectionKind("registrar", "registrar", RegistrarSettings),
     SectionKind("media", "media", MediaSettings),
+    SectionKind("alarms", "alarms", AlarmSettings),
     SectionKind("qos", "qos", QosSettings),
     SectionKind("user", "users", UserSettings, named=True),
     SectionKind("trunk", "trunks", TrunkSettings, named=True),

@@ -73,6 +73,8 @@ class Bans:
         self._made: dict[str, Ban] = {}
         self._by_hand: dict[str, Ban] = {}
         self._networks: list[tuple[Network, Ban]] = []
+        self.total = 0
+        """How many the guard ever made."""
         self.changed = False
         """Something is there to be written down; whoever does so resets it."""
 
@@ -107,6 +109,7 @@ class Bans:
             self._by_hand[ban.key] = ban
             self._index()
             return
+        self.total += 1
         self._made.pop(ban.key, None)
         if len(self._made) >= MOST_BANS:
             oldest = self._made.pop(next(iter(self._made)))

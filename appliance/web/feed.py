@@ -14,6 +14,7 @@ from typing import Final
 import attrs
 import trio
 
+from appliance.alarms import Alarm
 from appliance.proxy import overview
 
 from .inside import Inside
@@ -61,6 +62,7 @@ class Feed:
             "first_user": next(iter(inside.settings().users), ""),
             "services": [attrs.asdict(one) for one in health.services],
             "faults": [{"name": name, "text": _cut(text)} for name, text in health.faults.items()],
+            "alarms": [_alarm(one) for one in inside.alarms.active[:MOST_SHOWN]],
             "totals": {
                 "active": len(calls.active),
                 "routed": calls.total,
@@ -119,6 +121,19 @@ def _call(call: overview.CallOverview) -> dict[str, object]:
             for leg in call.media.legs
         ]
     return shown
+
+
+def _alarm(alarm: Alarm) -> dict[str, object]:
+    return {
+        "number": alarm.number,
+        "kind": alarm.kind.name,
+        "severity": alarm.severity.value,
+        "subject": _cut(alarm.subject),
+        "sentence": _cut(alarm.sentence),
+        "since": alarm.raised_at,
+        "count": alarm.count,
+        "remedy": alarm.kind.remedy,
+    }
 
 
 def _trunk(trunk: overview.TrunkOverview) -> dict[str, object]:

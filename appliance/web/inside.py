@@ -9,6 +9,7 @@ from typing import Protocol
 
 import attrs
 
+from appliance.alarms import Alarms
 from appliance.config import Settings
 from appliance.marking import Markable
 from appliance.metrics import Metrics
@@ -99,6 +100,7 @@ class Inside:
     identity: Callable[[], Identity]
     metrics: Metrics
     health: Callable[[], Health]
+    alarms: Alarms
     core: SipCore
     listeners: Callable[[], Sequence[ListenerFigures]]
     serve_sip: ServeSip

@@ -15,6 +15,20 @@ const at = ([host, port]) => (host.includes(":") ? `[${host}]:${port}` : `${host
 const noCalls = hint("No call is in progress", "Dial 9196 from a registered phone to hear your own voice, or 9197 for a test tone.");
 id("calls").after(noCalls);
 
+const alarms = new Table(
+  id("alarms"),
+  "Alarms, the worst first",
+  [
+    { label: "Since", kind: "when", value: (one) => ({ text: timeOfDay(one.since), title: dateAndTime(one.since) }) },
+    { label: "Severity", value: (one) => ({ text: one.severity, tone: { critical: "bad", major: "bad", minor: "fair" }[one.severity] || "" }) },
+    { label: "Alarm", kind: "party", value: (one) => ({ text: one.kind, sub: one.count > 1 ? `${count(one.count)} times` : "" }) },
+    { label: "Of", kind: "party", value: (one) => one.subject },
+    { label: "What is wrong, and what to do", kind: "wide", value: (one) => ({ text: one.sentence, sub: one.remedy, title: one.remedy }) },
+  ],
+  (one) => String(one.number),
+  hint("Nothing is wrong", ""),
+);
+
 const ended = new Table(
   id("ended"),
   "Calls that ended, the latest first",
@@ -227,6 +241,9 @@ function draw(box) {
   noCalls.hidden = box.calls.length !== 0;
   keyed(id("calls"), box.calls, (call) => call.serial, make, (card, call) => change(card, call, box.calls.length));
   forget(box.calls);
+  alarms.show(box.alarms);
+  id("s-alarms").hidden = box.alarms.length === 0;
+  number("alarms", box.alarms.length, box.alarms.length);
   ended.show(box.ended);
   refused.show(box.refused);
   id("s-refused").hidden = box.refused.length === 0;
