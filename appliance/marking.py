@@ -1,7 +1,8 @@
 """The DSCP on our sockets (RFC 2474): in IPv4's TOS and IPv6's traffic class octet.
 
 Which class of traffic gets which value is the settings' business, which socket carries which class that of transport
-and media. A value is 0 to 63; None leaves a socket as it is. What peers put on their packets is never read.
+and media. A value is 0 to 63; None leaves a socket as it is. What peers put on their packets is read only by a
+`receiver`, for those who are trusted with it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,10 @@ from .logs import log
 _NOT_TAKEN: Final = frozenset({errno.EINVAL, errno.ENOPROTOOPT, errno.EOPNOTSUPP})
 _V4: Final = (socket.IPPROTO_IP, socket.IP_TOS)
 _V6: Final = (socket.IPPROTO_IPV6, socket.IPV6_TCLASS)
+
+_HEAR_V4: Final = (socket.IPPROTO_IP, socket.IP_RECVTOS)
+_HEAR_V6: Final = (socket.IPPROTO_IPV6, socket.IPV6_RECVTCLASS)
+_CONTROL_BYTES: Final = 64
 
 Ancillary = list[tuple[int, int, bytes]]
 
@@ -73,6 +78,25 @@ class Marker:
                 return sock.send(data)
 
         return send
+
+    def receiver(self, sock: socket.socket, heard: Callable[[int], None]) -> Callable[[Any, int], int]:
+        """Like the socket's own `recv_into`, telling `heard` the marking of each packet."""
+        v6 = sock.family == socket.AF_INET6
+        try:
+            sock.setsockopt(*(_HEAR_V6 if v6 else _HEAR_V4), 1)
+        except OSError as error:
+            log.warning("marking.unheard", fault=str(error))
+            return sock.recv_into
+        wanted = _V6 if v6 else _V4
+
+        def receive_into(view: Any, size: int) -> int:
+            length, control, _, _ = sock.recvmsg_into((view[:size],), _CONTROL_BYTES)
+            for level, kind, data in control:
+                if (level, kind) == wanted:
+                    heard((data[0] if sys.byteorder == "little" else data[-1]) >> 2)
+            return length
+
+        return receive_into
 
     def send_to(self, sock: socket.socket, data: bytes, address: Any, control: Ancillary) -> None:
         """Like `sendto`, with what `ancillary` made."""

@@ -210,6 +210,11 @@ class TrunkSettings(ChoiceSettings, AccountSettings, TrunkTlsSettings):
         "DSCP of signalling to the addresses of this trunk, its gateways and whom it trusts, on any transport (on UDP "
         "packet by packet). A gateway given by name counts once a call went there.",
     )
+    qos_trust: bool | None = setting(
+        optional(flag(), "auto", "as [qos] trust says"),
+        "auto",
+        "Media from this trunk goes on with the marking that it came with; calls in progress keep theirs.",
+    )
     qos_audio: int | None = setting(
         inherited_dscp("as [qos] says"), "auto", "DSCP of audio to this trunk; calls in progress keep theirs."
     )

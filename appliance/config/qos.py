@@ -8,7 +8,7 @@ from typing import Final
 
 import attrs
 
-from .kinds import optional
+from .kinds import flag, optional
 from .setting import Kind, setting
 
 DSCP_NAMES: Final = {
@@ -54,7 +54,7 @@ def inherited_dscp(meaning: str) -> Kind[int | None]:
 class QosSettings:
     """Marking of what the box sends, by class of traffic, on IPv4 and IPv6; listeners and trunks may differ.
 
-    Marks on received packets are neither trusted nor copied. The web pages are not marked.
+    Marks on received packets are neither trusted nor copied, unless `trust` says so. The web pages are not marked.
     """
 
     signalling: int = setting(
@@ -62,6 +62,12 @@ class QosSettings:
         "CS3",
         "DSCP of SIP on every transport. CS3 is what IP phones and call managers use, and what networks that look at "
         "the precedence only treat like the older AF31; RFC 4594 has CS5, which such networks mix with the voice.",
+    )
+    trust: bool = setting(
+        flag(),
+        "no",
+        "Media that comes in goes on with the marking that it came with, where it goes through us. Only for networks "
+        "that mark as you would; a trunk may differ by qos-trust.",
     )
     audio: int = setting(dscp(), "EF", "DSCP of audio and its RTCP (RFC 4594, RFC 8837).")
     video: int = setting(

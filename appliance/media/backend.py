@@ -126,7 +126,8 @@ class StreamSpec:
     a=rtcp-fb without the payload type ("nack", "nack pli", "ccm fir", "goog-remb", "transport-cc"); other
     RTPFB and PSFB packets are not sent to it. `ssrcs` are the peer's, if a=ssrc names them; others are
     learnt by MID, then by payload type (RFC 9143 §9.2). `dscp` marks what we send; where the m-lines of one
-    transport differ, audio's is the socket's, and packets of the others carry their own.
+    transport differ, audio's is the socket's, and packets of the others carry their own. `trust_dscp`: what this
+    peer sends goes on with the marking that it came with.
     """
 
     index: int
@@ -140,6 +141,7 @@ class StreamSpec:
     feedback: frozenset[str] = frozenset()
     ssrcs: tuple[int, ...] = ()
     dscp: int | None = None
+    trust_dscp: bool = False
 
 
 class EventKind(Enum):

@@ -305,7 +305,7 @@ def _set_streams(leg: Leg, lines: Sequence[LegLine]) -> None:
     for key, transport in transports.items():
         transport.endpoint.set_streams(
             [
-                evolve(line.spec, dscp=leg.profile.dscp(line.media_kind))
+                evolve(line.spec, dscp=leg.profile.dscp(line.media_kind), trust_dscp=leg.profile.trust_dscp)
                 for line in lines
                 if id(line.transport) == key and line.spec is not None
             ]

@@ -137,6 +137,7 @@ class RelayEndpoint:
                 self.streams[index] = Stream(spec, rates_of(spec))
             else:
                 known.apply(spec)
+        self.port.trust(any(spec.trust_dscp for spec in streams))
         if streams:
             self.port.mark(min(streams, key=lambda spec: (spec.kind != "audio", spec.index)).dscp)
         expect_media(self, self.relay.clock())
@@ -212,18 +213,21 @@ class RelayEndpoint:
                 source.rewrite = plan_rewrite(stream.spec, target.spec)
                 if source.alias is not None:
                     source.rewrite = under_ssrc(source.alias, source.rewrite)
-                other.aim(source, target)
+                other.aim(source, target, self.port)
 
-    def aim(self, source: Source, stream: Stream) -> None:
+    def aim(self, source: Source, stream: Stream, origin: MediaPort | None = None) -> None:
         """Send this source (another endpoint's, or our own in an echo) to our peer as part of `stream`, if there is a
-        way now."""
+        way now. `origin` is the port that it comes in by, whose markings may be trusted."""
         if self.port.connected is None:
             source.hindrance = "no_destination"
         elif not self.keys.may_send:
             source.hindrance = "srtp_no_key"
         else:
             source.protect, source.keeper = self.keys.protect, self.keys.sender
-            source.send = self.port.sender(stream.spec.dscp)
+            if origin is not None and origin.trusting:
+                source.send = self.port.sender_as_heard(origin, stream.spec.dscp)
+            else:
+                source.send = self.port.sender(stream.spec.dscp)
 
     @property
     def aliases(self) -> dict[int, int]:

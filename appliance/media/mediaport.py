@@ -6,6 +6,8 @@ that address, so the source check costs nothing, and sends without a route looku
 RTCP unless multiplexed.
 """
 
+from __future__ import annotations
+
 import socket
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -61,6 +63,10 @@ class MediaPort:
         self.connected: socket.socket | None = None
         self.remote: Address | None = None
         self.dscp: int | None = None
+        self.heard: int | None = None
+        """The marking of the last packet from the settled address, where it is looked at."""
+        self.trusting = False
+        self._path: Path | None = None
         self._marker = marker
         self._pool = pool
         self._readiness = readiness
@@ -96,9 +102,25 @@ class MediaPort:
             peer.close()
             return False
         self.connected, self.remote = peer, remote
-        path.receive_into = peer.recv_into
+        self._path = path
+        self._read()
         self._readiness.watch(peer.fileno(), path)
         return True
+
+    def trust(self, trusting: bool) -> None:
+        """Look at the marking of what comes from the settled address, or no longer."""
+        if trusting is not self.trusting:
+            self.trusting = trusting
+            self.heard = None
+            self._read()
+
+    def _read(self) -> None:
+        peer = self.connected
+        if peer is not None and self._path is not None:
+            self._path.receive_into = self._marker.receiver(peer, self._hear) if self.trusting else peer.recv_into
+
+    def _hear(self, dscp: int) -> None:
+        self.heard = dscp
 
     def mark(self, dscp: int | None) -> None:
         """Mark everything that leaves this port from now on, where no packet says otherwise."""
@@ -115,6 +137,19 @@ class MediaPort:
         if dscp is None or dscp == self.dscp:
             return self.connected.send
         return self._marker.sender(self.connected, dscp)
+
+    def sender_as_heard(self, source: MediaPort, dscp: int | None) -> Callable[[Any], int]:
+        """As `sender`, each packet with the marking that it came to `source` with; `dscp` where none was seen."""
+        senders: dict[int | None, Callable[[Any], int]] = {None: self.sender(dscp)}
+
+        def send(data: Any) -> int:
+            heard = source.heard
+            chosen = senders.get(heard)
+            if chosen is None:
+                chosen = senders[heard] = self.sender(heard)
+            return chosen(data)
+
+        return send
 
     def disconnect(self) -> None:
         if self.connected is not None:

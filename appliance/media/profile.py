@@ -37,7 +37,7 @@ class Profile:
     offered nor taken. `rtcp_mux`: offer a=rtcp-mux to a leg that is not WebRTC (it is always accepted).
     `latch_hosts`: where the leg's signalling comes from; behind
     NAT its media comes from there too, whatever its SDP says (RFC 4961). `audio_dscp` and `video_dscp` mark what we
-    send there; None: unmarked."""
+    send there; None: unmarked. `trust_dscp`: what comes from there goes on with the marking that it came with."""
 
     kind: ProfileKind
     host: str
@@ -48,6 +48,7 @@ class Profile:
     latch_hosts: tuple[str, ...] = ()
     audio_dscp: int | None = None
     video_dscp: int | None = None
+    trust_dscp: bool = False
 
     def dscp(self, media_kind: str) -> int | None:
         """The marking of an m-line; what is neither audio nor video goes with the audio."""

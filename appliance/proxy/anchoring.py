@@ -87,6 +87,7 @@ class Anchoring:
             latch_hosts=(flow.remote[0],),
             audio_dscp=qos.audio if own is None or own.qos_audio is None else own.qos_audio,
             video_dscp=qos.video if own is None or own.qos_video is None else own.qos_video,
+            trust_dscp=qos.trust if own is None or own.qos_trust is None else own.qos_trust,
         )
 
     def _bound(self, flow: Flow, version: int) -> str:

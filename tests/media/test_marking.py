@@ -60,6 +60,27 @@ async def test_one_transport_carries_both_marks_packet_by_packet(host: str, orde
         assert there.port.dscp == EF
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+async def test_marks_of_a_trusted_leg_go_on_as_they_came(host: str) -> None:
+    option = (socket.IPPROTO_IPV6, socket.IPV6_TCLASS) if ":" in host else (socket.IPPROTO_IP, socket.IP_TOS)
+    async with open_relay() as relay, open_phone(host) as a, open_phone(host) as b:
+        watch_marks(a)
+        watch_marks(b)
+        here = endpoint(relay, a, audio(dscp=EF, trust_dscp=True))
+        there = endpoint(relay, b, audio(dscp=EF))
+        relay.join(here, 0, there, 0)
+        for mark in (AF41, 0, 40):
+            a.socket.setsockopt(*option, mark << 2)
+            await a.send(here, a.packet())
+            assert await heard(b) == (0, mark)
+            b.socket.setsockopt(*option, mark << 2)
+            await b.send(there, b.packet())
+            assert await heard(a) == (0, EF)
+        here.set_streams([audio(dscp=EF)])
+        await a.send(here, a.packet())
+        assert await heard(b) == (0, EF)
+
+
 async def test_each_leg_has_its_own_mark_and_a_new_one_counts_at_once() -> None:
     async with open_relay() as relay, open_phone() as a, open_phone() as b:
         watch_marks(a)
