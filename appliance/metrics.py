@@ -274,6 +274,15 @@ class Metrics:
     )
     storage_waiting: Gauge = gauge("jackfield_storage_waiting", "REGISTERs that wait for their group commit.")
     storage_commits: Counter = counter("jackfield_storage_commits_total", "Group commits of registrations.")
+    records_waiting: Gauge = gauge(
+        "jackfield_records_waiting", "Call records in memory that are not yet synced to the journal."
+    )
+    records_synced: Counter = counter(
+        "jackfield_records_synced_total", "Call records and events that are on disk: a crash does not lose them."
+    )
+    records_lost: Counter = counter(
+        "jackfield_records_lost_total", "Call records that found no room in memory while the disk took none."
+    )
     web_connections: Gauge = gauge("jackfield_web_connections", "Open connections of the web side.")
     web_refused: Counter = counter(
         "jackfield_web_refused_total", "Connections of the web side that were closed at once, for there were too many."

@@ -35,6 +35,7 @@ from .proxy.credentials import Authenticator
 from .proxy.gruu import TemporaryGruus
 from .proxy.location import Location
 from .proxy.overview import CapacityOverview, capacity
+from .proxy.records import Records
 from .proxy.registrar import Registrar, RegistrarOptions
 from .proxy.service import run_core
 from .proxy.trunk_registration import TrunkRegistration
@@ -157,6 +158,7 @@ class Telephony:
     clear_marking_fault: Callable[[], None]
     fetcher: CertificateFetcher
     trace: Trace
+    records: Records
 
     def drain(self) -> None:
         """No new calls and no new connections; what stands goes on."""
@@ -200,6 +202,7 @@ class Telephony:
                 ports = {listener.port for listener in settings.listeners.values()} | {settings.web.https_port}
                 self.core.configure(settings, own_hosts(settings), ports, made, material)
                 self.trace.configure(settings.trace)
+                self.records.configure(settings)
                 self.fetcher.timeout_s = settings.stir.fetch_timeout_s
                 self.fetcher.private_hosts = settings.stir.private_hosts
                 for binding in self.location.snapshot(time.time()):
@@ -278,6 +281,10 @@ class Telephony:
         }
         metrics.media_endpoints.read = lambda: len(self.relay.endpoints)
         metrics.media_drops.read = lambda: {(cause,): count for cause, count in self.relay.total_drops().items()}
+        recorded = self.records.recorder.figures
+        metrics.records_synced.read = lambda: recorded.synced
+        metrics.records_lost.read = lambda: recorded.lost + recorded.unsaid
+        metrics.records_waiting.read = lambda: self.records.recorder.waiting
         metrics.storage_waiting.read = lambda: self.storage.health().waiting
         metrics.storage_commits.read = lambda: self.storage.health().commits
 
@@ -363,6 +370,7 @@ async def open_telephony(
                 trace.aliases = core.hiding.call_ids
                 trace.on_tap.append(transports.tap_into)
                 transports.tap_into(trace.tap)
+                records = Records(core, settings, identity.state_dir, partial(_show_records, supervisor))
                 figures = GateFigures(core.hunts.gateways, identity.state_dir)
                 figures.load()
                 await nursery.start(figures.run)
@@ -374,7 +382,18 @@ async def open_telephony(
                 fetcher = CertificateFetcher(core.stir.store, stir.fetch_timeout_s, stir.private_hosts)
                 opened.append(
                     Telephony(
-                        core, location, registrar, storage, relay, transports, marker, gates, unfault, fetcher, trace
+                        core,
+                        location,
+                        registrar,
+                        storage,
+                        relay,
+                        transports,
+                        marker,
+                        gates,
+                        unfault,
+                        fetcher,
+                        trace,
+                        records,
                     )
                 )
                 task_status.started(", ".join(settings.listeners))
@@ -385,6 +404,7 @@ async def open_telephony(
         telephony.core.stir.store.fetch = fetcher.ask
         await supervisor.start(Service("certificates", fetcher.run, Role.LEAF))
         await supervisor.start(Service("trace", telephony.trace.run, Role.LEAF))
+        await supervisor.start(Service("records", telephony.records.run, Role.LEAF))
         telephony.show(metrics)
         core = telephony.core
         supervisor.in_progress = lambda: len(core.calls.active) + len(core.trunk_registrations.leaving)
@@ -409,6 +429,14 @@ def _show_fault(supervisor: Supervisor, health: Health) -> None:
         supervisor.report("storage", health.fault, alarm_kinds.STORAGE)
     else:
         supervisor.clear("storage")
+
+
+def _show_records(supervisor: Supervisor, fault: str) -> None:
+    """A fault of the call records is shown for as long as it lasts."""
+    if fault:
+        supervisor.report("records", fault, alarm_kinds.DATABASE)
+    else:
+        supervisor.clear("records")
 
 
 def _storage_options(settings: Settings) -> StorageOptions:

@@ -17,6 +17,7 @@ from .health import HealthSettings
 from .numbers import NumberList, NumbersSettings
 from .qos import QosSettings
 from .quality import QualitySettings
+from .records import RecordsSettings
 from .rewriting import NumberPlanSettings, RulesSettings
 from .routes import RouteSettings, TableSettings
 from .schedule import LocationSettings, ScheduleSettings
@@ -82,6 +83,7 @@ class Settings:
     session_timers: SessionTimerSettings = attrs.field(factory=SessionTimerSettings)
     trace: TraceSettings = attrs.field(factory=TraceSettings)
     snmp: SnmpSettings = attrs.field(factory=SnmpSettings)
+    records: RecordsSettings = attrs.field(factory=RecordsSettings)
 
     def with_passwords(self, passwords: Mapping[str, Secret]) -> Settings:
         """The same with the given passwords, keyed by user, for the users whose password is auto."""
@@ -151,4 +153,5 @@ SECTIONS: Final = (
     SectionKind("web", "web", WebSettings),
     SectionKind("storage", "storage", StorageSettings),
     SectionKind("trace", "trace", TraceSettings),
+    SectionKind("records", "records", RecordsSettings),
 )

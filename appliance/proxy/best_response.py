@@ -31,6 +31,11 @@ class BestResponse:
         if self.response is None or _rank(status) < _rank(self.response.status):
             self.response, self.sentence, self._ours = response, sentence, ours
 
+    @property
+    def by(self) -> str:
+        """Who refused it: callee, or box."""
+        return "box" if self.response is None or self._ours else "callee"
+
     def to_be_sent(self, *, initial: bool) -> Response | None:
         """The response as it goes back; `initial`: to a request outside a dialog."""
         best = self.response

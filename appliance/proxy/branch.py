@@ -13,6 +13,7 @@ from attrs import evolve
 from appliance.proxy.dialog_changes import UNCHANGED, restore
 from appliance.proxy.forwarding import push_via, set_next_hop
 from appliance.proxy.trial import Trial
+from appliance.proxy.tried import Tried
 from appliance.proxy.trunk_login import LoginRefused, Signing
 from appliance.proxy.veil import growth
 from appliance.sip.build import response_to
@@ -22,6 +23,7 @@ from appliance.sip.message import Response
 from appliance.transport.options import Target
 
 if TYPE_CHECKING:
+    from appliance.proxy.call import Call
     from appliance.proxy.destination import Destination
     from appliance.proxy.media_path import Exchange
     from appliance.proxy.response_context import ResponseContext
@@ -85,8 +87,10 @@ class Branch:
         "destination",
         "due",
         "full",
+        "heard",
         "hold",
         "leg",
+        "opened",
         "signing",
         "timed_out",
         "trial",
@@ -121,12 +125,16 @@ class Branch:
         self.trial: Trial | None = None
         """Where the gateway's figures are kept, until it ended."""
         self.due = 0.0
+        self.opened = 0.0
+        self.heard: float | None = None
+        """Its first answer but 100; of an INVITE."""
         self._answer_by: float | None = None
 
     def open(self, now: float) -> None:
         destination = self.destination
         core = self.context.core
         if self.context.invites:
+            self.opened = now
             self.due = now + (destination.attempt_timeout_s or core.timer_c_s)
             core.deadlines.watch(self, now)
             if destination.living is not None and not self._has_time(now):
@@ -302,6 +310,8 @@ class Branch:
         elif status == 100:
             return
         attempt.trying = False
+        if self.heard is None:
+            self.heard = now
         self.due = now + longest if self._answer_by is None else min(now + longest, self._answer_by)
 
     def on_failure(self, attempt: Attempt, cause: Cause, now: float) -> None:
@@ -340,6 +350,16 @@ class Branch:
             self.release()
         else:
             self.attempt.client.cancel(now, headers)
+
+    def note(self, call: Call, status: int, sentence: str, now: float) -> None:
+        """It failed: the call's record tells it."""
+        to = self.destination
+        heard = now if self.heard is None and not (self.unreachable or self.full) else self.heard
+        why = self.timed_out or sentence
+        tried = Tried(to.label, to.trunk, to.gateway, status, why, self.opened, heard, now)
+        if call.tried is None:
+            call.tried = []
+        call.tried.append(tried)
 
     def release(self) -> None:
         """Give back its share of the limits."""

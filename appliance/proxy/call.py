@@ -32,6 +32,7 @@ from appliance.sip.message import Message
 
 if TYPE_CHECKING:
     from appliance.proxy.stand_in import StandIn
+    from appliance.proxy.tried import Tried
 
 
 class CallState(Enum):
@@ -152,6 +153,12 @@ class Call:
     """The final response of the INVITE, 0 while there is none."""
     ending: str = ""
     """One sentence: who ended or refused it, and why."""
+    ended_by: str = "box"
+    """caller, callee or box."""
+    reason: str = ""
+    """The Reason of its BYE or of its failure (RFC 3326)."""
+    tried: list[Tried] | None = None
+    """The destinations that were tried in vain."""
     refresh_by: float | None = None
     """Monotonic: when its session runs out unless somebody refreshes it (RFC 4028); None without a timer."""
     lease: Lease | None = None
@@ -221,6 +228,8 @@ class Calls:
         self.ended: deque[Call] = deque(maxlen=remembered)
         self.left_gateway: Callable[[Call], None] = lambda call: None
         """Told of each call that has ended at a gateway whose figures are kept."""
+        self.record: Callable[[Call], None] | None = None
+        """Takes each call that has ended, for its record."""
         self.total = 0
         self.answered = 0
 
@@ -288,6 +297,8 @@ class Calls:
         if self._by_call_id.get(call.call_id) is call:
             del self._by_call_id[call.call_id]
         self.ended.appendleft(call)
+        if self.record is not None:
+            self.record(call)
         if log.threshold <= LEVELS["info"]:
             talked = 0 if call.answered_at is None else round(wall - call.answered_at, 1)
             log.info(

@@ -291,6 +291,8 @@ class CallFollower:
         if method == "INVITE" and context.record:
             if status >= 300:
                 why = context.ending or context.best.sentence or f"{status} {response.reason}"
+                call.reason = response.get("reason") or ""
+                call.ended_by = "caller" if context.cancelled else context.best.by
                 self.calls.end(call, why, self._wall(), status)
             return
         if call.callee_side is None:
@@ -302,6 +304,9 @@ class CallFollower:
         who = "the caller" if context.to_leg != "a" else "the callee"
         if method == "BYE":
             if status not in (401, 407):  # it comes again with a password
+                call.ended_by = who[4:]
+                if "reason" in context.request.keys:
+                    call.reason = context.request.get("reason") or ""
                 self.calls.end(call, f"{who} hung up", self._wall())
         elif (method in ("INVITE", "UPDATE") and status in _GONE) or (method == "INFO" and status == 481):
             other = "callee" if context.to_leg != "a" else "caller"

@@ -101,6 +101,9 @@ class Refusal:
     source: Address
     status: int
     cause: str
+    kind: str = ""
+    """The kind of limit, as [refusal KIND] names it."""
+    reason: str = ""
 
 
 class SipCore:
@@ -137,6 +140,8 @@ class SipCore:
         options = TransactionOptions(t1=sip.t1_s, t2=sip.t2_s, t4=sip.t4_s, limit=sip.max_transactions)
         self.refused: deque[Refusal] = deque(maxlen=50)
         """The last INVITEs that made no call, the latest first."""
+        self.record_refusal: Callable[[Refusal], None] | None = None
+        """Takes each of them, for its record."""
         self.gate = Gate(timers, self._late)
         self._sources = self.gate.sources
         self.sign_in = SignIn(self.gate, clock, wall)
@@ -414,9 +419,7 @@ class SipCore:
         self.counters.rejected += 1
         if rejected.status not in (401, 407):
             if transaction.method == "INVITE":
-                self.refused.appendleft(
-                    Refusal(self.wall(), transaction.request, transaction.flow.remote, rejected.status, rejected.cause)
-                )
+                self._refused(transaction, rejected)
             log.info(
                 "request.refused",
                 method=transaction.method,
@@ -432,6 +435,18 @@ class SipCore:
             transaction.request, rejected.status, rejected.reason or None, to_tag=self.unique(), headers=headers
         )
         transaction.respond(response, now)
+
+    def _refused(self, transaction: ServerTransaction, rejected: Rejected) -> None:
+        request = transaction.request
+        reason = next((value for name, value in rejected.headers if name == "Reason"), "")
+        refusal = Refusal(
+            self.wall(), request, transaction.flow.remote, rejected.status, rejected.cause, rejected.kind, reason
+        )
+        self.refused.appendleft(refusal)
+        ended = self.calls.ended
+        was_call = ended and ended[0].caller_side.message is request  # its own record tells
+        if self.record_refusal is not None and request.to_tag is None and not was_call:
+            self.record_refusal(refusal)
 
     # What a response context asks of us
 

@@ -192,6 +192,7 @@ class Lines:
                 self._answer(line_call, transaction, now)
             case "BYE":
                 transaction.respond(response_to(request, 200), now)
+                line_call.call.ended_by = "caller"
                 self._forget(line_call, "the caller hung up")
             case "INFO" | "OPTIONS" | "UPDATE":
                 transaction.respond(response_to(request, 200, headers=[("allow", _ALLOW)]), now)

@@ -228,14 +228,16 @@ class ResponseContext:
         """The branch ended with `response`; `ours`: because of a limit or rule of the box, which `cause` names."""
         if not branch.alive:
             return
+        status = response.status
         if branch.trial is not None:
             branch.trial.failed(branch, response, now, ours=ours)
+        if self.call is not None and self.record:
+            branch.note(self.call, status, cause or response.reason, now)
         attempt = branch.settle()
         branch.release()
         self.core.lost(self, branch, attempt)
         if self.done:
             return
-        status = response.status
         destination = branch.destination
         if not self.cancelled and not branch.full:
             if status < 400 and self._follow(branch, response, now):

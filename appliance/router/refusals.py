@@ -67,4 +67,4 @@ def refusal(settings: Settings, kind: RefusalKind, cause: str, draw: Draw, name:
         headers.append(("Retry-After", str(draw(span.low, span.high))))
     if q850:
         headers.append(("Reason", f'Q.850;cause={q850};text="{_TEXTS.get(q850, "")}"'.replace(';text=""', "")))
-    return Rejected(status, own.phrase or reason_of(status), cause, tuple(headers))
+    return Rejected(status, own.phrase or reason_of(status), cause, tuple(headers), kind.value)

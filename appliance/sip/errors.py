@@ -29,11 +29,20 @@ class BadMessage(Exception):  # noqa: N818 (a noun of the protocol, not of Pytho
 class Rejected(Exception):  # noqa: N818
     """We refuse: `status` and `reason` go on the wire, `cause` to the log and the call's page.
 
-    `headers` are further header lines of the answer, as (name, value) pairs, e.g. Retry-After.
+    `headers` are further header lines of the answer, as (name, value) pairs, e.g. Retry-After. `kind` names the kind of
+    limit that refused, '' for none.
     """
 
-    def __init__(self, status: int, reason: str, cause: str = "", headers: tuple[tuple[str, str], ...] = ()) -> None:
+    def __init__(
+        self,
+        status: int,
+        reason: str,
+        cause: str = "",
+        headers: tuple[tuple[str, str], ...] = (),
+        kind: str = "",
+    ) -> None:
         super().__init__(f"{status} {reason}" + (f" ({cause})" if cause else ""))
+        self.kind = kind
         self.status = status
         self.reason = reason
         self.cause = cause or reason

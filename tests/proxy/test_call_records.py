@@ -1,0 +1,129 @@
+"""What each kind of call leaves as its record."""
+
+from __future__ import annotations
+
+import json
+
+from appliance.proxy.call import Call
+from appliance.proxy.call_record import record_of_call, record_of_refusal
+from appliance.proxy.core import Refusal
+from appliance.storage.call_record import CallRecord, line_of, records_of
+
+from .pretend_net import Box
+from .test_groups import CALLER, settings_with, trunk
+
+
+class Recorded:
+    """A box and the records of its calls."""
+
+    def __init__(self, box: Box) -> None:
+        self.box = box
+        self.caller = box.peer(CALLER)
+        self.records: list[CallRecord] = []
+        box.core.calls.record = self._call
+        box.core.record_refusal = self._refusal
+
+    def _call(self, call: Call) -> None:
+        self._keep(record_of_call(call, self.box.settings, self.box.core.hiding.call_ids))
+
+    def _refusal(self, refused: Refusal) -> None:
+        self._keep(record_of_refusal(refused, self.box.settings))
+
+    def _keep(self, record: CallRecord) -> None:
+        assert list(records_of([line_of(record)])) == [record]
+        self.records.append(record)
+
+    def call(self, number: str, **more: object) -> str:
+        """An INVITE of the PBX; gives its Call-ID."""
+        call_id = f"call-to-{number}@example.net"
+        self.caller.send(self.caller.request("INVITE", f"sip:{number}@example.com", call_id=call_id, **more))  # type: ignore[arg-type]
+        return call_id
+
+
+A1, A2 = "192.0.2.61", "192.0.2.62"
+
+
+def box_with(**more: object) -> Recorded:
+    return Recorded(Box(settings_with(None, trunk("a", A1, A2, tenant="north", **more))))
+
+
+def test_an_answered_call_tells_both_ends_its_times_and_who_hung_up() -> None:
+    recorded = box_with()
+    box = recorded.box
+    call_id = recorded.call("8001")
+    callee = box.peer(A1)
+    invite = callee.take_request("INVITE")
+    box.run(0.4)
+    callee.answer(invite, 180)
+    box.run(1.6)
+    callee.answer(invite, 200)
+    seen = recorded.caller.take_response(200)
+    recorded.caller.send(recorded.caller.in_dialog("ACK", seen, cseq=1))
+    box.run(10)
+    bye = callee.back("BYE", invite)
+    bye.append("reason", 'Q.850;cause=16;text="Normal call clearing"')
+    callee.send(bye)
+    recorded.caller.answer(recorded.caller.take_request("BYE"), 200)
+    [record] = recorded.records
+    assert (record.call_id, record.source_kind, record.source) == (call_id, "trunk", "pbx")
+    assert record.source_address == f"{CALLER}:5060"
+    assert (record.trunk, record.gateway, record.tenant) == ("a", A1, "north")
+    assert (record.called, record.status, record.route) == ("8001", 200, "80-first")
+    assert (record.pdd_ms, record.talk_ms) == (400, 10_000)
+    assert record.answered_ms is not None
+    assert record.answered_ms - record.started_ms == 2000
+    assert (record.ended_by, record.ending, record.cause) == ("callee", "the callee hung up", 16)
+    assert "route 80-first" in record.explanation
+
+
+def test_each_gateway_that_was_tried_stands_in_the_record() -> None:
+    recorded = box_with()
+    recorded.call("8001")
+    for host, status in ((A1, 503), (A2, 486)):
+        peer = recorded.box.peer(host)
+        recorded.box.run(0.25)
+        peer.answer(peer.take_request("INVITE"), status)
+    [record] = recorded.records
+    first, second = json.loads(record.attempts)
+    assert (first["gateway"], first["status"], first["pdd_ms"], first["length_ms"]) == (A1, 503, 250, 250)
+    assert (second["gateway"], second["status"]) == (A2, 486)
+    assert (record.status, record.gateway, record.ended_by, record.talk_ms) == (486, A2, "callee", None)
+
+
+def test_a_call_that_the_caller_gives_up_is_his() -> None:
+    recorded = box_with()
+    invite = recorded.caller.request("INVITE", "sip:8001@example.com")
+    recorded.caller.send(invite)
+    callee = recorded.box.peer(A1)
+    taken = callee.take_request("INVITE")
+    callee.answer(taken, 180)
+    recorded.caller.cancel(invite)
+    callee.answer(taken, 487)
+    [record] = recorded.records
+    assert (record.status, record.ended_by, record.ending) == (487, "caller", "the caller gave up")
+
+
+def test_a_refused_invite_leaves_a_record_too_and_a_challenge_none() -> None:
+    recorded = box_with()
+    recorded.call("999")
+    stranger = recorded.box.peer("198.51.100.7")
+    stranger.send(stranger.request("INVITE", "sip:999@example.com"))
+    [record] = recorded.records
+    assert (record.serial, record.status, record.ended_by) == ("", 404, "box")
+    assert "no route matches" in record.ending
+
+
+def test_a_call_that_finds_the_box_full_names_the_limit() -> None:
+    recorded = box_with()
+    recorded.box.core.calls.limit = 0
+    recorded.call("8001")
+    [record] = recorded.records
+    assert (record.status, record.refusal, record.cause) == (503, "box-full", 42)
+
+
+def test_a_line_that_refuses_leaves_one_record() -> None:
+    recorded = Recorded(Box())
+    phone = recorded.box.peer("192.0.2.20")
+    phone.invite("sip:5000@example.com", body=b"v=0 this is no session description")
+    assert len(recorded.records) == 1
+    assert recorded.records[0].source == "1001"

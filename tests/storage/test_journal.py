@@ -1,0 +1,108 @@
+"""The journal of call records: what was synced is read whole, whatever a crash or a bad disk left behind it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from appliance.storage.call_record import CallRecord, line_of, record_of, records_of
+from appliance.storage.journal import Group, Journal, frame_of, groups_after, groups_of
+
+text = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=30)
+sizes = st.lists(st.lists(text, min_size=1, max_size=4), min_size=1, max_size=5)
+
+
+def groups(sized: list[list[str]]) -> list[Group]:
+    made, first = [], 7
+    for lines in sized:
+        made.append(Group(first, tuple(lines)))
+        first += len(lines)
+    return made
+
+
+@given(sizes, st.data())
+def test_a_segment_cut_anywhere_gives_all_groups_before_the_cut(sized: list[list[str]], data: st.DataObject) -> None:
+    made = groups(sized)
+    whole = b"".join(map(frame_of, made))
+    cut = data.draw(st.integers(0, len(whole)))
+    found, stray = groups_of(whole[:cut])
+    ends, kept = 0, 0
+    for one in made:
+        ends += len(frame_of(one))
+        kept += ends <= cut
+    assert found == made[:kept]
+    assert stray == cut - sum(len(frame_of(one)) for one in made[:kept])
+
+
+@given(sizes, st.data())
+def test_a_flipped_bit_costs_its_own_group_only(sized: list[list[str]], data: st.DataObject) -> None:
+    made = groups(sized)
+    whole = bytearray(b"".join(map(frame_of, made)))
+    at = data.draw(st.integers(0, len(whole) - 1))
+    whole[at] ^= 1 << data.draw(st.integers(0, 7))
+    hit, ends = 0, 0
+    for number, one in enumerate(made):
+        ends += len(frame_of(one))
+        if at < ends:
+            hit = number
+            break
+    found, stray = groups_of(bytes(whole))
+    assert found == made[:hit] + made[hit + 1 :]
+    assert stray == len(frame_of(made[hit]))
+
+
+@given(st.binary(max_size=300))
+def test_rubbish_holds_no_group(data: bytes) -> None:
+    assert groups_of(data) == ([], len(data))
+
+
+def test_a_group_written_twice_is_read_once(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.append(Group(10, ("a", "b")))
+    journal.seal()
+    journal.append(Group(10, ("a", "b")))  # it was not known whether the first had come to the disk
+    journal.append(Group(12, ("c",)))
+    journal.seal()
+    fresh = [one for _, found, _ in groups_after(journal.sealed(), 0) for one in found]
+    assert fresh == [Group(10, ("a", "b")), Group(12, ("c",))]
+
+
+def test_the_segment_being_written_is_not_for_import(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "deep" / "journal")
+    journal.append(Group(1, ("a",)))
+    assert journal.sealed() == []
+    journal.seal()
+    assert len(journal.sealed()) == 1
+
+
+@given(text, text, st.one_of(st.none(), st.integers(0, 10**13)), st.one_of(st.none(), st.floats(1, 5)))
+def test_a_record_reads_as_it_was_written(caller: str, ending: str, talk_ms: int | None, mos: float | None) -> None:
+    record = CallRecord(
+        serial="ab-1",
+        call_id='a"b,c',
+        started_ms=1,
+        ended_ms=2,
+        caller=caller,
+        ending=ending,
+        talk_ms=talk_ms,
+        mos_caller=mos,
+    )
+    assert list(records_of([line_of(record)])) == [record]
+
+
+def test_what_a_peer_says_cannot_break_a_line() -> None:
+    record = CallRecord(serial="", call_id="a\r\nb\0", started_ms=1, ended_ms=2, caller='"\ud800\n')
+    line = line_of(record)
+    assert "\n" not in line
+    assert "\0" not in line
+    [group] = groups_of(frame_of(Group(1, (line,))))[0]
+    [read] = records_of(group.lines)
+    assert read.call_id == "a b "
+
+
+def test_a_line_of_another_shape_is_refused() -> None:
+    with pytest.raises(ValueError, match="2 values"):
+        record_of(["1", "2"])
