@@ -36,7 +36,8 @@ from .ports import try_ports
 from .proxy import overview
 from .proxy.overview import capacity
 from .readiness import Readiness
-from .snmpview import SnmpView
+from .snmptables import Sources
+from .snmpview import LivingBox, SnmpView
 from .supervisor import Service, Supervisor, open_supervisor
 from .telephony import Telephony, open_telephony
 from .transport.listener import bind_all
@@ -219,13 +220,21 @@ async def open_appliance(
                 for one in overview.trunks(core)
                 if one.account
             ]
+            box = LivingBox(
+                lambda: appliance.settings.appliance.name,
+                appliance._state,
+                lambda: supervisor.degraded,
+                supervisor.health,
+            )
+            view = SnmpView(Sources(box, metrics, supervisor.alarms, core, telephony.transports.snapshot), box)
             snmp = SnmpAgent(
                 settings.snmp,
-                SnmpView(metrics),
+                view,
                 f"Jackfield {__version__}",
                 lambda fault: supervisor.report("snmp", fault),
                 lambda: supervisor.clear("snmp"),
             )
+            view.tell(snmp)
             appliance.reloaders["snmp"] = lambda new: snmp.prepare(new.snmp)
             await supervisor.start(Service("snmp", snmp.run))
             appliance.web = WebSide(_inside(appliance, telephony))

@@ -20,7 +20,7 @@ _METRIC: Final = "jackfield.metric"
 
 @attrs.frozen
 class Description:
-    """What a metric is; kind is Prometheus's word, oid is relative to the appliance's own branch."""
+    """What a metric is; kind is Prometheus's word."""
 
     name: str
     kind: str
@@ -28,6 +28,9 @@ class Description:
     unit: str = ""
     labels: tuple[str, ...] = ()
     oid: str | None = None
+    """Its number in the MIB, for ever; an OID of one part. Scalars and tables share one row of numbers."""
+    thousandths: bool = False
+    """SNMP has whole numbers only: there it is told times 1000."""
 
 
 class Counter:
@@ -149,9 +152,9 @@ def counters(name: str, about: str, *labels: str, unit: str = "", oid: str | Non
     return cast("Labelled[Counter]", _field(described, lambda: Labelled(labels, Counter)))
 
 
-def gauge(name: str, about: str, *, unit: str = "", oid: str | None = None) -> Gauge:
+def gauge(name: str, about: str, *, unit: str = "", oid: str | None = None, thousandths: bool = False) -> Gauge:
     """Declare a gauge."""
-    return cast(Gauge, _field(Description(name, "gauge", about, unit, (), oid), Gauge))
+    return cast(Gauge, _field(Description(name, "gauge", about, unit, (), oid, thousandths), Gauge))
 
 
 def gauges(name: str, about: str, *labels: str, unit: str = "", oid: str | None = None) -> Labelled[Gauge]:
@@ -175,16 +178,20 @@ class Metrics:
 
     up_seconds: Gauge = gauge("jackfield_up_seconds", "Time since the appliance was ready.", unit="s", oid="1")
     service_ready: Labelled[Gauge] = gauges(
-        "jackfield_service_ready", "1 where a service runs, 0 where it is degraded.", "service"
+        "jackfield_service_ready", "1 where a service runs, 0 where it is degraded.", "service", oid="5"
     )
     service_restarts: Labelled[Counter] = counters(
-        "jackfield_service_restarts_total", "Restarts of a leaf service after a failure.", "service"
+        "jackfield_service_restarts_total", "Restarts of a leaf service after a failure.", "service", oid="6"
     )
     reloads: Labelled[Counter] = counters(
-        "jackfield_reloads_total", "Reloads of the configuration by result: applied or refused.", "result"
+        "jackfield_reloads_total", "Reloads of the configuration by result: applied or refused.", "result", oid="7"
     )
-    alarms_active: Labelled[Gauge] = gauges("jackfield_alarms_active", "Alarms in force, by severity.", "severity")
-    alarms_raised: Labelled[Counter] = counters("jackfield_alarms_raised_total", "Alarms that began, by kind.", "alarm")
+    alarms_active: Labelled[Gauge] = gauges(
+        "jackfield_alarms_active", "Alarms in force, by severity.", "severity", oid="8"
+    )
+    alarms_raised: Labelled[Counter] = counters(
+        "jackfield_alarms_raised_total", "Alarms that began, by kind.", "alarm", oid="9"
+    )
     calls_active: Gauge = gauge("jackfield_calls_active", "Calls in progress, ringing ones included.", oid="2")
     calls: Counter = counter("jackfield_calls_total", "Calls that were routed.", oid="3")
     calls_answered: Counter = counter("jackfield_calls_answered_total", "Calls that were answered.", oid="4")
@@ -192,109 +199,148 @@ class Metrics:
         "jackfield_stateless_total",
         "Messages of stateless listeners and routes by kind: request, response, refused, stray.",
         "kind",
+        oid="10",
     )
     transfers: Labelled[Counter] = counters(
-        "jackfield_transfers_total", "Transfers that the box carried out, by result: done or failed.", "result"
+        "jackfield_transfers_total",
+        "Transfers that the box carried out, by result: done or failed.",
+        "result",
+        oid="11",
     )
     limit_used: Labelled[Gauge] = gauges(
-        "jackfield_limit_used", "What is used of each limit of admission control.", "limit", "what"
+        "jackfield_limit_used", "What is used of each limit of admission control.", "limit", "what", oid="12"
     )
     limit_size: Labelled[Gauge] = gauges(
         "jackfield_limit_size",
         "The size of each limit; of one for each of something, all that are in use.",
         "limit",
         "what",
+        oid="13",
     )
     limit_refused: Labelled[Counter] = counters(
-        "jackfield_limit_refused_total", "Requests that a limit had no room for.", "limit"
+        "jackfield_limit_refused_total", "Requests that a limit had no room for.", "limit", oid="14"
     )
     leases_lost: Counter = counter(
-        "jackfield_leases_lost_total", "Leases found without their call and released: a fault of ours."
+        "jackfield_leases_lost_total", "Leases found without their call and released: a fault of ours.", oid="15"
     )
-    load_cpu: Gauge = gauge("jackfield_load_cpu", "Share of one core that the SIP thread used lately.")
+    load_cpu: Gauge = gauge(
+        "jackfield_load_cpu", "Share of one core that the SIP thread used lately.", oid="16", thousandths=True
+    )
     load_wait_seconds: Gauge = gauge(
-        "jackfield_load_wait_seconds", "How late the loop is, or how long new requests wait.", unit="s"
+        "jackfield_load_wait_seconds",
+        "How late the loop is, or how long new requests wait.",
+        unit="s",
+        oid="17",
+        thousandths=True,
     )
-    load_memory: Gauge = gauge("jackfield_load_memory", "Share of memory that is used.")
+    load_memory: Gauge = gauge("jackfield_load_memory", "Share of memory that is used.", oid="18", thousandths=True)
     load_refused_share: Gauge = gauge(
-        "jackfield_load_refused_share", "Share of new requests that the guards refuse now."
+        "jackfield_load_refused_share", "Share of new requests that the guards refuse now.", oid="19", thousandths=True
     )
     load_refused: Counter = counter(
-        "jackfield_load_refused_total", "New requests that the guards of processor and memory refused."
+        "jackfield_load_refused_total", "New requests that the guards of processor and memory refused.", oid="20"
     )
-    registrations: Gauge = gauge("jackfield_registrations", "Living bindings of phones.")
+    registrations: Gauge = gauge("jackfield_registrations", "Living bindings of phones.", oid="21")
     trunk_registered: Labelled[Gauge] = gauges(
-        "jackfield_trunk_registered", "1 where our account at the trunk is registered, 0 where it should be.", "trunk"
+        "jackfield_trunk_registered",
+        "1 where our account at the trunk is registered, 0 where it should be.",
+        "trunk",
+        oid="22",
     )
-    transactions: Labelled[Gauge] = gauges("jackfield_transactions", "SIP transactions alive, by side.", "side")
-    inbox: Gauge = gauge("jackfield_inbox", "Initial requests that wait for a decision.")
-    sip_messages: Counter = counter("jackfield_sip_messages_total", "SIP messages received.")
+    transactions: Labelled[Gauge] = gauges(
+        "jackfield_transactions", "SIP transactions alive, by side.", "side", oid="23"
+    )
+    inbox: Gauge = gauge("jackfield_inbox", "Initial requests that wait for a decision.", oid="24")
+    sip_messages: Counter = counter("jackfield_sip_messages_total", "SIP messages received.", oid="25")
     sip_refused: Labelled[Counter] = counters(
         "jackfield_sip_refused_total",
         "SIP messages that went no further: malformed, rejected by us, refused for a full inbox, stray responses.",
         "cause",
+        oid="26",
     )
     sip_guarded: Labelled[Counter] = counters(
         "jackfield_sip_guarded_total",
         "SIP messages and connections that limits, bans, ACLs and scanner signatures kept out, by cause.",
         "cause",
+        oid="27",
     )
     signatures: Labelled[Counter] = counters(
         "jackfield_signatures_total",
         "Calls that we signed, and calls of trunks by what their signatures were worth (STIR/SHAKEN).",
         "result",
+        oid="28",
     )
-    bans: Gauge = gauge("jackfield_bans", "Bans of source addresses in force.")
+    bans: Gauge = gauge("jackfield_bans", "Bans of source addresses in force.", oid="29")
     listener_connections: Labelled[Gauge] = gauges(
-        "jackfield_listener_connections", "Open connections.", "listener", "transport"
+        "jackfield_listener_connections", "Open connections.", "listener", "transport", oid="30"
     )
     listener_messages: Labelled[Counter] = counters(
-        "jackfield_listener_messages_total", "SIP messages by listener.", "listener", "transport", "direction"
+        "jackfield_listener_messages_total", "SIP messages by listener.", "listener", "transport", "direction", oid="31"
     )
     listener_drops: Labelled[Counter] = counters(
-        "jackfield_listener_drops_total", "What listeners dropped or closed, by cause.", "listener", "cause"
+        "jackfield_listener_drops_total", "What listeners dropped or closed, by cause.", "listener", "cause", oid="32"
     )
     gateway_up: Labelled[Gauge] = gauges(
-        "jackfield_gateway_up", "1 where new calls go to a gateway, 0 where it is out of service.", "trunk", "gateway"
+        "jackfield_gateway_up",
+        "1 where new calls go to a gateway, 0 where it is out of service.",
+        "trunk",
+        "gateway",
+        oid="33",
     )
-    gateway_calls: Labelled[Gauge] = gauges("jackfield_gateway_calls", "Calls by gateway.", "trunk", "gateway")
+    gateway_calls: Labelled[Gauge] = gauges(
+        "jackfield_gateway_calls", "Calls by gateway.", "trunk", "gateway", oid="34"
+    )
     gateway_attempts: Labelled[Counter] = counters(
         "jackfield_gateway_attempts_total",
         "Calls offered to a gateway, by how that ended; of trunks that are watched or have a choice.",
         "trunk",
         "gateway",
         "end",
+        oid="35",
     )
     gateway_pings: Labelled[Counter] = counters(
-        "jackfield_gateway_pings_total", "OPTIONS pings by result.", "trunk", "gateway", "result"
+        "jackfield_gateway_pings_total", "OPTIONS pings by result.", "trunk", "gateway", "result", oid="36"
     )
-    media_endpoints: Gauge = gauge("jackfield_media_endpoints", "Media transports open, one or more a leg.")
+    media_endpoints: Gauge = gauge("jackfield_media_endpoints", "Media transports open, one or more a leg.", oid="37")
     media_drops: Labelled[Counter] = counters(
-        "jackfield_media_drops_total", "Media packets dropped, by cause.", "cause"
+        "jackfield_media_drops_total", "Media packets dropped, by cause.", "cause", oid="38"
     )
-    storage_waiting: Gauge = gauge("jackfield_storage_waiting", "REGISTERs that wait for their group commit.")
-    storage_commits: Counter = counter("jackfield_storage_commits_total", "Group commits of registrations.")
+    storage_waiting: Gauge = gauge("jackfield_storage_waiting", "REGISTERs that wait for their group commit.", oid="39")
+    storage_commits: Counter = counter("jackfield_storage_commits_total", "Group commits of registrations.", oid="40")
     records_waiting: Gauge = gauge(
-        "jackfield_records_waiting", "Call records in memory that are not yet synced to the journal."
+        "jackfield_records_waiting", "Call records in memory that are not yet synced to the journal.", oid="48"
     )
     records_synced: Counter = counter(
-        "jackfield_records_synced_total", "Call records and events that are on disk: a crash does not lose them."
+        "jackfield_records_synced_total",
+        "Call records and events that are on disk: a crash does not lose them.",
+        oid="49",
     )
     records_lost: Counter = counter(
-        "jackfield_records_lost_total", "Call records that found no room in memory while the disk took none."
+        "jackfield_records_lost_total", "Call records that found no room in memory while the disk took none.", oid="50"
     )
-    web_connections: Gauge = gauge("jackfield_web_connections", "Open connections of the web side.")
+    web_connections: Gauge = gauge("jackfield_web_connections", "Open connections of the web side.", oid="41")
     web_refused: Counter = counter(
-        "jackfield_web_refused_total", "Connections of the web side that were closed at once, for there were too many."
+        "jackfield_web_refused_total",
+        "Connections of the web side that were closed at once, for there were too many.",
+        oid="42",
     )
     web_faults: Counter = counter(
-        "jackfield_web_faults_total", "Connections of the web side that ended by a fault of ours."
+        "jackfield_web_faults_total", "Connections of the web side that ended by a fault of ours.", oid="43"
+    )
+    snmp_variables: Counter = counter(
+        "jackfield_snmp_variables_total", "Values that snmpd asked for and got.", oid="44"
+    )
+    snmp_notifications: Labelled[Counter] = counters(
+        "jackfield_snmp_notifications_total",
+        "SNMP notifications by result: handed over to snmpd, or lost.",
+        "result",
+        oid="45",
     )
     log_lines_lost: Counter = counter(
-        "jackfield_log_lines_lost_total", "Log lines dropped: a slow reader, or a flood of one event."
+        "jackfield_log_lines_lost_total", "Log lines dropped: a slow reader, or a flood of one event.", oid="46"
     )
     gauges_below_zero: Counter = counter(
-        "jackfield_gauges_below_zero_total", "Times a gauge would have gone below zero: a fault of ours."
+        "jackfield_gauges_below_zero_total", "Times a gauge would have gone below zero: a fault of ours.", oid="47"
     )
 
     def below_zero(self) -> int:

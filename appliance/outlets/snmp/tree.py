@@ -53,8 +53,8 @@ class Scalar:
 
 
 @attrs.frozen
-class Column(Generic[R]):
-    """One column of a table; read gives None where a row has no such value."""
+class Cell(Generic[R]):
+    """What stands in one column of a table; read gives None where a row has no such value."""
 
     number: int
     syntax: Syntax
@@ -67,7 +67,7 @@ class Table(Generic[R]):
     def __init__(
         self,
         oid: Oid,
-        columns: Sequence[Column[R]],
+        columns: Sequence[Cell[R]],
         rows: Callable[[], Mapping[Oid, R]],
         clock: Callable[[], float],
     ) -> None:
@@ -119,7 +119,7 @@ class Table(Generic[R]):
         self._kept = {index: row for index, row in self._rows().items() if len(index) <= deepest}
         self._order = sorted(self._kept)[:MOST_ROWS]
 
-    def _cell(self, column: Column[R], index: Oid) -> Variable | None:
+    def _cell(self, column: Cell[R], index: Oid) -> Variable | None:
         value = column.read(self._kept[index])
         if value is None:
             return None
