@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from . import __version__
+from . import __version__, snmpcommand
 from .alarm_manual import alarm_manual
 from .alarmcontrol import alarm_lines
 from .app import Appliance, run_appliance
@@ -103,6 +103,8 @@ def _parser() -> argparse.ArgumentParser:
             sub.add_argument("--json", action="store_true", help="for machines: one JSON object")
         if name == "route":
             add_arguments(sub)
+        if name == "snmp":
+            snmpcommand.add_arguments(sub)
         if name == "reference":
             sub.add_argument(
                 "part",
@@ -379,5 +381,6 @@ COMMANDS: Final = (
     ("gateway", _gateway, "List the gateways of trunks with their state; drain, block or unblock them."),
     ("ban", _ban, "List the source addresses that are banned, ban one by hand, or lift a ban."),
     ("route", _route, "Explain step by step which way a request would go, without placing a call."),
+    ("snmp", snmpcommand.snmp, "Print snmpd's configuration for this box, or its MIB module."),
     ("reference", _reference, "Print the manual, one part of it, or a file with every setting to copy from."),
 )

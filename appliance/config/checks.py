@@ -22,6 +22,7 @@ from .route_checks import find_route_mistakes
 from .sections import Transport
 from .security_checks import find_security_contradictions
 from .settings import Settings
+from .snmp_checks import snmp_contradictions
 from .stir_checks import stir_contradictions
 
 
@@ -41,6 +42,7 @@ def find_contradictions(settings: Settings, places: Places) -> list[Mistake]:
         *account_mistakes(settings, places),
         *hiding_contradictions(settings, places),
         *stir_contradictions(settings, places),
+        *snmp_contradictions(settings, places),
     ]
 
 

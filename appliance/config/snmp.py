@@ -6,7 +6,8 @@ import re
 
 import attrs
 
-from .kinds import flag, whole
+from .kinds import Network, flag, listed, network, optional, secret, text, whole
+from .secret import Secret
 from .setting import Kind, setting
 
 EXAMPLE_ENTERPRISE = 32473
@@ -43,6 +44,10 @@ def agentx_address() -> Kind[AgentxAddress]:
     return Kind("an absolute path of a UNIX socket, or tcp:HOST:PORT", read, "/var/agentx/master")
 
 
+def _passphrase() -> Kind[Secret]:
+    return secret("8 characters or more, without blanks, quotes and backslashes", pattern=r"[!#-&(-\[\]-~]{8,64}")
+
+
 @attrs.frozen(kw_only=True)
 class SnmpSettings:
     """SNMP by the machine's own snmpd, which asks Jackfield for its part; jackfield snmp config writes snmpd's side."""
@@ -63,4 +68,47 @@ class SnmpSettings:
         str(EXAMPLE_ENTERPRISE),
         "Under which enterprise Jackfield's own MIB hangs. Jackfield has no number of its own yet: 32473 is what "
         "RFC 5612 keeps for examples. A house with a number may give it here.",
+    )
+    user: str = setting(
+        text("a name", pattern=r"[A-Za-z0-9._-]{1,32}"),
+        "jackfield",
+        "The SNMPv3 user (authPriv) who may read, and from whom notifications come.",
+    )
+    auth_password: Secret | None = setting(
+        optional(_passphrase(), "auto", "made anew each time jackfield snmp config is run"),
+        "auto",
+        "Its passphrase for authentication (SHA-256).",
+        secret=True,
+    )
+    privacy_password: Secret | None = setting(
+        optional(_passphrase(), "auto", "made anew each time jackfield snmp config is run"),
+        "auto",
+        "Its passphrase for encryption (AES).",
+        secret=True,
+    )
+    addresses: tuple[str, ...] = setting(
+        listed(text("an address of snmpd", pattern=r"(udp|udp6|tcp|tcp6):[A-Za-z0-9.:\[\]-]+"), least=1),
+        "udp:161",
+        "Where snmpd is to be asked, as its agentaddress has it, e.g. udp:192.0.2.1:161, udp6:[2001:db8::1]:161.",
+    )
+    receivers: tuple[str, ...] = setting(
+        listed(text("a host, with a port or without", pattern=r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?")),
+        "",
+        "Who is told of alarms: hosts of network management, as informs, or as traps where inform is no.",
+    )
+    inform: bool = setting(
+        flag(),
+        "yes",
+        "Notifications that are acknowledged and repeated. For traps a receiver must know snmpd's engine ID.",
+    )
+    community: Secret | None = setting(
+        optional(
+            secret("a community without blanks and quotes", pattern=r"[!#-&(-~]{1,64}"), "none", "no SNMPv2c at all"
+        ),
+        "none",
+        "Allow SNMPv2c as well, unencrypted, with this community, to the managers only.",
+        secret=True,
+    )
+    managers: tuple[Network, ...] = setting(
+        listed(network()), "", "Who may use the community: addresses and networks. SNMPv3 is not bound to any."
     )

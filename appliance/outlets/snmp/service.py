@@ -68,8 +68,8 @@ class SnmpAgent:
         """The part of a reload: other settings end the session and begin another."""
 
         def apply() -> None:
-            if settings != self.settings:
-                self.settings = settings
+            before, self.settings = _session_of(self.settings), settings
+            if _session_of(settings) != before:
                 self._changed.set()
                 self._scope.cancel()
 
@@ -149,6 +149,11 @@ class SnmpAgent:
                 self.notified += 1
             self._news = trio.Event()
             await self._news.wait()
+
+
+def _session_of(settings: SnmpSettings) -> tuple[bool, AgentxAddress, int]:
+    """What a session depends on; the rest is for snmpd's configuration."""
+    return settings.enabled, settings.agentx, settings.enterprise_number
 
 
 def _first(error: BaseException) -> str:
