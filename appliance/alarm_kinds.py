@@ -203,6 +203,7 @@ LOG_COLLECTOR: Final = _kind(
     about="A log collector cannot be reached: lines wait in a bounded buffer, and the oldest are then dropped.",
     remedy="Look at the collector and the way there; for TLS at both certificates. What was dropped is counted.",
     names=("logCollectorLost", "logCollectorReached"),
+    hold_s=10.0,
 )
 CONFIGURATION: Final = _kind(
     15,

@@ -29,9 +29,11 @@ from .config.mistakes import ConfigRejected
 from .control import Answer, Json, hold_state_dir, serve_control
 from .gatecontrol import row
 from .identity import Identity, StateDamaged, open_identity, open_state_dir
+from .logcontrol import LogControl, configure_log
 from .logs import log
 from .metrics import Metrics
 from .outlets.snmp.service import SnmpAgent
+from .outlets.syslog import SyslogOutlet
 from .ports import try_ports
 from .proxy import overview
 from .proxy.overview import capacity
@@ -102,7 +104,7 @@ class Appliance:
             return {"ok": False, "mistakes": [str(error)]}
         changes = difference(self.settings, settings)
         self.settings, self.identity = settings, identity
-        log.set_level(settings.appliance.log_level)
+        configure_log(log, settings)
         for apply in applications:
             apply()
         waiting = sum(change.restart for change in changes)
@@ -171,7 +173,7 @@ async def open_appliance(
     settings have their passwords filled in. Raises CoreFailed where a core service fails, at the start or
     later. signals: heed SIGTERM, SIGINT and SIGHUP (main thread only).
     """
-    log.set_level(settings.appliance.log_level)
+    configure_log(log, settings)
     metrics = Metrics()
     async with open_supervisor(
         metrics,
@@ -186,6 +188,12 @@ async def open_appliance(
             "reload": supervisor.reload,
             "status": appliance._answer_status,
         }
+        collectors = SyslogOutlet(log, supervisor.alarms)
+        collectors.configure(settings.syslogs, settings.appliance.name)
+        collectors.show(metrics)
+        appliance.reloaders["syslog"] = lambda new: lambda: collectors.configure(new.syslogs, new.appliance.name)
+        commands["log"] = LogControl(log).command
+        await supervisor.start(Service("syslog", collectors.run))
         await supervisor.start(Service("control", partial(serve_control, identity.state_dir, commands)))
         async with open_telephony(settings, identity, supervisor, metrics) as telephony:
             appliance.telephony = telephony

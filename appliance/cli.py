@@ -91,6 +91,12 @@ def _parser() -> argparse.ArgumentParser:
         if name == "alarms":
             sub.add_argument("--past", action="store_true", help="those that are over, the latest first")
             sub.add_argument("--json", action="store_true", help="for machines: one JSON object")
+        if name == "log":
+            sub.add_argument("room", nargs="?", default="", metavar="ROOM", help="the first word of its events, or")
+            sub.add_argument(
+                "level", nargs="?", default="", metavar="LEVEL", help="of all: debug, info, warning, error"
+            )
+            sub.add_argument("--json", action="store_true", help="for machines: one JSON object")
         if name == "gateway":
             sub.add_argument("action", nargs="?", choices=["list", *ACTIONS], default="list", help="default: list")
             sub.add_argument("trunk", nargs="?", default="", metavar="TRUNK", help="all of its gateways, or")
@@ -231,6 +237,21 @@ def _alarms(asked: argparse.Namespace) -> int:
     return DONE if answer.get("ok") else FAILED
 
 
+def _log(asked: argparse.Namespace) -> int:
+    answer = ask(asked.state_dir, "log", *filter(None, (asked.room, asked.level)))
+    if asked.json:
+        print(json.dumps(answer))
+    elif not answer.get("ok"):
+        print(f"jackfield: {answer.get('error', 'no reason given')}", file=sys.stderr)
+    else:
+        rooms = answer.get("rooms")
+        print(f"all rooms: {answer['level']}")
+        for room, level in rooms.items() if isinstance(rooms, dict) else ():
+            print(f"{room}: {level}")
+        print(f"{answer['left_out']} lines left out of floods, {answer['lost']} lost by a slow reader, since the start")
+    return DONE if answer.get("ok") else FAILED
+
+
 def capacity_lines(capacity: Json) -> list[str]:
     """One line for each limit that holds something or has refused somebody, and for the box's own sizes."""
     rows = [one for one in capacity if isinstance(one, dict)] if isinstance(capacity, list) else []
@@ -327,6 +348,8 @@ def command_manual() -> str:
         "run": "`--welcome` also prints addresses and accounts, as `scripts/run` does.",
         "status": "`--json` prints one JSON object for machines.",
         "alarms": "`--past` lists those that are over, `--json` prints one JSON object for machines.",
+        "log": "`log call debug` makes one room tell more, `log warning` sets the level of those without one of their "
+        "own. A room is the first word of an event.",
         "gateway": "`gateway drain TRUNK [GATEWAY]`: no new calls go there, those in progress go on, pings too; "
         "`gateway block …`: the same, and no pings; `gateway unblock …` lets it in again. This lasts over a restart.",
         "ban": "`ban add SOURCE` bans an address or a network by hand, `--for TIME` or for ever; `ban remove SOURCE` "
@@ -378,6 +401,7 @@ COMMANDS: Final = (
     ("reload", _reload, "Make the running appliance verify and take up its configuration."),
     ("status", _status, "Tell how the running appliance does."),
     ("alarms", _alarms, "List what is wrong just now, the worst first, each with what to do about it."),
+    ("log", _log, "Show the levels of the log, or set that of a room, or of all, until the next reload."),
     ("gateway", _gateway, "List the gateways of trunks with their state; drain, block or unblock them."),
     ("ban", _ban, "List the source addresses that are banned, ban one by hand, or lift a ban."),
     ("route", _route, "Explain step by step which way a request would go, without placing a call."),

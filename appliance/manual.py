@@ -101,7 +101,32 @@ As shipped; every one is a setting.
 ### Log
 
 One line an event on standard error: time (UTC), level, name of the event, fields as `name=value`. Calls carry
-`call_id`. A slow reader never makes calls wait: lines are dropped and counted in `jackfield_log_lines_lost_total`.
+`call_id`. A slow reader never makes calls wait: lines are dropped and counted in `jackfield_log_lines_lost_total`. Of one
+event `burst` of `[log]` lines a second are written; a line `log.left_out` says how many were not. Under systemd, where
+standard error leads to the journal, lines bear its priorities in place of the time.
+
+The first word of an event is its room. `jackfield log call debug` makes one room tell more at once, `levels` of `[log]`
+for good; a reload goes back to what the files say. Names: `alarm`, `appliance`, `call`, `gateway`, `source`, `web` …
+
+### Log collectors
+
+Each `[syslog NAME]` gets events as RFC 5424 messages: MSGID is the event's name, its fields stand as structured data
+`jackfield@32473` (the enterprise number of examples, until there is one of our own), `meta` numbers the messages, the
+text repeats them for people and begins with a BOM where it is not plain ASCII. Alarms have severities of their own:
+critical 2, major 3, minor and warning 4, cleared 5. Over TLS and TCP the length stands in front (octet counting).
+
+While a collector is away, `buffer` events wait; the oldest then give way, are counted in
+`jackfield_syslog_events_total{end="dropped"}`, and an event `syslog.dropped` says how many. The alarm `log-collector`
+stands as long. syslog has no acknowledgements: over a stream, what was sent within the three seconds before a break goes
+again with its old sequenceId, so a line may come twice and a gap in the numbers is a loss. UDP loses as UDP does.
+
+This makes rsyslog take them over TLS, with a certificate for each side of one authority:
+
+    [syslog central]
+    host = logs.example.com
+    ca = /etc/jackfield/ca.pem
+    certificate = /etc/jackfield/box.pem
+    events = alarm, call.refused, web
 
 ### Environment
 

@@ -339,6 +339,15 @@ class Metrics:
     log_lines_lost: Counter = counter(
         "jackfield_log_lines_lost_total", "Log lines dropped: a slow reader, or a flood of one event.", oid="46"
     )
+    syslog_waiting: Labelled[Gauge] = gauges(
+        "jackfield_syslog_waiting", "Events that wait for a log collector.", "collector"
+    )
+    syslog_events: Labelled[Counter] = counters(
+        "jackfield_syslog_events_total",
+        "Events for log collectors by what became of them: sent, dropped for a full buffer, repeated after a break.",
+        "collector",
+        "end",
+    )
     gauges_below_zero: Counter = counter(
         "jackfield_gauges_below_zero_total", "Times a gauge would have gone below zero: a fault of ours.", oid="47"
     )

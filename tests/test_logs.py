@@ -7,7 +7,8 @@ import os
 import pytest
 
 from appliance.config import Secret
-from appliance.logs import BURST, LEVELS, EventLog
+from appliance.logcontrol import LogControl
+from appliance.logs import BURST, LEVELS, Event, EventLog
 
 
 def lines_of(stream: io.StringIO) -> list[str]:
@@ -68,3 +69,57 @@ def test_a_reader_that_takes_nothing_is_not_waited_for() -> None:
         assert 0 < events.lost < BURST
         os.set_blocking(reading, False)
         os.read(reading, 65536)
+
+
+def test_each_room_may_have_a_level_of_its_own() -> None:
+    stream = io.StringIO()
+    events = EventLog(stream=stream)
+    events.set_levels("warning", {"web": "debug"})
+    events.debug("web.asked")
+    events.debug("call.begun")
+    events.info("call.begun")
+    events.warning("call.refused")
+    assert [line.split()[2] for line in lines_of(stream)] == ["web.asked", "call.refused"]
+
+
+def test_a_flood_that_is_over_is_told_without_another_line_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr("appliance.logs.time.time", lambda: now)
+    stream = io.StringIO()
+    events = EventLog(stream=stream, burst=10)
+    for _ in range(100):
+        events.info("message.malformed")
+    events.tell_left_out()
+    assert len(lines_of(stream)) == 10
+    now = 1001.0
+    events.tell_left_out()
+    events.tell_left_out()
+    assert lines_of(stream)[10:] == ["1970-01-01T00:16:41.000Z warning log.left_out event=message.malformed lines=90"]
+
+
+def test_an_outlet_is_given_what_is_written_with_secrets_covered() -> None:
+    given: list[Event] = []
+    events = EventLog(stream=io.StringIO(), sinks=[given.append])
+    events.debug("call.begun")
+    events.info("user.changed", user="1001", password="hunter2", nothing=None)
+    [event] = given
+    assert (event.name, event.level, dict(event.fields)) == (
+        "user.changed",
+        "info",
+        {"user": "1001", "password": "(secret)"},
+    )
+
+
+def test_the_journal_gets_priorities_and_no_time() -> None:
+    stream = io.StringIO()
+    EventLog(stream=stream, journald=True).warning("call.refused", status=403)
+    assert stream.getvalue() == "<4>call.refused status=403\n"
+
+
+async def test_levels_are_changed_while_it_runs() -> None:
+    events = EventLog(stream=io.StringIO())
+    control = LogControl(events)
+    assert (await control.command("call", "debug"))["rooms"] == {"call": "debug"}
+    assert (await control.command("warning"))["level"] == "warning"
+    assert (await control.command("call", "loud"))["ok"] is False
+    assert events.threshold == LEVELS["debug"]

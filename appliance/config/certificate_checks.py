@@ -14,18 +14,19 @@ from .settings import Settings
 
 def certificate_mistakes(settings: Settings, places: Places) -> Iterator[Mistake]:
     for one in settings.listeners.values():
-        yield from _pair(one.certificate, one.private_key, "listener", one.name, places)
+        yield from pair_mistakes(one.certificate, one.private_key, "listener", one.name, places)
         yield from _listener(one, places)
-    yield from _pair(settings.web.certificate, settings.web.private_key, "web", "", places)
+    yield from pair_mistakes(settings.web.certificate, settings.web.private_key, "web", "", places)
     for trunk in settings.trunks.values():
-        yield from _pair(trunk.tls_certificate, trunk.tls_private_key, "trunk", trunk.name, places, "tls-")
-        yield from _authorities(trunk.tls_ca, "trunk", trunk.name, "tls-ca", places)
+        yield from pair_mistakes(trunk.tls_certificate, trunk.tls_private_key, "trunk", trunk.name, places, "tls-")
+        yield from authorities_mistakes(trunk.tls_ca, "trunk", trunk.name, "tls-ca", places)
     yield from _identities(settings, places)
 
 
-def _pair(
+def pair_mistakes(
     certificate: Path | None, key: Path | None, heading: str, name: str, places: Places, prefix: str = ""
 ) -> Iterator[Mistake]:
+    """Of a certificate and its key, named by the settings certificate and private-key."""
     title = f"[{heading} {name}]" if name else f"[{heading}]"
     named, named_key = f"{prefix}certificate", f"{prefix}private-key"
     if certificate is None:
@@ -62,10 +63,10 @@ def _listener(one: ListenerSettings, places: Places) -> Iterator[Mistake]:
         place = places.of("listener", one.name, "client-certificate")
         remedy = "Name the PEM file of the authorities by client-ca"
         yield Mistake(place, f"[listener {one.name}]", "client-certificate", "needs client-ca", remedy)
-    yield from _authorities(one.client_ca, "listener", one.name, "client-ca", places)
+    yield from authorities_mistakes(one.client_ca, "listener", one.name, "client-ca", places)
 
 
-def _authorities(ca: Path | None, heading: str, name: str, key: str, places: Places) -> Iterator[Mistake]:
+def authorities_mistakes(ca: Path | None, heading: str, name: str, key: str, places: Places) -> Iterator[Mistake]:
     if ca is None:
         return
     try:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 import attrs
 
 from .account_checks import account_mistakes
+from .alarm_checks import alarm_mistakes
 from .certificate_checks import certificate_mistakes
 from .group_checks import find_in_groups
 from .hiding_checks import hiding_contradictions
@@ -43,6 +44,7 @@ def find_contradictions(settings: Settings, places: Places) -> list[Mistake]:
         *hiding_contradictions(settings, places),
         *stir_contradictions(settings, places),
         *snmp_contradictions(settings, places),
+        *alarm_mistakes(settings, places),
     ]
 
 

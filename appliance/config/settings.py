@@ -14,6 +14,7 @@ from .dialplan import LineSettings, TrunkSettings, UserSettings
 from .enum import EnumSettings
 from .groups import GroupSettings
 from .health import HealthSettings
+from .log import LogSettings, SyslogSettings
 from .numbers import NumberList, NumbersSettings
 from .qos import QosSettings
 from .quality import QualitySettings
@@ -52,6 +53,8 @@ class Settings:
     sip: SipSettings = attrs.field(factory=SipSettings)
     registrar: RegistrarSettings = attrs.field(factory=RegistrarSettings)
     media: MediaSettings = attrs.field(factory=MediaSettings)
+    log: LogSettings = attrs.field(factory=LogSettings)
+    syslogs: Mapping[str, SyslogSettings] = attrs.field(factory=dict, converter=_ordered)
     alarms: AlarmSettings = attrs.field(factory=AlarmSettings)
     qos: QosSettings = attrs.field(factory=QosSettings)
     security: SecuritySettings = attrs.field(factory=SecuritySettings)
@@ -125,6 +128,8 @@ SECTIONS: Final = (
     SectionKind("sip", "sip", SipSettings),
     SectionKind("registrar", "registrar", RegistrarSettings),
     SectionKind("media", "media", MediaSettings),
+    SectionKind("log", "log", LogSettings),
+    SectionKind("syslog", "syslogs", SyslogSettings, named=True),
     SectionKind("alarms", "alarms", AlarmSettings),
     SectionKind("qos", "qos", QosSettings),
     SectionKind("user", "users", UserSettings, named=True),

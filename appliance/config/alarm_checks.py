@@ -1,0 +1,51 @@
+"""Contradictions of what tells: marks in the wrong order, collectors that TLS settings have nothing to do with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .certificate_checks import authorities_mistakes, pair_mistakes
+from .log import SyslogTransport
+from .mistakes import Mistake
+from .places import Places
+from .settings import Settings
+
+_TLS_KEYS = ("ca", "certificate", "private-key", "verify-name")
+
+
+def alarm_mistakes(settings: Settings, places: Places) -> Iterator[Mistake]:
+    yield from _marks(settings, places)
+    yield from _collectors(settings, places)
+
+
+def _marks(settings: Settings, places: Places) -> Iterator[Mistake]:
+    marks = settings.alarms
+    for what, low, high in (
+        ("capacity", marks.capacity_low, marks.capacity_high),
+        ("disk", marks.disk_low, marks.disk_high),
+        ("files", marks.files_low, marks.files_high),
+    ):
+        if low >= high and places.sound("alarms"):
+            place = max(places.of("alarms", "", f"{what}-low"), places.of("alarms", "", f"{what}-high"))
+            mistake = f"{low:.0%} is not below {what}-high ({high:.0%}), and the alarm would come and go at one mark"
+            yield Mistake(place, "[alarms]", f"{what}-low", mistake, f"Make {what}-low lower or {what}-high higher")
+
+
+def _collectors(settings: Settings, places: Places) -> Iterator[Mistake]:
+    seen: dict[tuple[str, int | None, str], str] = {}
+    for one in settings.syslogs.values():
+        if not places.sound("syslog", one.name):
+            continue
+        title = f"[syslog {one.name}]"
+        yield from pair_mistakes(one.certificate, one.private_key, "syslog", one.name, places)
+        yield from authorities_mistakes(one.ca, "syslog", one.name, "ca", places)
+        if one.transport is not SyslogTransport.TLS:
+            for key, value in zip(_TLS_KEYS, (one.ca, one.certificate, one.private_key, one.verify_name), strict=True):
+                if value is not None:
+                    mistake = f"means nothing over {one.transport}"
+                    remedy = "Set transport = tls, or take it away"
+                    yield Mistake(places.of("syslog", one.name, key), title, key, mistake, remedy)
+        other = seen.setdefault((one.host, one.port, one.transport.value), one.name)
+        if other != one.name:
+            mistake = f"is the same collector as [syslog {other}], which would get every event twice"
+            yield Mistake(places.of("syslog", one.name, "host"), title, "host", mistake, "Take one of them away")
