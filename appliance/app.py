@@ -42,6 +42,7 @@ from .snmptables import Sources
 from .snmpview import LivingBox, SnmpView
 from .supervisor import Service, Supervisor, open_supervisor
 from .telephony import Telephony, open_telephony
+from .trace_control import TraceControl
 from .transport.listener import bind_all
 from .transport.options import ListenerOptions
 from .transport.websocket import origin_allowed
@@ -203,6 +204,7 @@ async def open_appliance(
             bans = BanControl(core.gate, identity.state_dir)
             bans.load()
             commands["ban"] = bans.command
+            commands["trace"] = TraceControl(telephony.trace, core).command
             await supervisor.start(Service("bans", bans.run))
             alarms = AlarmControl(supervisor.alarms)
             commands["alarms"] = alarms.command

@@ -1,4 +1,4 @@
-"""The jackfield command: run, check, reload, status, gateway, ban, route, reference.
+"""The jackfield command: run, check, reload, status, gateway, ban, route, trace, reference.
 
 Exit codes: 0 done, 1 failed, 2 mistakes in the configuration or on the command line, 3 nothing runs.
 """
@@ -32,6 +32,9 @@ from .ports import PortsRefused
 from .route_explain import add_arguments, explain
 from .routing_manual import routing_manual
 from .supervisor import CoreFailed
+from .trace_command import MANUAL as TRACE_MANUAL
+from .trace_command import add_arguments as add_trace_arguments
+from .trace_command import trace
 from .welcome import first_passwords, welcome
 
 DONE: Final = 0
@@ -111,6 +114,8 @@ def _parser() -> argparse.ArgumentParser:
             add_arguments(sub)
         if name == "snmp":
             snmpcommand.add_arguments(sub)
+        if name == "trace":
+            add_trace_arguments(sub)
         if name == "reference":
             sub.add_argument(
                 "part",
@@ -357,6 +362,7 @@ def command_manual() -> str:
         "route": "`jackfield route explain --from URI --to URI`; `--source`, `--listener`, `--transport`, `--method`, "
         "`--header`, `--at` and `--call-id` say more about the request, `--all` names the routes that do not fit, too, "
         "`--json` prints one JSON object.",
+        "trace": TRACE_MANUAL,
         "reference": "A part is one of commands, running, routing, settings, alarms, metrics, transactions; `example` "
         "is the file.",
     }
@@ -406,5 +412,6 @@ COMMANDS: Final = (
     ("ban", _ban, "List the source addresses that are banned, ban one by hand, or lift a ban."),
     ("route", _route, "Explain step by step which way a request would go, without placing a call."),
     ("snmp", snmpcommand.snmp, "Print snmpd's configuration for this box, or its MIB module."),
+    ("trace", trace, "Show SIP messages, live or as they were, of one call or of all; or export them for Wireshark."),
     ("reference", _reference, "Print the manual, one part of it, or a file with every setting to copy from."),
 )

@@ -45,6 +45,7 @@ from .sip.timers import TimerHeap
 from .sip.uri import parse_uri_untrusted
 from .storage.storage import Health, Storage, StorageOptions, open_storage
 from .supervisor import CoreFailed, Role, Service, Supervisor
+from .trace.ring import Ring
 from .trace.trace import Trace
 from .transport.options import (
     VERIFIED,
@@ -368,8 +369,13 @@ async def open_telephony(
                 core.load.backlog = transports.backlog
                 trace = Trace(settings.trace)
                 trace.aliases = core.hiding.call_ids
-                trace.on_tap.append(transports.tap_into)
-                transports.tap_into(trace.tap)
+
+                def tap_into(tap: Ring | None) -> None:
+                    core.tap = tap
+                    transports.tap_into(tap)
+
+                trace.on_tap.append(tap_into)
+                tap_into(trace.tap)
                 records = Records(core, settings, identity.state_dir, partial(_show_records, supervisor))
                 figures = GateFigures(core.hunts.gateways, identity.state_dir)
                 figures.load()

@@ -69,6 +69,7 @@ from appliance.sip.parser import check_untrusted, parse_message_untrusted
 from appliance.sip.server_transaction import ServerTransaction
 from appliance.sip.timers import TimerHeap
 from appliance.sip.transaction import TransactionOptions
+from appliance.transport.tap import Tap
 
 _AT_ONCE = 64
 _QUOTED_REQUEST = re.compile(
@@ -134,6 +135,8 @@ class SipCore:
         self.clock = clock
         self.wall = wall
         self.counters = Counters()
+        self.tap: Tap | None = None
+        """Told what nothing is done with, while there is a trace."""
         self.steady = SteadyAnswers(key)
         self.calls = Calls(os.urandom(4).hex() + "-", limit=settings.sip.max_calls)
         sip = settings.sip
@@ -259,19 +262,21 @@ class SipCore:
         if source.stranger:
             self.gate.guard.hears(source, len(data))
         if source.left < 0 and not self.gate.admits(source, data, flow, now):
+            if self.tap is not None:
+                self.tap.dropped(data, flow, "banned" if source.ban is not None else "over its limits")
             return
         if self.shedder.active and self.shedder.take(data, flow, source.trusted):
             return
         try:
             message = parse_message_untrusted(data)
         except BadMessage as bad:
-            self._unreadable(bad.request, bad, source, flow, now)
+            self._unreadable(data, bad.request, bad, source, flow, now)
             return
         if isinstance(message, Response):
             try:
                 check_untrusted(message)
             except BadMessage as bad:
-                self._unreadable(None, bad, source, flow, now)
+                self._unreadable(data, None, bad, source, flow, now)
                 return
             if self.hiding.in_use and _MASKED in data:
                 self.hiding.unmask(message, flow)
@@ -283,7 +288,7 @@ class SipCore:
             check_untrusted(message)
             message.mark_source(*flow.remote)
         except BadMessage as bad:
-            self._unreadable(message, bad, source, flow, now)
+            self._unreadable(data, message, bad, source, flow, now)
             return
         if self.hiding.in_use and _MASKED in data:
             self.hiding.unmask(message, flow)
@@ -298,8 +303,12 @@ class SipCore:
                 return
         self.layer.receive_request(message, flow, now)
 
-    def _unreadable(self, request: Request | None, bad: BadMessage, source: Source, flow: Flow, now: float) -> None:
+    def _unreadable(
+        self, data: bytes, request: Request | None, bad: BadMessage, source: Source, flow: Flow, now: float
+    ) -> None:
         self.counters.malformed += 1
+        if self.tap is not None:
+            self.tap.dropped(data, flow, f"malformed: {bad.reason}")
         if not self.gate.guard.unreadable(source, now, proved=flow.reliable) or request is None:
             return
         if source.stranger and self.gate.scans(request, source, flow, now):
@@ -361,6 +370,8 @@ class SipCore:
     def on_stray_response(self, response: Response, flow: Flow, now: float) -> None:
         # RFC 6026 §7.1: a response that belongs to nothing is not forwarded.
         self.counters.stray_responses += 1
+        if self.tap is not None:
+            self.tap.dropped(None, flow, "belongs to nothing")
         self.gate.guard.source(flow.remote[0], now).left -= 1
 
     def _take(self, transaction: ServerTransaction, now: float) -> None:
@@ -372,6 +383,8 @@ class SipCore:
             self.dialogs.forward(transaction, entry, mark, now)
             return
         if not self.gate.welcomes(transaction, now):
+            if self.tap is not None:
+                self.tap.dropped(None, transaction.flow, "unwelcome: a scanner, or too many requests")
             return
         self.shedder.offered += 1
         if self._credit:

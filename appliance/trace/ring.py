@@ -107,14 +107,16 @@ class Ring:
         if self._room < 0:
             self.close_chunk()
 
-    def dropped(self, data: bytes, flow: Flow, cause: str) -> None:
-        """Nothing is done with what has come: the message just heard, or one that was never a whole one."""
+    def dropped(self, data: bytes | None, flow: Flow, cause: str) -> None:
+        """Nothing is done with what has come: a message just heard, or what never was a whole one."""
         entries = self._open
         for index in range(len(entries) - 1, max(len(entries) - _BACK, 0) - 1, -1):
             at, direction, known, way, _ = entries[index]
-            if known is data:
-                entries[index] = (at, direction, data, way, cause)
+            if known is data or (data is None and way is flow and direction is IN):
+                entries[index] = (at, direction, known, way, cause)
                 return
+        if data is None:
+            return
         entries.append((self._clock(), IN, data, flow, cause))
         self._room -= len(data) + COST
         if self._room < 0:
@@ -162,6 +164,12 @@ class Ring:
 
     def __len__(self) -> int:
         return sum(len(chunk.entries) for chunk in self._chunks) + len(self._open)
+
+    @property
+    def oldest_at(self) -> float | None:
+        """When the oldest message that is still here came or went; None where there is none."""
+        self.close_chunk()
+        return self._chunks[0].entries[0][0] if self._chunks else None
 
     @property
     def next_serial(self) -> int:

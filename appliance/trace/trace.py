@@ -11,9 +11,21 @@ from appliance.config.trace import TraceSettings
 
 from .masking import masked
 from .message import TracedMessage
+from .question import Question
 from .ring import Ring, traced
 
 _TICK_S = 0.25
+_AT_ONCE = 200
+"""Messages that are looked at before others get their turn."""
+
+
+@attrs.frozen
+class Page:
+    """Some of the messages that fit; `next` is the serial to go on from, `more` whether there are some already."""
+
+    messages: list[TracedMessage]
+    next: int
+    more: bool
 
 
 def _alone(call_id: str) -> Sequence[str]:
@@ -65,6 +77,22 @@ class Trace:
                 if message.call_id in names:
                     found.append(self._shown(message))
         return found
+
+    async def find(self, question: Question, serial: int = 0, most: int = 400, most_bytes: int = 1 << 19) -> Page:
+        """The messages in memory from a serial on that fit, oldest first, a page of them, secrets masked."""
+        messages: list[TracedMessage] = []
+        size = 0
+        end = self.ring.next_serial
+        for looked, (number, entry) in enumerate(self.ring.entries(serial=serial, since=question.since), 1):
+            message = traced(entry, number)
+            if question.fits(message):
+                if len(messages) >= most or size >= most_bytes:
+                    return Page(messages, number, True)
+                messages.append(self._shown(message))
+                size += len(message.data)
+            if looked % _AT_ONCE == 0:
+                await trio.lowlevel.checkpoint()
+        return Page(messages, end, False)
 
     def _shown(self, message: TracedMessage) -> TracedMessage:
         return attrs.evolve(message, data=masked(message.data)) if self._settings.mask else message

@@ -300,7 +300,10 @@ class Connection(Flow):
                 message = next(messages, None)
             except BadMessage as bad:
                 self._reply()
-                raise _Ended("too-large" if bad.status == 513 else "bad-stream", bad.reason) from None
+                cause = "too-large" if bad.status == 513 else "bad-stream"
+                if self._hall.tap is not None:
+                    self._hall.tap.dropped(data, self, cause)
+                raise _Ended(cause, bad.reason) from None
             except Exception as error:  # of ours or a library's, and no reason to serve nobody any more
                 log.error("codec_failed", error, flow=self.id)
                 raise _Ended("fault") from None
