@@ -214,7 +214,9 @@ class StreamStats:
 @frozen
 class EndpointStats:
     """`ice` is "none", "waiting", "connected" or "lost"; `dtls` "none", "waiting", "handshaking",
-    "connected" or "failed". `drops` counts packets by cause. `remote` is where media is sent now."""
+    "connected" or "failed". `drops` counts packets by cause. `remote` is where media is sent now. `at` is when this was
+    so, on the relay's monotonic clock; `missing` says in a sentence why the peer is not heard, "" where nothing is
+    known to stand in the way."""
 
     kind: EndpointKind
     remote: Address | None
@@ -224,6 +226,8 @@ class EndpointStats:
     streams: tuple[StreamStats, ...]
     drops: Mapping[str, int]
     timeline: tuple[TimelineStep, ...]
+    at: float = 0.0
+    missing: str = ""
 
 
 class Endpoint(Protocol):

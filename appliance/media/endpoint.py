@@ -35,7 +35,7 @@ from appliance.media.relaystream import LineJoin, Partner, Stream, describe, rat
 from appliance.media.returning import rename_returned
 from appliance.media.rewrite import plan_rewrite, under_ssrc
 from appliance.media.secured import SecuredLeg
-from appliance.media.silence import expect_media, show, watch_silence
+from appliance.media.silence import expect_media, missing, show, watch_silence
 from appliance.rtc.errors import BadMedia
 from appliance.rtc.rtcp import RtcpPacket
 from appliance.rtc.srtp import SrtpKeys
@@ -165,6 +165,8 @@ class RelayEndpoint:
             streams=tuple(self._stream_stats(stream) for stream in self.streams.values()),
             drops=dict(self.drops),
             timeline=tuple(self.timeline),
+            at=self.relay.clock(),
+            missing=missing(self),
         )
 
     def _stream_stats(self, stream: Stream) -> StreamStats:

@@ -27,7 +27,7 @@ class DirectionFigures:
 class StreamFigures:
     """`codec` as in a=rtpmap ("opus/48000/2"), None before media; `direction` as the leg itself would say it
     ("sendonly": it holds us). `silent_since` is the relay's monotonic time at which nothing was heard for the
-    silence limit, None while heard."""
+    silence limit, None while heard; `last_heard` on the same clock when the peer was heard last, None if never."""
 
     index: int
     kind: str
@@ -37,11 +37,12 @@ class StreamFigures:
     sent: DirectionFigures
     silent_since: float | None
     joined_to: str | None
+    last_heard: float | None = None
 
 
 @frozen
 class TransportFigures:
-    """`kind` "RTP", "SDES" or "WEBRTC"; `ice` and `dtls` as in EndpointStats."""
+    """`kind` "RTP", "SDES" or "WEBRTC"; `ice`, `dtls`, `at` and `missing` as in EndpointStats."""
 
     kind: str
     local: Address
@@ -52,6 +53,8 @@ class TransportFigures:
     drops: Mapping[str, int]
     timeline: tuple[TimelineStep, ...]
     streams: tuple[StreamFigures, ...]
+    at: float = 0.0
+    missing: str = ""
 
 
 @frozen
@@ -94,6 +97,8 @@ def leg_figures(
                 drops=dict(stats.drops),
                 timeline=stats.timeline,
                 streams=streams,
+                at=stats.at,
+                missing=stats.missing,
             )
         )
     return LegFigures(leg.name, tuple(found))
@@ -130,6 +135,7 @@ def _stream_figures(
         ),
         silent_since=silent.get((leg, index)),
         joined_to=partner[0] if partner is not None else None,
+        last_heard=stats.last_heard if stats is not None else None,
     )
 
 

@@ -52,13 +52,19 @@ def explain(endpoint: RelayEndpoint, stream: Stream, heard: float | None, now: f
         said = f"no {what} from {endpoint.peer} for {now - max(heard, since):.0f} s"
     else:
         said = f"no {what} was ever heard from {endpoint.peer}, for {now - since:.0f} s now"
+    why = missing(endpoint)
+    return f"{said}: {why}" if why else said
+
+
+def missing(endpoint: RelayEndpoint) -> str:
+    """What stands in the way of the peer being heard, "" where nothing is known to."""
     why = endpoint.secured.why_mute() if endpoint.secured is not None else None
     if why is None and endpoint.drops:
         cause, count = endpoint.drops.most_common(1)[0]
         why = f"{count} packets were dropped as {cause}"
         if endpoint.foreign is not None and cause == "unknown_source":
             why += f", the last of them from {show(endpoint.foreign)}"
-    return said if why is None else f"{said}: {why}"
+    return why or ""
 
 
 def show(address: tuple[str, int] | None) -> str:

@@ -11,6 +11,7 @@ from appliance.config.settings import Settings
 from appliance.proxy.inner_flow import InnerFlow
 from appliance.proxy.ownership import Ownership
 from appliance.proxy.rewriting import Rewriting
+from appliance.router.causes import Cause
 from appliance.router.dialplan import DialPlan
 from appliance.router.question import Caller, CallerKind, Question
 from appliance.router.trusted import TrustedSources
@@ -62,7 +63,8 @@ class Asking:
             return ANYONE
         user = self._core.sign_in.user_of(transaction, proxy=True)
         if claims_user and origin.username != user and not self._may_be(user, origin.username):
-            raise Rejected(403, "Forbidden", f"{user} gave their password, but From says {origin.username}")
+            cause = f"{user} gave their password, but From says {origin.username}"
+            raise Rejected(403, "Forbidden", cause, why=Cause.CREDENTIALS)
         return Caller(CallerKind.USER, user)
 
     def _may_be(self, user: str, name: str) -> bool:
@@ -115,7 +117,8 @@ class Asking:
             uri = request.request_uri
             ours = uri.scheme in ("tel", "urn") or self._ownership.owns(uri)
         if not ours and not self._takes_foreign:
-            raise Rejected(403, "Relaying Denied", f"{uri.host} is not a domain of this box")
+            cause = f"{uri.host} is not a domain of this box"
+            raise Rejected(403, "Relaying Denied", cause, why=Cause.FOREIGN)
         called = uri
         if caller.kind is _TRUNK:
             called = self._registrations.called(caller.name, request, uri)

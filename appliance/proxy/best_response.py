@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from appliance.router.causes import Cause
 from appliance.sip.build import reason_of
 from appliance.sip.message import Response
 
@@ -14,15 +15,16 @@ _EMPTY = frozenset({408, 430, 503})
 class BestResponse:
     """The best final response so far, with all challenges of all branches; `sentence` tells it on the call's page."""
 
-    __slots__ = ("_challenges", "_ours", "response", "sentence")
+    __slots__ = ("_challenges", "_ours", "cause", "response", "sentence")
 
     def __init__(self) -> None:
         self.response: Response | None = None
         self.sentence = ""
+        self.cause = Cause.NONE
         self._ours = False
         self._challenges: list[tuple[str, str]] = []
 
-    def consider(self, response: Response, sentence: str, *, ours: bool) -> None:
+    def consider(self, response: Response, sentence: str, *, ours: bool, cause: Cause = Cause.NONE) -> None:
         """`sentence`: who said it, or why it is so. `ours`: the box itself refuses the branch, for want of room say."""
         status = response.status
         if status in (401, 407):
@@ -30,6 +32,7 @@ class BestResponse:
                 self._challenges += [(key, value) for value in response.get_all(key)]
         if self.response is None or _rank(status) < _rank(self.response.status):
             self.response, self.sentence, self._ours = response, sentence, ours
+            self.cause = cause
 
     @property
     def by(self) -> str:

@@ -16,6 +16,7 @@ from appliance.proxy.trial import Trial
 from appliance.proxy.tried import Tried
 from appliance.proxy.trunk_login import LoginRefused, Signing
 from appliance.proxy.veil import growth
+from appliance.router.causes import Cause
 from appliance.sip.build import response_to
 from appliance.sip.errors import BadMessage, Rejected
 from appliance.sip.flow import Flow
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from appliance.proxy.media_path import Exchange
     from appliance.proxy.response_context import ResponseContext
     from appliance.router.lease import Hold
-    from appliance.sip.client_transaction import Cause, ClientTransaction
+    from appliance.sip.client_transaction import Cause as Failure
+    from appliance.sip.client_transaction import ClientTransaction
 
 _LATE = (("Reason", 'SIP;cause=200;text="Call completed elsewhere"'),)
 
@@ -66,7 +68,7 @@ class Attempt:
         if "via" in response.keys:  # §16.7 step 3: without one it was meant for us, who asked nothing
             self.branch.on_response(self, response, now)
 
-    def on_failure(self, client: ClientTransaction, cause: Cause, now: float) -> None:
+    def on_failure(self, client: ClientTransaction, cause: Failure, now: float) -> None:
         self.branch.on_failure(self, cause, now)
 
 
@@ -143,7 +145,7 @@ class Branch:
                 core.admit(self, now)
             except Rejected as full:
                 self.full = True
-                self._fail(full.status, full.reason, now, full.headers, full.cause)
+                self._fail(full.status, full.reason, now, full.headers, full.cause, Cause(full.why))
                 return
             if destination.living is not None:
                 self.trial = Trial(destination.living, self.context.call, core.outcomes, now)
@@ -208,7 +210,7 @@ class Branch:
             if destination.signs and context.invites and context.spread:
                 core.sign(request, context.caller, destination.trunk)
         except Rejected as rejected:
-            self._fail(rejected.status, rejected.reason, now, rejected.headers, rejected.cause)
+            self._fail(rejected.status, rejected.reason, now, rejected.headers, rejected.cause, Cause(rejected.why))
             return
         except BadMessage as bad:
             self._fail(bad.status, bad.reason, now)
@@ -287,7 +289,7 @@ class Branch:
         try:
             ours = self.context.core.logins.challenged(self, response, now)
         except LoginRefused as refused:
-            self._fail(502, "Trunk Login Failed", now, cause=str(refused))
+            self._fail(502, "Trunk Login Failed", now, cause=str(refused), why=Cause.CREDENTIALS)
             return
         if ours:
             self.challenged = attempt
@@ -314,7 +316,7 @@ class Branch:
             self.heard = now
         self.due = now + longest if self._answer_by is None else min(now + longest, self._answer_by)
 
-    def on_failure(self, attempt: Attempt, cause: Cause, now: float) -> None:
+    def on_failure(self, attempt: Attempt, cause: Failure, now: float) -> None:
         if attempt is not self.attempt or not self.alive:
             return
         if self._targets and not self.cancelled and not self.timed_out:
@@ -331,12 +333,18 @@ class Branch:
         self._fail(status, reason, now)
 
     def _fail(
-        self, status: int, reason: str, now: float, headers: tuple[tuple[str, str], ...] = (), cause: str = ""
+        self,
+        status: int,
+        reason: str,
+        now: float,
+        headers: tuple[tuple[str, str], ...] = (),
+        cause: str = "",
+        why: Cause = Cause.NONE,
     ) -> None:
         context = self.context
         lower = [(name.lower(), value) for name, value in headers]
         response = response_to(context.request, status, reason or None, to_tag=context.core.unique(), headers=lower)
-        context.failure(self, response, now, ours=not self.unreachable, cause=cause)
+        context.failure(self, response, now, ours=not self.unreachable, cause=cause, why=why)
 
     def cancel(self, now: float, headers: tuple[tuple[str, str], ...] = _LATE) -> None:
         """Give it up; `headers` (Reason) go into the CANCEL. It is alive until its final response comes."""

@@ -17,8 +17,10 @@ import attrs
 from appliance.logs import LEVELS, log
 from appliance.media.figures import CallMedia
 from appliance.proxy.dialog_changes import UNCHANGED, DialogChanges
+from appliance.proxy.media_history import MediaHistory
 from appliance.proxy.media_path import MediaPath
 from appliance.proxy.veil import Hiding
+from appliance.router.causes import Cause
 from appliance.router.decision import Decision
 from appliance.router.gateway import LivingGateway
 from appliance.router.hunting import Selection
@@ -43,6 +45,7 @@ class CallState(Enum):
 
 
 TRYING, RINGING, ANSWERED, ENDED = CallState
+NONE = Cause.NONE
 """By themselves, since looking a member up costs as much as a dozen comparisons."""
 
 
@@ -159,6 +162,14 @@ class Call:
     """The Reason of its BYE or of its failure (RFC 3326)."""
     tried: list[Tried] | None = None
     """The destinations that were tried in vain."""
+    cause: Cause = Cause.NONE
+    """The kind of that."""
+    began: float = 0.0
+    """Monotonic: when it was opened."""
+    held: tuple[str, ...] = ()
+    """The limits that it held at the end, with their counts."""
+    history: MediaHistory | None = None
+    """The figures of its media over time, None where its media passes us by."""
     refresh_by: float | None = None
     """Monotonic: when its session runs out unless somebody refreshes it (RFC 4028); None without a timer."""
     lease: Lease | None = None
@@ -206,7 +217,13 @@ class Call:
 
     def silent(self, sentence: str) -> None:
         """The media has not been heard for too long."""
-        self.hang_up(sentence)
+        self.hang_up_for(Cause.SILENCE, sentence)
+
+    def hang_up_for(self, cause: Cause, sentence: str) -> None:
+        """End it from our side where it stands, with the kind of cause as well."""
+        if self.state is ANSWERED:
+            self.cause = cause
+            self.hang_up(sentence)
 
     def next_leg(self) -> str:
         """The name of the next branch's media leg: b1, b2 …"""
@@ -219,7 +236,7 @@ class Calls:
 
     def __init__(self, prefix: str, *, limit: int, remembered: int = 200) -> None:
         self._prefix = prefix
-        self._made = 0
+        self._made = self._refused = 0
         self.limit = limit
         self.active: dict[str, Call] = {}
         self.anchored: set[str] = set()
@@ -252,9 +269,14 @@ class Calls:
         self._made += 1
         self.total += 1
         serial = f"{self._prefix}{self._made:x}"
-        call = Call(serial, call_id, decision, wall, now, caller_side)
+        call = Call(serial, call_id, decision, wall, now, caller_side, began=now)
         self.active[serial] = self._by_call_id[call_id] = call
         return call
+
+    def serial_of_refusal(self) -> str:
+        """For an INVITE that made no call; none of these is a call's."""
+        self._refused += 1
+        return f"{self._prefix}x{self._refused:x}"
 
     def find(self, serial: str, call_id: str) -> Call | None:
         """The call behind one of our Record-Route entries, None after a restart or once it has ended."""
@@ -269,23 +291,28 @@ class Calls:
         """The latest call of this Call-ID."""
         return self._by_call_id.get(call_id)
 
-    def end(self, call: Call, ending: str, wall: float, status: int | None = None) -> None:
+    def end(self, call: Call, ending: str, wall: float, status: int | None = None, cause: Cause = Cause.NONE) -> None:
         """Close the call once; later reasons do not overwrite the first."""
         if call.state is ENDED:
             return
         call.state = ENDED
         call.ended_at = wall
         call.ending = ending
+        if cause is not NONE:
+            call.cause = cause
         if status is not None:
             call.status = status
         call.hang_up = _nothing
         if call.gateway is not None:
             call.gateway.carried.discard(call)
         if call.lease is not None:
+            call.held = call.lease.told
             call.lease.release()
             call.lease = None
         if call.media is not None:
             call.last_media = call.media.media.snapshot()
+            if call.history is not None:
+                call.history.add(call.last_media, wall)
             call.media.close()
             call.media = None
         if call.stand_in is not None:

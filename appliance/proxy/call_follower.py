@@ -26,6 +26,7 @@ from appliance.proxy.topology import noted
 from appliance.proxy.trunk_logins import TrunkLogins
 from appliance.proxy.veil import hiding_of
 from appliance.router.admission import Admission
+from appliance.router.causes import Cause
 from appliance.router.decision import Decision
 from appliance.router.priority import Priorities
 from appliance.router.question import Caller, CallerKind
@@ -293,7 +294,8 @@ class CallFollower:
                 why = context.ending or context.best.sentence or f"{status} {response.reason}"
                 call.reason = response.get("reason") or ""
                 call.ended_by = "caller" if context.cancelled else context.best.by
-                self.calls.end(call, why, self._wall(), status)
+                cause = Cause.CANCELLED if context.ending else context.best.cause
+                self.calls.end(call, why, self._wall(), status, cause)
             return
         if call.callee_side is None:
             return  # one early dialog among several: the INVITE's own end tells the story
@@ -307,8 +309,9 @@ class CallFollower:
                 call.ended_by = who[4:]
                 if "reason" in context.request.keys:
                     call.reason = context.request.get("reason") or ""
-                self.calls.end(call, f"{who} hung up", self._wall())
+                cause = Cause.CALLER if context.to_leg != "a" else Cause.CALLEE
+                self.calls.end(call, f"{who} hung up", self._wall(), cause=cause)
         elif (method in ("INVITE", "UPDATE") and status in _GONE) or (method == "INFO" and status == 481):
             other = "callee" if context.to_leg != "a" else "caller"
             why = f"the {other} answered {method} with {status} {response.reason}: it knows the call no more"
-            self.calls.end(call, why, self._wall())
+            self.calls.end(call, why, self._wall(), cause=Cause.FORGOTTEN)

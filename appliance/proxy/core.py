@@ -37,6 +37,7 @@ from appliance.proxy.lines import Lines
 from appliance.proxy.load import LoadWatch
 from appliance.proxy.location import Location
 from appliance.proxy.masks import MARK
+from appliance.proxy.media_history import SAMPLED_A_SECOND, STEP_S, MediaHistory
 from appliance.proxy.overload import overloaded
 from appliance.proxy.ownership import Ownership
 from appliance.proxy.pinger import Pinger
@@ -57,6 +58,7 @@ from appliance.proxy.trunk_logins import TrunkLogins
 from appliance.proxy.trunk_registrations import TrunkRegistrations
 from appliance.proxy.trunk_tls import TrunkTls
 from appliance.router.admission import Admission
+from appliance.router.causes import Cause
 from appliance.router.guard import Source
 from appliance.router.hunting import Hunts
 from appliance.router.outcome import AttemptOutcome, CallOutcome, Outcomes
@@ -105,6 +107,9 @@ class Refusal:
     kind: str = ""
     """The kind of limit, as [refusal KIND] names it."""
     reason: str = ""
+    why: str = ""
+    """The kind of cause, as in `router.causes`."""
+    serial: str = ""
 
 
 class SipCore:
@@ -430,9 +435,10 @@ class SipCore:
 
     def reject(self, transaction: ServerTransaction, rejected: Rejected, now: float) -> None:
         self.counters.rejected += 1
-        if rejected.status not in (401, 407):
-            if transaction.method == "INVITE":
-                self._refused(transaction, rejected)
+        challenged = rejected.status in (401, 407)
+        if transaction.method == "INVITE" and (not challenged or rejected.why):
+            self._refused(transaction, rejected)
+        if not challenged:
             log.info(
                 "request.refused",
                 method=transaction.method,
@@ -453,12 +459,25 @@ class SipCore:
         request = transaction.request
         reason = next((value for name, value in rejected.headers if name == "Reason"), "")
         refusal = Refusal(
-            self.wall(), request, transaction.flow.remote, rejected.status, rejected.cause, rejected.kind, reason
+            self.wall(),
+            request,
+            transaction.flow.remote,
+            rejected.status,
+            rejected.cause,
+            rejected.kind,
+            reason,
+            rejected.why,
+            self.calls.serial_of_refusal(),
         )
         self.refused.appendleft(refusal)
         ended = self.calls.ended
         was_call = ended and ended[0].caller_side.message is request  # its own record tells
-        if self.record_refusal is not None and request.to_tag is None and not was_call:
+        if (
+            rejected.status not in (401, 407)
+            and self.record_refusal is not None
+            and request.to_tag is None
+            and not was_call
+        ):
             self.record_refusal(refusal)
 
     # What a response context asks of us
@@ -509,10 +528,16 @@ class SipCore:
             log.error("admission.leases_lost", leases=lost)
         self.gate.sweep(now)
         longest = self.settings.sip.longest_call_s
+        wall, step = self.wall(), max(STEP_S, len(self.calls.anchored) / SAMPLED_A_SECOND)
         for call in self.calls:
+            if call.media is not None and call.answered_at is not None:
+                history = call.history = call.history or MediaHistory()
+                if wall - history.added_at >= step:
+                    history.add(call.media.media.snapshot(), wall)
             sentence = self.session_timers.over(call, now)
+            cause = Cause.SESSION
             if now - call.heard_at > longest:
-                sentence = f"nothing was heard of the call for {longest:g} s"
+                sentence, cause = f"nothing was heard of the call for {longest:g} s", Cause.UNHEARD
             if sentence:
-                call.hang_up(sentence)
-                self.calls.end(call, sentence, self.wall())
+                call.hang_up_for(cause, sentence)
+                self.calls.end(call, sentence, self.wall(), cause=cause)

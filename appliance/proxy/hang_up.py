@@ -13,6 +13,7 @@ from appliance.proxy.call import Call, Side
 from appliance.proxy.destination import Hop
 from appliance.proxy.forwarding import set_next_hop
 from appliance.proxy.own_request import OwnRequest
+from appliance.router.causes import Cause
 from appliance.sip.errors import BadMessage
 from appliance.sip.headers import parse_name_addr_untrusted
 from appliance.sip.message import Request, Response
@@ -69,6 +70,15 @@ class HangUp:
             OwnRequest(self._core, end, extras, leg, hiding).send(flow, Hop.of(first))
         elif context.call is not None:
             context.call.hang_up(sentence)  # the callee has changed over to a session that the caller will never have
+
+
+def by_operator(core: SipCore, serial: str) -> bool:
+    """End a call that stands because somebody wants it; False where there is none of that serial."""
+    call = core.calls.active.get(serial)
+    if call is None or call.answered_at is None:
+        return False
+    call.hang_up_for(Cause.OPERATOR, "hung up by an operator")
+    return True
 
 
 def reason_header(sentence: str) -> tuple[str, str]:

@@ -25,6 +25,7 @@ from appliance.proxy.rewriting import Rewriting
 from appliance.proxy.sips import keep_secure
 from appliance.proxy.target_set import Targets, TargetSets
 from appliance.proxy.ways import Ways
+from appliance.router.causes import Cause
 from appliance.router.decision import Decision
 from appliance.router.dialplan import DialPlan
 from appliance.router.question import Caller, CallerKind
@@ -169,7 +170,8 @@ class InitialRequests:
             context.start(groups, now)
         except Rejected as rejected:
             if call is not None:
-                self._follower.calls.end(call, rejected.cause, self._core.wall(), rejected.status)
+                ended = self._follower.calls.end
+                ended(call, rejected.cause, self._core.wall(), rejected.status, Cause(rejected.why))
             raise
 
     def _resume(

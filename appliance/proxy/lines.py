@@ -21,6 +21,7 @@ from appliance.proxy.overload import overloaded
 from appliance.proxy.own_request import OwnRequest
 from appliance.proxy.record_route import uri_transport
 from appliance.proxy.sdp_body import sdp_of, unacceptable
+from appliance.router.causes import Cause
 from appliance.router.decision import Decision
 from appliance.router.question import Caller
 from appliance.rtc.errors import BadMedia
@@ -91,7 +92,7 @@ class Lines:
         try:
             core.follower.admit_media(call)
         except Rejected as rejected:
-            core.calls.end(call, rejected.cause, core.wall(), rejected.status)
+            core.calls.end(call, rejected.cause, core.wall(), rejected.status, Cause(rejected.why))
             raise
         media = self._bridge.open_call(call.call_id, call.silent)
         call.media = MediaPath(media)
@@ -103,7 +104,7 @@ class Lines:
             call.media.add_leg("a", profile)
             self._answer(line_call, transaction, now)
         except Rejected as rejected:
-            core.calls.end(call, rejected.cause, core.wall(), rejected.status)
+            core.calls.end(call, rejected.cause, core.wall(), rejected.status, Cause(rejected.why))
             raise
         except BadMessage as bad:
             core.calls.end(call, bad.reason, core.wall(), bad.status)
@@ -193,6 +194,8 @@ class Lines:
             case "BYE":
                 transaction.respond(response_to(request, 200), now)
                 line_call.call.ended_by = "caller"
+                line_call.call.cause = Cause.CALLER
+                line_call.call.reason = request.get("reason") or ""
                 self._forget(line_call, "the caller hung up")
             case "INFO" | "OPTIONS" | "UPDATE":
                 transaction.respond(response_to(request, 200, headers=[("allow", _ALLOW)]), now)

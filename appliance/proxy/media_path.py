@@ -12,6 +12,7 @@ from appliance.media.backend import PortsExhausted
 from appliance.media.bridge import MediaCall
 from appliance.media.profile import Profile
 from appliance.proxy.sdp_body import replace_sdp, sdp_of, unacceptable
+from appliance.router.causes import Cause
 from appliance.rtc.errors import BadMedia
 from appliance.sip.errors import Rejected
 from appliance.sip.message import Request, Response
@@ -106,10 +107,11 @@ class MediaPath:
                 bad.status,
                 "Bad SDP" if bad.status == 400 else "Not Acceptable Here",
                 f"SDP of {response.status} to {method}: {bad}",
+                why=Cause.CODEC,
             ) from None
         except PortsExhausted as none:
             cause = f"no media port for the offer in the {response.status} to {method}: {none}"
-            raise Rejected(503, "Service Unavailable", cause) from None
+            raise Rejected(503, "Service Unavailable", cause, why=Cause.LIMIT) from None
         replace_sdp(response, converted)
 
     def refused(self, exchange: Exchange) -> None:

@@ -126,7 +126,7 @@ def refusals(core: SipCore) -> list[RefusalOverview]:
         RefusalOverview(
             at=one.at,
             call_id=one.request.call_id,
-            caller=_written(one.request),
+            caller=written_caller(one.request),
             called=one.request.request_uri.username or one.request.request_uri.host,
             source="{}:{}".format(*one.source),
             status=one.status,
@@ -136,7 +136,7 @@ def refusals(core: SipCore) -> list[RefusalOverview]:
     ]
 
 
-def _written(request: Request) -> str:
+def written_caller(request: Request) -> str:
     """Whom a request says it comes from; nobody has proved it."""
     try:
         origin = request.from_.uri

@@ -14,6 +14,7 @@ from appliance.proxy.branch import Attempt, Branch
 from appliance.proxy.deadlines import Deadlines
 from appliance.proxy.destination import Destination
 from appliance.proxy.veil import Hiding
+from appliance.router.causes import Cause, cause_of_answer
 from appliance.router.outcome import Outcomes
 from appliance.sip.build import response_to
 from appliance.sip.errors import BadMessage, Rejected
@@ -224,7 +225,16 @@ class ResponseContext:
             return  # early media that cannot cross: the final response will say so
         self.transaction.respond(response, now)
 
-    def failure(self, branch: Branch, response: Response, now: float, *, ours: bool = False, cause: str = "") -> None:
+    def failure(
+        self,
+        branch: Branch,
+        response: Response,
+        now: float,
+        *,
+        ours: bool = False,
+        cause: str = "",
+        why: Cause = Cause.NONE,
+    ) -> None:
         """The branch ended with `response`; `ours`: because of a limit or rule of the box, which `cause` names."""
         if not branch.alive:
             return
@@ -250,7 +260,7 @@ class ResponseContext:
             elif destination.failover is not None and status not in destination.failover:
                 self.groups.clear()
         sentence = branch.timed_out or f"{destination.label}: {cause or f'{status} {response.reason}'}"
-        self._consider(response, sentence, ours=ours)
+        self._consider(response, sentence, ours=ours, cause=why or _cause_of(branch, status))
         if self.groups and self.call is not None and not self.cancelled:
             self.call.detours += f"; {sentence}, so the next"
         self._advance(now)
@@ -313,7 +323,8 @@ class ResponseContext:
         failover = branch.destination.failover
         if failover is not None and refused.status not in failover:
             self.groups.clear()
-        self._consider(failure, f"{branch.destination.label}: {sentence}", ours=True)
+        why = Cause(refused.why) if isinstance(refused, Rejected) else Cause.CODEC
+        self._consider(failure, f"{branch.destination.label}: {sentence}", ours=True, cause=why)
         self._advance(now)
 
     def _give_up(self, now: float, headers: tuple[tuple[str, str], ...] | None) -> None:
@@ -326,10 +337,10 @@ class ResponseContext:
             else:
                 branch.cancel(now, headers)
 
-    def _consider(self, response: Response, sentence: str, *, ours: bool) -> None:
+    def _consider(self, response: Response, sentence: str, *, ours: bool, cause: Cause) -> None:
         if self.best is NOTHING:
             self.best = BestResponse()
-        self.best.consider(response, sentence, ours=ours)
+        self.best.consider(response, sentence, ours=ours, cause=cause)
 
     def _send_best(self, now: float) -> None:
         best = None if self.cancelled else self.best.to_be_sent(initial=self.spread)
@@ -353,3 +364,12 @@ class ResponseContext:
         self.branches = []  # else they and we would hold each other
         self.core.finished(self, response, now)
         self.best = NOTHING
+
+
+def _cause_of(branch: Branch, status: int) -> Cause:
+    """Why a branch failed that no rule of ours refused."""
+    if branch.timed_out:
+        return Cause.UNANSWERED
+    if branch.unreachable:
+        return Cause.TIMEOUT if status == 408 else Cause.UNREACHABLE
+    return cause_of_answer(status)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from appliance.router.causes import Cause
 from appliance.rtc.errors import BadMedia
 from appliance.sip.errors import Rejected
 from appliance.sip.message import Message
@@ -27,6 +28,5 @@ def replace_sdp(message: Message, sdp: bytes) -> None:
 def unacceptable(bad: BadMedia, what: str) -> Rejected:
     """The refusal of SDP that cannot be read (400) or carried (488), with the fault in the reason phrase."""
     text = " ".join(str(bad).split())[:120]
-    return Rejected(
-        bad.status, f"{'Bad SDP' if bad.status == 400 else 'Not Acceptable Here'}: {text}", f"SDP of {what}: {bad}"
-    )
+    reason = f"{'Bad SDP' if bad.status == 400 else 'Not Acceptable Here'}: {text}"
+    return Rejected(bad.status, reason, f"SDP of {what}: {bad}", why=Cause.CODEC)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from appliance.logs import log
 from appliance.proxy.credentials import Authenticator
 from appliance.proxy.gate import Gate
+from appliance.router.causes import Cause
 from appliance.router.logins import Logins
 from appliance.sip.errors import Rejected
 from appliance.sip.server_transaction import ServerTransaction
@@ -60,4 +61,5 @@ class SignIn:
                 log.warning("account.attacked", user=verdict.claimed, wrong_a_minute=logins.attempts_a_minute)
         challenge = self._authenticator.challenge(wall, verdict, proxy=proxy)
         guard.challenged(source, challenge.nonce, now)
-        raise Rejected(challenge.status, "", challenge.cause or "no credentials yet", challenge.headers)
+        why = Cause.CREDENTIALS if verdict.wrong else Cause.NONE
+        raise Rejected(challenge.status, "", challenge.cause or "no credentials yet", challenge.headers, why=why)

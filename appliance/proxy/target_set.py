@@ -22,6 +22,7 @@ from appliance.proxy.ownership import Ownership
 from appliance.proxy.trunk_registrations import TrunkRegistrations
 from appliance.proxy.trunk_tls import tls_options
 from appliance.proxy.veil import Hiding
+from appliance.router.causes import Cause
 from appliance.router.hunting import Hunts, Moment, Selection
 from appliance.router.question import Question
 from appliance.sip.errors import BadMessage, Rejected
@@ -84,7 +85,7 @@ class TargetSets:
         """The user's phones. Raises `Rejected` 404 for nobody of ours, 480 where none is registered."""
         known = self.settings.users.get(user)
         if known is None:
-            raise Rejected(404, "Not Found", f"{user} is not a user of this box")
+            raise Rejected(404, "Not Found", f"{user} is not a user of this box", why=Cause.NO_ROUTE)
         groups: Groups = []
         rung: dict[str, Destination] = {}
         """The last flow of each instance so far."""
@@ -105,7 +106,8 @@ class TargetSets:
                 groups.append([])
             groups[-1].append(phone)
         if not groups:
-            raise Rejected(480, "Temporarily Unavailable", f"no phone of {user} is registered")
+            cause = f"no phone of {user} is registered"
+            raise Rejected(480, "Temporarily Unavailable", cause, why=Cause.UNREGISTERED)
         return groups
 
     def of_gruu(self, uri: Uri, wall: float) -> Groups:
@@ -120,7 +122,8 @@ class TargetSets:
                 first, last = first or phone, phone
         if first is not None:
             return [[first]]
-        raise Rejected(480, "Temporarily Unavailable", "the phone of this GRUU is not registered")
+        cause = "the phone of this GRUU is not registered"
+        raise Rejected(480, "Temporarily Unavailable", cause, why=Cause.UNREGISTERED)
 
     def of_uri(self, uri: Uri) -> Groups:
         """Where the request URI's own host leads (RFC 3263), the URI left as it is.
@@ -168,7 +171,8 @@ class TargetSets:
         """The trunk's gateways in order. Raises `Rejected` 503 for a trunk that has none, or none in service."""
         hunt = self.hunts.trunks[name]
         if not hunt.places:
-            raise Rejected(503, "Service Unavailable", f"trunk {name} has no gateways: calls only come in from it")
+            cause = f"trunk {name} has no gateways: calls only come in from it"
+            raise Rejected(503, "Service Unavailable", cause, why=Cause.NO_GATEWAY)
         if hunt.plain:
             user = _user_part(number)
             return Targets([[self._destination(name, at, user, number)] for at in hunt.order])
@@ -192,7 +196,7 @@ class TargetSets:
 
     def _selected(self, selection: Selection, group: str, number: str) -> Targets:
         if not selection.places:
-            raise Rejected(503, "Service Unavailable", selection.explanation)
+            raise Rejected(503, "Service Unavailable", selection.explanation, why=Cause.NO_GATEWAY)
         failover = self.settings.groups[group].failover if group else None
         user = _user_part(number)
         found = Targets(selection=selection)

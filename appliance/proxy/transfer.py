@@ -18,6 +18,7 @@ from appliance.proxy.inner_flow import InnerFlow
 from appliance.proxy.own_request import OwnRequest
 from appliance.proxy.splice import End, Splice, payload
 from appliance.proxy.stand_in import StandIn
+from appliance.router.causes import Cause
 from appliance.router.question import Caller, CallerKind
 from appliance.sip.build import reason_of, response_to
 from appliance.sip.dialog import Dialog
@@ -269,7 +270,7 @@ class Transfer:
         self._close_later()
         stand_in = self._stand_in
         if stand_in.gone:
-            self._call.hang_up(f"the transfer failed: {sentence}")
+            self._call.hang_up_for(Cause.TRANSFER, f"the transfer failed: {sentence}")
         else:
             stand_in.release()
 

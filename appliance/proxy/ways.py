@@ -19,6 +19,7 @@ from appliance.proxy.gateway_redirects import followed_untrusted
 from appliance.proxy.ownership import Ownership
 from appliance.proxy.response_context import ResponseContext
 from appliance.proxy.target_set import Groups, TargetSets
+from appliance.router.causes import Cause
 from appliance.router.decision import Decision
 from appliance.router.dialplan import DialPlan
 from appliance.router.question import Caller, CallerKind, Question
@@ -141,7 +142,8 @@ class Ways:
                     raise Rejected(501, "Not Implemented", f"{target} needs state: {decision.explanation}")
             if found is not None:
                 return found
-        raise Rejected(503, "Service Unavailable", f"no gateway is in service: {decision.explanation}")
+        cause = f"no gateway is in service: {decision.explanation}"
+        raise Rejected(503, "Service Unavailable", cause, why=Cause.NO_GATEWAY)
 
     def redirected(self, context: ResponseContext, branch: Branch, response: Response) -> Groups:
         """Where a 3xx of one of our users' phones leads (RFC 3261 §16.5), by the dial plan and with that user's rights.

@@ -79,5 +79,10 @@ class Lease:
         self.owner = None
 
     @property
+    def told(self) -> tuple[str, ...]:
+        """The limits that it is held in, each with its counts."""
+        return tuple(dict.fromkeys(limit.told for hold in self.holds for limit in hold.limits))
+
+    @property
     def released(self) -> bool:
         return self not in self._all

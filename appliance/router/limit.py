@@ -146,6 +146,12 @@ class Limit:
         each = f" ({settings.scope.kind} {self.subject})" if self.subject else f" ({settings.scope})"
         return f"limit {settings.name}{each}"
 
+    @property
+    def told(self) -> str:
+        """What is used of it, in words."""
+        size = self.settings.calls
+        return f"{self.label}: {self.used}{'' if size is None else f' of {size}'} calls"
+
     def idle(self, now: float) -> bool:
         """Whether it could be made anew without a difference."""
         buckets = (self.rate, self._registers, self._messages)

@@ -8,6 +8,7 @@ import attrs
 
 from appliance.config.admission import RefusalKind, RefusalSettings
 from appliance.config.settings import Settings
+from appliance.router.causes import Cause
 from appliance.sip.build import reason_of
 from appliance.sip.errors import Rejected
 
@@ -67,4 +68,4 @@ def refusal(settings: Settings, kind: RefusalKind, cause: str, draw: Draw, name:
         headers.append(("Retry-After", str(draw(span.low, span.high))))
     if q850:
         headers.append(("Reason", f'Q.850;cause={q850};text="{_TEXTS.get(q850, "")}"'.replace(';text=""', "")))
-    return Rejected(status, own.phrase or reason_of(status), cause, tuple(headers), kind.value)
+    return Rejected(status, own.phrase or reason_of(status), cause, tuple(headers), kind.value, Cause.LIMIT)

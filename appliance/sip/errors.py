@@ -30,7 +30,7 @@ class Rejected(Exception):  # noqa: N818
     """We refuse: `status` and `reason` go on the wire, `cause` to the log and the call's page.
 
     `headers` are further header lines of the answer, as (name, value) pairs, e.g. Retry-After. `kind` names the kind of
-    limit that refused, '' for none.
+    limit that refused, '' for none, and `why` the kind of cause where whoever refuses knows one (`router.causes`).
     """
 
     def __init__(
@@ -40,10 +40,12 @@ class Rejected(Exception):  # noqa: N818
         cause: str = "",
         headers: tuple[tuple[str, str], ...] = (),
         kind: str = "",
+        why: str = "",
     ) -> None:
         super().__init__(f"{status} {reason}" + (f" ({cause})" if cause else ""))
-        self.kind = kind
         self.status = status
         self.reason = reason
         self.cause = cause or reason
         self.headers = headers
+        self.kind = kind
+        self.why = why

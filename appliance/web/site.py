@@ -21,6 +21,7 @@ from appliance.logs import log
 from appliance.metrics import render_prometheus
 
 from .assets import read_assets
+from .call_pages import Visitor, add_call_pages
 from .feed import Feed
 from .hosts import of_this_machine
 from .inside import Inside
@@ -219,6 +220,12 @@ def make_site(inside: Inside, feed: Feed) -> QuartTrio:
 
         return Response(events(), content_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
+    def visitor() -> Visitor | None:
+        cookie = request.cookies.get(_cookie_name())
+        found = sessions.find_untrusted(cookie)
+        return None if found is None else Visitor(found, lambda: sessions.find_untrusted(cookie) is not None)
+
+    add_call_pages(site, inside, visitor, streams)
     return site
 
 

@@ -1,0 +1,237 @@
+"""The list of calls and the page of one call: made here as HTML, section by section, and sent anew where it changes.
+
+What is known of a call is proxy/call_detail.py's, the sentence proxy/verdict.py's. Everything on these pages came from
+the net: templates escape it all.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime
+from typing import Final
+from urllib.parse import urlencode
+
+import attrs
+import trio
+from quart import Response, abort, redirect, render_template, request
+from quart_trio import QuartTrio
+from werkzeug.wrappers import Response as WerkzeugResponse
+
+from appliance.logs import log
+from appliance.proxy.call_detail import CallDetail, all_details, detail
+from appliance.proxy.hang_up import by_operator
+from appliance.proxy.ladder import ladder, plain
+from appliance.proxy.verdict import Verdict, verdict
+
+from .drawing import Picture, curve, picture
+from .inside import Inside
+from .sessions import Session
+
+STEP_S: Final = 2.0
+MOST_ROWS: Final = 500
+MOST_RUNGS: Final = 200
+SECTIONS: Final = ("verdict", "media", "steps", "ladder", "route")
+_BEFORE_S: Final = 60.0
+"""How long before a call is opened its first message may have come: DNS and signatures are waited for."""
+SORTS: Final[dict[str, Callable[[CallDetail], object]]] = {
+    "started": lambda call: call.started_at,
+    "caller": lambda call: call.caller.name.lower(),
+    "called": lambda call: call.called.lower(),
+    "length": lambda call: call.talked_s,
+    "status": lambda call: call.status,
+}
+STATES: Final = ("all", "in progress", "ended", "failed")
+
+Answer = Response | WerkzeugResponse
+
+
+@attrs.frozen
+class Visitor:
+    """Who asks for a page. `stays` says later whether they are still signed in."""
+
+    session: Session
+    stays: Callable[[], bool]
+
+
+def add_call_pages(
+    site: QuartTrio, inside: Inside, visitor: Callable[[], Visitor | None], streams: trio.CapacityLimiter
+) -> None:
+    """Put the pages into the site; `streams` bounds how many pages listen for events."""
+    environment = site.jinja_env
+    environment.filters.update(span=_span, clock=_clock, day=_day, address=_address, figure=_figure)
+    environment.globals.update(curve=curve)
+
+    async def section(name: str, call: CallDetail, found: Verdict, drawn: _Drawn) -> str:
+        template = environment.get_template(f"call_{name}.html")
+        return await template.render_async(call=call, verdict=found, drawn=drawn)
+
+    async def sections(call: CallDetail) -> dict[str, str]:
+        drawn, found = _draw(inside, call), verdict(call)
+        return {name: await section(name, call, found, drawn) for name in SECTIONS}
+
+    @site.get("/calls")
+    async def calls() -> Answer | str:
+        seen = visitor()
+        if seen is None:
+            return redirect("/sign-in", 303)
+        wanted = _Wanted.of_request()
+        rows = sorted(filter(wanted.takes, all_details(inside.core)), key=wanted.key, reverse=wanted.descending)
+        shown = [(call, verdict(call)) for call in rows[:MOST_ROWS]]
+        return await render_template(
+            "calls.html", session=seen.session, wanted=wanted, rows=shown, total=len(rows), states=STATES
+        )
+
+    @site.get("/calls/<serial>")
+    async def call(serial: str) -> Answer | str:
+        seen = visitor()
+        if seen is None:
+            return redirect("/sign-in", 303)
+        found = detail(inside.core, serial)
+        if found is None:
+            abort(404)
+        return await render_template(
+            "call.html", session=seen.session, call=found, sections=await sections(found), order=SECTIONS
+        )
+
+    @site.get("/calls/<serial>/events")
+    async def events(serial: str) -> Answer:
+        seen = visitor()
+        if seen is None:
+            return _plain("Sign in first.\n", 401)
+        if streams.available_tokens < 1:
+            return _plain("Too many pages are open.\n", 503)
+        stays = seen.stays
+
+        async def changes() -> AsyncIterator[bytes]:
+            holder = object()
+            streams.acquire_on_behalf_of_nowait(holder)
+            sent: dict[str, str] = {}
+            try:
+                while stays():
+                    found = detail(inside.core, serial)
+                    if found is None:
+                        break
+                    now = await sections(found)
+                    fresh = {name: text for name, text in now.items() if sent.get(name) != text}
+                    sent = now
+                    told = {"sections": fresh, "state": found.state}
+                    yield b"data: " + json.dumps(told, separators=(",", ":")).encode() + b"\n\n"
+                    if found.ended_at is not None:
+                        break
+                    await trio.sleep(STEP_S)
+                yield b"event: over\ndata: {}\n\n"
+            finally:
+                streams.release_on_behalf_of(holder)
+
+        return Response(changes(), content_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+
+    @site.post("/calls/<serial>/hang-up")
+    async def hang_up(serial: str) -> Answer:
+        seen = visitor()
+        form = await request.form
+        if seen is None or form.get("token") != seen.session.form_token:
+            abort(403)
+        done = by_operator(inside.core, serial)
+        log.info("web.hung-up", name=seen.session.name, call=serial, done=done, source=request.remote_addr)
+        return redirect(f"/calls/{serial}", 303)
+
+
+@attrs.frozen
+class _Wanted:
+    """What the list is asked for."""
+
+    text: str
+    state: str
+    sort: str
+    descending: bool
+
+    @staticmethod
+    def of_request() -> _Wanted:
+        query = request.args
+        state, sort = query.get("state", "all"), query.get("sort", "started")
+        return _Wanted(
+            text=query.get("q", "").strip()[:200],
+            state=state if state in STATES else "all",
+            sort=sort if sort in SORTS else "started",
+            descending=query.get("order", "down") != "up",
+        )
+
+    def key(self, call: CallDetail) -> tuple[object, float]:
+        return SORTS[self.sort](call), call.started_at
+
+    def takes(self, call: CallDetail) -> bool:
+        if self.state == "in progress" and call.ended_at is not None:
+            return False
+        if self.state == "ended" and (call.ended_at is None or call.answered_at is None):
+            return False
+        if self.state == "failed" and (call.ended_at is None or call.answered_at is not None):
+            return False
+        return not self.text or any(self.text.lower() in one.lower() for one in _texts(call))
+
+    def link(self, sort: str) -> str:
+        """Sort by this, or the other way round."""
+        order = "up" if sort == self.sort and self.descending else "down"
+        return _query(self.text, self.state, sort, order)
+
+
+def _query(text: str, state: str, sort: str, order: str) -> str:
+    return "?" + urlencode({"q": text, "state": state, "sort": sort, "order": order})
+
+
+def _texts(call: CallDetail) -> Iterator[str]:
+    yield from (call.caller.name, call.caller.address, call.caller.trunk, call.called, call.number)
+    yield from (call.callee.name, call.callee.address, call.callee.trunk, call.call_id, call.ending, str(call.status))
+
+
+@attrs.frozen
+class _Drawn:
+    """The ladder of a call: None where nothing is traced. `names` say who a participant is."""
+
+    picture: Picture | None
+    messages: tuple[str, ...]
+    names: dict[str, str]
+    left_out: int
+
+
+def _draw(inside: Inside, call: CallDetail) -> _Drawn:
+    traced = inside.trace.messages_of(call.call_id, call.started_at - _BEFORE_S)
+    shown = traced[:MOST_RUNGS]
+    names = {call.callee.address: call.callee.name, call.caller.address: call.caller.name}
+    names.pop("", None)
+    if not shown:
+        return _Drawn(None, (), names, 0)
+    texts = tuple(message.data.decode("utf-8", "replace").replace("\r\n", "\n") for message in shown)
+    return _Drawn(picture(ladder(shown, plain)), texts, names, len(traced) - len(shown))
+
+
+def _plain(text: str, status: int) -> Response:
+    return Response(text, status, content_type="text/plain; charset=utf-8")
+
+
+def _span(seconds: float) -> str:
+    """1:05 or 1:00:05, as the status page writes it."""
+    whole = max(0, int(seconds))
+    if whole < 3600:
+        return f"{whole // 60}:{whole % 60:02}"
+    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
+
+
+def _clock(wall: float) -> str:
+    """Until the script has put it into the viewer's own time."""
+    return datetime.fromtimestamp(wall, UTC).strftime("%H:%M:%S UTC")
+
+
+def _day(wall: float) -> str:
+    return datetime.fromtimestamp(wall, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _address(address: tuple[str, int] | None) -> str:
+    if address is None:
+        return "nowhere"
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _figure(value: float | None, digits: int = 1, unit: str = "") -> str:
+    return "–" if value is None else f"{value:,.{digits}f}{unit and ' ' + unit}"
