@@ -241,3 +241,12 @@ ALARM_OUTLET: Final = _kind(
     remedy="The sentence holds the peer's answer. Look at the address and the credentials in its section.",
     names=("alarmOutletLost", "alarmOutletReached"),
 )
+SELFTEST: Final = _kind(
+    19,
+    "selftest",
+    Severity.MAJOR,
+    subject="the box",
+    about="The box called itself through its own listeners, and that failed: calls of phones are likely to fail, too.",
+    remedy="jackfield selftest tries again, with a remedy for the step that failed; jackfield doctor looks further.",
+    names=("selftestFailed", "selftestPassed"),
+)

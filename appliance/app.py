@@ -38,6 +38,7 @@ from .ports import try_ports
 from .proxy import overview
 from .proxy.overview import capacity
 from .readiness import Readiness
+from .selftestcontrol import SelfTest
 from .snmptables import Sources
 from .snmpview import LivingBox, SnmpView
 from .supervisor import Service, Supervisor, open_supervisor
@@ -247,6 +248,17 @@ async def open_appliance(
             view.tell(snmp)
             appliance.reloaders["snmp"] = lambda new: snmp.prepare(new.snmp)
             await supervisor.start(Service("snmp", snmp.run))
+            selftest = SelfTest(
+                core,
+                telephony.transports,
+                lambda: appliance.settings,
+                lambda: appliance.identity,
+                supervisor.alarms,
+            )
+            selftest.show(metrics)
+            commands["selftest"] = selftest.command
+            appliance.status_parts["selftest"] = selftest.shown
+            await supervisor.start(Service("selftest", selftest.run))
             appliance.web = WebSide(_inside(appliance, telephony))
             appliance.reloaders["web"] = appliance.web.prepare
             await supervisor.start(Service("web", appliance.web.run))

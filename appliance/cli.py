@@ -31,7 +31,9 @@ from .metrics import catalogue
 from .ports import PortsRefused
 from .route_explain import add_arguments, explain
 from .routing_manual import routing_manual
+from .selftestcommand import last_line, report_rows, test_box
 from .supervisor import CoreFailed
+from .tables import table_of
 from .trace_command import MANUAL as TRACE_MANUAL
 from .trace_command import add_arguments as add_trace_arguments
 from .trace_command import trace
@@ -90,6 +92,8 @@ def _parser() -> argparse.ArgumentParser:
                 "--welcome", action="store_true", help="show where things are, and the accounts with their passwords"
             )
         if name == "status":
+            sub.add_argument("--json", action="store_true", help="for machines: one JSON object")
+        if name == "selftest":
             sub.add_argument("--json", action="store_true", help="for machines: one JSON object")
         if name == "alarms":
             sub.add_argument("--past", action="store_true", help="those that are over, the latest first")
@@ -224,6 +228,8 @@ def _status(asked: argparse.Namespace) -> int:
             print(f"  trunk {one['name']:<14} {one['registration']:<11} {one['account']}")
     for line in capacity_lines(answer.get("capacity")):
         print(f"  {line}")
+    if answer.get("selftest"):
+        print(f"  {last_line(answer['selftest'])}")
     if answer.get("overload"):
         print(f"  {answer['overload']}")
     for line in alarm_lines(answer.get("alarms")):
@@ -231,6 +237,20 @@ def _status(asked: argparse.Namespace) -> int:
     for fault in _texts(answer, "degraded"):
         print(f"  not well: {fault}")
     return DONE if answer.get("ok") else FAILED
+
+
+def _selftest(asked: argparse.Namespace) -> int:
+    try:
+        report = test_box(asked.state_dir)
+    except ValueError as error:
+        print(f"jackfield: {error}", file=sys.stderr)
+        return FAILED
+    if asked.json:
+        print(json.dumps(report.as_json()))
+    else:
+        print(table_of(("step", "verdict", "found", "figures"), report_rows(report), empty="Nothing was tried."))
+        print("The self-test passed." if report.passed else f"The self-test failed: {report.sentence}.")
+    return DONE if report.passed else FAILED
 
 
 def _alarms(asked: argparse.Namespace) -> int:
@@ -355,6 +375,9 @@ def command_manual() -> str:
         "alarms": "`--past` lists those that are over, `--json` prints one JSON object for machines.",
         "log": "`log call debug` makes one room tell more, `log warning` sets the level of those without one of their "
         "own. A room is the first word of an event.",
+        "selftest": "It registers and calls the tone over UDP, and the echo over WSS with ICE and DTLS-SRTP, by a "
+        "throwaway account that the box gives for a minute and that may call nothing else. Exit status 1 where a step "
+        "failed. `--json` prints one JSON object for machines.",
         "gateway": "`gateway drain TRUNK [GATEWAY]`: no new calls go there, those in progress go on, pings too; "
         "`gateway block …`: the same, and no pings; `gateway unblock …` lets it in again. This lasts over a restart.",
         "ban": "`ban add SOURCE` bans an address or a network by hand, `--for TIME` or for ever; `ban remove SOURCE` "
@@ -408,6 +431,7 @@ COMMANDS: Final = (
     ("status", _status, "Tell how the running appliance does."),
     ("alarms", _alarms, "List what is wrong just now, the worst first, each with what to do about it."),
     ("log", _log, "Show the levels of the log, or set that of a room, or of all, until the next reload."),
+    ("selftest", _selftest, "Call the running box as a phone does, and tell for each step what was found."),
     ("gateway", _gateway, "List the gateways of trunks with their state; drain, block or unblock them."),
     ("ban", _ban, "List the source addresses that are banned, ban one by hand, or lift a ban."),
     ("route", _route, "Explain step by step which way a request would go, without placing a call."),

@@ -336,6 +336,12 @@ class Metrics:
         "result",
         oid="45",
     )
+    selftest_passed: Gauge = gauge(
+        "jackfield_selftest_passed", "1 where the last self-test passed, 0 where it failed or there was none."
+    )
+    selftest_runs: Labelled[Counter] = counters(
+        "jackfield_selftest_runs_total", "Self-tests by result: passed or failed.", "result"
+    )
     log_lines_lost: Counter = counter(
         "jackfield_log_lines_lost_total", "Log lines dropped: a slow reader, or a flood of one event.", oid="46"
     )

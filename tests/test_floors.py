@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "appliance"
 
 GROUND = {"sip", "rtc", "config"}
-FLOOR_2 = {"transport", "media", "storage", "outlets"}
+FLOOR_2 = {"transport", "media", "storage", "outlets", "selftest"}
 FLOOR_3 = {"accounts", "proxy"}
 SHARED = {"metrics", "logs", "marking", "alarms", "alarm_kinds"}
 

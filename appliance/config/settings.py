@@ -33,6 +33,7 @@ from .sections import (
     WebSettings,
 )
 from .security import AclSettings, SecuritySettings
+from .selftest import SelfTestSettings
 from .session_timers import SessionTimerSettings
 from .snmp import SnmpSettings
 from .stir import StirSettings
@@ -87,6 +88,7 @@ class Settings:
     trace: TraceSettings = attrs.field(factory=TraceSettings)
     snmp: SnmpSettings = attrs.field(factory=SnmpSettings)
     records: RecordsSettings = attrs.field(factory=RecordsSettings)
+    selftest: SelfTestSettings = attrs.field(factory=SelfTestSettings)
 
     def with_passwords(self, passwords: Mapping[str, Secret]) -> Settings:
         """The same with the given passwords, keyed by user, for the users whose password is auto."""
@@ -155,6 +157,7 @@ SECTIONS: Final = (
     SectionKind("stir", "stir", StirSettings),
     SectionKind("session-timers", "session_timers", SessionTimerSettings),
     SectionKind("snmp", "snmp", SnmpSettings),
+    SectionKind("selftest", "selftest", SelfTestSettings),
     SectionKind("web", "web", WebSettings),
     SectionKind("storage", "storage", StorageSettings),
     SectionKind("trace", "trace", TraceSettings),

@@ -52,7 +52,9 @@ class Asking:
         flow = transaction.flow
         if isinstance(flow, InnerFlow):
             return flow.caller
-        trunk = self.trunk_of(request, flow)
+        guests = self._core.guests.staying
+        is_guest = bool(guests) and request.from_.uri.username in guests
+        trunk = None if is_guest else self.trunk_of(request, flow)
         if trunk is not None:
             if request.veil is None and self._core.hiding.hides_from(trunk.name):
                 self._core.hiding.receive(request, transaction.flow)

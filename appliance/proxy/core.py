@@ -30,6 +30,7 @@ from appliance.proxy.dialog_path import DialogPath
 from appliance.proxy.dialog_requests import DialogRequests
 from appliance.proxy.forwarding import loop_mark, refuse_loops
 from appliance.proxy.gate import Gate
+from appliance.proxy.guests import Guests
 from appliance.proxy.hang_up import HangUp
 from appliance.proxy.initial_requests import InitialRequests
 from appliance.proxy.inner_flow import InnerFlow
@@ -165,6 +166,7 @@ class SipCore:
         self.unique = self.sender.unique
         self.schedule = timers.schedule
         self.deadlines = Deadlines(timers)
+        self.guests = Guests(location, registrar, timers.schedule, clock)
         self.hunts = Hunts()
         self.outcomes = Outcomes()
         self.outcomes.of_attempts.append(self._score)
@@ -220,6 +222,7 @@ class SipCore:
         self.shedder.configure(settings)
         self.load.configure(settings)
         self.gate.configure(settings)
+        self.guests.configure(authenticator)
         self.sign_in.configure(authenticator, settings.security.account_attempts)
         self.follower.adopt(self.clock())
         for aor in {binding.aor for binding in self.location} if self.admission.counts_registrations else ():

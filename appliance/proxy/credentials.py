@@ -77,6 +77,14 @@ class Authenticator:
         """From now on these users, e.g. after a reload."""
         self._credentials = credentials_of(users, self.realm, self._verifier.algorithms)
 
+    def admit(self, name: str, password: str) -> None:
+        """Let one more sign in, until `dismiss` or `use`: a guest, of whom the settings know nothing."""
+        ha1 = {algorithm: ha1_of(algorithm, name, self.realm, password) for algorithm in self._verifier.algorithms}
+        self._credentials[name] = Credential(ha1=ha1)
+
+    def dismiss(self, name: str) -> None:
+        self._credentials.pop(name, None)
+
     @property
     def users(self) -> Collection[str]:
         """The names of those who can sign in."""

@@ -103,7 +103,11 @@ class InitialRequests:
         if caller.kind is not TRUNK:
             self._core.gate.relieve(request)  # RFC 3325 §5: only a trusted peer may assert
         question = self.asking.question(request, transaction.flow, caller, uri, ours)
-        decision = self.plan.decide(question)
+        guests = self._core.guests
+        if guests.staying and caller.name in guests.staying and caller.kind is CallerKind.USER:
+            decision = guests.decide(question, uri.username)
+        else:
+            decision = self.plan.decide(question)
         if decision.target is None and caller.kind is CallerKind.ANYONE:
             # Whether there is such a number is none of a stranger's business either: 407 in both cases.
             caller = Caller(CallerKind.USER, self._core.sign_in.user_of(transaction, proxy=True))
@@ -214,7 +218,7 @@ class InitialRequests:
         user = self._core.sign_in.user_of(transaction, proxy=False)
         if user != address.username:
             raise Rejected(403, "Forbidden", f"{user} may not register {address.username}")
-        if self._settings.users.get(user) is None:
+        if user not in self._settings.users and user not in self._core.guests.staying:
             raise Rejected(404, "Not Found", f"{user} is not a user of this box")
 
         if self._admission.limited:

@@ -15,6 +15,7 @@ from appliance.media.backend import Line, PortsExhausted
 from appliance.media.bridge import Bridge, MediaCall
 from appliance.proxy.call import Call, CallState, Side
 from appliance.proxy.destination import Hop
+from appliance.proxy.guests import LINES
 from appliance.proxy.hang_up import reason_header
 from appliance.proxy.media_path import MediaPath
 from appliance.proxy.overload import overloaded
@@ -85,7 +86,7 @@ class Lines:
         if required:
             raise Rejected(420, "Bad Extension", "Require", (("Unsupported", ", ".join(required)),))
         core = self._core
-        settings = self._settings.lines[name]
+        settings = self._settings.lines.get(name) or LINES[name]
         flow = transaction.flow
         dialog = Dialog.as_uas_untrusted(request, core.unique(), secure=flow.secure)
         call = core.follower.open(transaction, caller, decision, now)

@@ -1,0 +1,60 @@
+"""`jackfield selftest`: asks the running box for a permission, calls it as a phone does, and tells what was found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import trio
+
+from .control import Answer, Json, ask
+from .selftest.course import run
+from .selftest.permission import Permission
+from .selftest.report import Report, Step
+
+_UNITS: Final = {
+    "setup_ms": "setup {:.0f} ms",
+    "media_ms": "media after {:.0f} ms",
+    "round_trip_ms": "round trip {:.1f} ms",
+    "loss_percent": "loss {:.1f} %",
+    "jitter_ms": "jitter {:.1f} ms",
+    "mos": "MOS {:.2f}",
+}
+
+
+def test_box(state_dir: Path) -> Report:
+    """Run a self-test from here, and hand the report in. Raises `NothingRuns`, `ValueError` where it is refused."""
+    answer = ask(state_dir, "selftest", "permit")
+    said: Any = answer.get("permission")
+    if not answer.get("ok") or not isinstance(said, dict):
+        raise ValueError(str(answer.get("error", "the box gave no permission")))
+    permission = Permission.from_json(said)
+    try:
+        report = trio.run(run, permission)
+        ask(state_dir, "selftest", "report", json.dumps(report.as_json(), separators=(",", ":")))
+    finally:
+        ask(state_dir, "selftest", "done", permission.user)
+    return report
+
+
+def report_rows(report: Report) -> list[tuple[str, str, str, str]]:
+    """Step, verdict, what was found, figures; a remedy follows as a row of its own, with only the third cell."""
+    rows = []
+    for step in report.steps:
+        rows.append((step.name, step.verdict.value, step.sentence, figures_of(step)))
+        if step.remedy:
+            rows.append(("", "", step.remedy, ""))
+    return rows
+
+
+def figures_of(step: Step) -> str:
+    return ", ".join(shown.format(step.figures[name]) for name, shown in _UNITS.items() if name in step.figures)
+
+
+def last_line(selftest: Json | Answer) -> str:
+    """The last self-test in the status, "" where there was none."""
+    if not isinstance(selftest, Mapping):
+        return ""
+    return f"self-test {'passed' if selftest.get('passed') else 'failed'}: {selftest.get('sentence')}"
