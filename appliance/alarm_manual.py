@@ -12,8 +12,23 @@ and cleared when it is over; what flaps within its hold-down is one alarm with a
 so that an alarm does not come and go at one of them: `[alarms]` holds them.
 
 They are on the status page, in `jackfield status` and `jackfield alarms`, in the log as the events `alarm.raised`,
-`alarm.changed` and `alarm.cleared`, and as `jackfield_alarms_active` and `jackfield_alarms_raised_total` in `/metrics`.
-Severities are those of ITU-T X.733: critical, major, minor, warning.
+`alarm.changed` and `alarm.cleared`, so with every collector of `[syslog NAME]`, and as `jackfield_alarms_active` and
+`jackfield_alarms_raised_total` in `/metrics`. Severities are those of ITU-T X.733: critical, major, minor, warning.
+
+`[webhook NAME]` posts them as JSON to a web server, `[mail NAME]` mails them to people, when they begin, change their
+severity and are over. What comes within `gather` goes together, and so does what is beyond `most-an-hour`; a receiver
+that is away is tried again with growing pauses, `tries` times, and is an alarm of its own meanwhile.
+
+    [webhook pager]
+    url = https://hooks.example.com/jackfield
+    severity = major
+
+    [mail noc]
+    host = mail.example.com
+    username = jackfield
+    password = …
+    sender = jackfield@example.com
+    recipients = noc@example.com
 
 An alarm of a gateway that an operator drained or blocked by hand is not raised: that is his will.
 

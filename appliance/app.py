@@ -32,6 +32,8 @@ from .identity import Identity, StateDamaged, open_identity, open_state_dir
 from .logcontrol import LogControl, configure_log
 from .logs import log
 from .metrics import Metrics
+from .outlets.alarm_post import AlarmOutlets
+from .outlets.couriers import courier_of
 from .outlets.snmp.service import SnmpAgent
 from .outlets.syslog import SyslogOutlet
 from .ports import try_ports
@@ -194,6 +196,13 @@ async def open_appliance(
         collectors.configure(settings.syslogs, settings.appliance.name)
         collectors.show(metrics)
         appliance.reloaders["syslog"] = lambda new: lambda: collectors.configure(new.syslogs, new.appliance.name)
+        outlets = AlarmOutlets(supervisor.alarms, courier_of)
+        outlets.configure(settings.webhooks, settings.mails, settings.appliance.name)
+        outlets.show(metrics)
+        appliance.reloaders["alarms"] = lambda new: (
+            lambda: outlets.configure(new.webhooks, new.mails, new.appliance.name)
+        )
+        await supervisor.start(Service("alarm-outlets", outlets.run))
         commands["log"] = LogControl(log).command
         await supervisor.start(Service("syslog", collectors.run))
         await supervisor.start(Service("control", partial(serve_control, identity.state_dir, commands)))

@@ -192,6 +192,12 @@ class Metrics:
     alarms_raised: Labelled[Counter] = counters(
         "jackfield_alarms_raised_total", "Alarms that began, by kind.", "alarm", oid="9"
     )
+    alarm_notices: Labelled[Counter] = counters(
+        "jackfield_alarm_notices_total",
+        "Changes of alarms for webhooks and mails by what became of them: delivered, given up, left out.",
+        "outlet",
+        "end",
+    )
     calls_active: Gauge = gauge("jackfield_calls_active", "Calls in progress, ringing ones included.", oid="2")
     calls: Counter = counter("jackfield_calls_total", "Calls that were routed.", oid="3")
     calls_answered: Counter = counter("jackfield_calls_answered_total", "Calls that were answered.", oid="4")

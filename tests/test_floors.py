@@ -21,6 +21,7 @@ SHARED = {"metrics", "logs", "marking", "alarms", "alarm_kinds"}
 
 MAY_IMPORT = (
     {room: set() for room in GROUND}
+    | {"config": {"alarm_kinds"}}  # plain facts, which settings may name
     | {"router": GROUND | SHARED}
     | dict.fromkeys(FLOOR_2, GROUND | SHARED)
     | {room: GROUND | {"router", "trace"} | FLOOR_2 | FLOOR_3 | SHARED for room in FLOOR_3}

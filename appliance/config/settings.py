@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 import attrs
 
 from .admission import GuardSettings, LimitSettings, PrioritySettings, RefusalSettings
+from .alarm_outlets import MailSettings, WebhookSettings
 from .alarms import AlarmSettings
 from .dialplan import LineSettings, TrunkSettings, UserSettings
 from .enum import EnumSettings
@@ -56,6 +57,8 @@ class Settings:
     media: MediaSettings = attrs.field(factory=MediaSettings)
     log: LogSettings = attrs.field(factory=LogSettings)
     syslogs: Mapping[str, SyslogSettings] = attrs.field(factory=dict, converter=_ordered)
+    webhooks: Mapping[str, WebhookSettings] = attrs.field(factory=dict, converter=_ordered)
+    mails: Mapping[str, MailSettings] = attrs.field(factory=dict, converter=_ordered)
     alarms: AlarmSettings = attrs.field(factory=AlarmSettings)
     qos: QosSettings = attrs.field(factory=QosSettings)
     security: SecuritySettings = attrs.field(factory=SecuritySettings)
@@ -133,6 +136,8 @@ SECTIONS: Final = (
     SectionKind("log", "log", LogSettings),
     SectionKind("syslog", "syslogs", SyslogSettings, named=True),
     SectionKind("alarms", "alarms", AlarmSettings),
+    SectionKind("webhook", "webhooks", WebhookSettings, named=True),
+    SectionKind("mail", "mails", MailSettings, named=True),
     SectionKind("qos", "qos", QosSettings),
     SectionKind("user", "users", UserSettings, named=True),
     SectionKind("trunk", "trunks", TrunkSettings, named=True),

@@ -48,3 +48,26 @@ def test_a_level_of_no_room(tmp_path: Path) -> None:
     [one] = mistakes(tmp_path, "[log]\nlevels = web=loud\n")
     assert one.startswith("a.conf:5: [log] levels: ")
     assert "web=debug" in one
+
+
+def test_a_webhook_over_the_net_without_tls(tmp_path: Path) -> None:
+    [one] = mistakes(tmp_path, "[webhook a]\nurl = http://hooks.example.com/x\n")
+    assert one.startswith("a.conf:5: [webhook a] url: goes to hooks.example.com without TLS")
+    assert one.endswith("Use https, or a server on this machine.")
+
+
+def test_a_webhook_with_a_password_in_its_address(tmp_path: Path) -> None:
+    assert mistakes(tmp_path, "[webhook a]\nurl = https://user:word\n")
+
+
+def test_an_alarm_that_there_is_not(tmp_path: Path) -> None:
+    [one] = mistakes(tmp_path, "[webhook a]\nurl = https://hooks.example.com/x\nalarms = trunk-dwon\n")
+    assert "'trunk-dwon' is no alarm, did you mean trunk-down?" in one
+
+
+def test_a_mail_server_far_away_in_the_clear_and_half_a_sign_in(tmp_path: Path) -> None:
+    base = "[mail a]\nhost = mail.example.com\nsender = a@example.com\nrecipients = b@example.com\n"
+    [one] = mistakes(tmp_path, base + "security = none\n")
+    assert one.startswith("a.conf:8: [mail a] security: none would send alarms")
+    [one] = mistakes(tmp_path, base + "username = box\n")
+    assert one == "a.conf:8: [mail a] username: stands without password. Give password too, or take it away."
