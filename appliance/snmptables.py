@@ -203,6 +203,7 @@ def alarm_table(alarms: Alarms) -> TableKind[Alarm]:
             Field("jfAlarmRemedy", TEXT, "What to do about it.", lambda one: one.kind.remedy),
         ),
         lambda: {(one.number,): one for one in alarms.active},
+        kept_s=0.0,  # who was just notified finds the row
     )
 
 

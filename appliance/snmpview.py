@@ -34,7 +34,7 @@ It is read by way of the machine's own SNMP agent, to which Jackfield is a sub-a
 {enterprise}
 
 The tables of one group are read at one moment and kept for a second, so that a walk sees rows that belong together; \
-scalars are read when they are asked for. All counters begin at zero with the process: see jfDiscontinuityTime."""
+scalars and alarms are read when they are asked for. All counters begin at zero: see jfDiscontinuityTime."""
 
 _EXAMPLE: Final = """Jackfield has no enterprise number of its own yet. It hangs under 32473, the number that RFC 5612 \
 keeps for examples and documentation, and moves when it has one. A house with a number of its own can have it there: \

@@ -13,7 +13,7 @@ from typing import Any, Final, Generic, TypeVar
 
 import attrs
 
-from .tree import Branch, Cell, Scalar, Table, Value
+from .tree import KEPT_S, Branch, Cell, Scalar, Table, Value
 from .value import Oid, Syntax
 
 LONGEST_LABEL: Final = 32
@@ -114,13 +114,15 @@ class TableKind(Generic[R]):
     index: tuple[Index, ...]
     columns: tuple[Field[R], ...]
     rows: Callable[[], Mapping[Oid, R]]
+    kept_s: float = KEPT_S
+    """For how long rows are taken to be the same."""
 
     def numbered(self) -> Iterable[tuple[int, Field[R]]]:
         return enumerate(self.columns, len(self.index) + 1)
 
     def branch(self, base: Oid, clock: Callable[[], float]) -> Branch:
         cells = [Cell(number, one.kind.syntax, one.read) for number, one in self.numbered()]
-        return Table((*base, self.number), cells, self.rows, clock)
+        return Table((*base, self.number), cells, self.rows, clock, self.kept_s)
 
 
 @attrs.frozen

@@ -70,8 +70,10 @@ class Table(Generic[R]):
         columns: Sequence[Cell[R]],
         rows: Callable[[], Mapping[Oid, R]],
         clock: Callable[[], float],
+        kept_s: float = KEPT_S,
     ) -> None:
         self.oid = oid
+        self._kept_s = kept_s
         self._entry = (*oid, 1)
         self._columns = {column.number: column for column in columns}
         self._numbers = sorted(self._columns)
@@ -114,7 +116,7 @@ class Table(Generic[R]):
         now = self._clock()
         if now < self._until:
             return
-        self._until = now + KEPT_S
+        self._until = now + self._kept_s
         deepest = LONGEST_OID - len(self._entry) - 1
         self._kept = {index: row for index, row in self._rows().items() if len(index) <= deepest}
         self._order = sorted(self._kept)[:MOST_ROWS]

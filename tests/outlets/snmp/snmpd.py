@@ -4,41 +4,31 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 
 from tests.peers.ports import free_port
 from tests.peers.processes import PeerError, Program, program, wait_until
 
+NO_MIBS = {"MIBS": "", "MIBDIRS": "/nonexistent"}
 V2C = ("-v2c", "-c", "readers")
 
 
 class Snmpd:
-    """`lines` are further lines of snmpd.conf; community `readers` may read all."""
+    """`conf` is the whole of snmpd.conf for this port and socket; without it community `readers` may read all."""
 
-    def __init__(self, directory: Path, lines: Sequence[str] = ()) -> None:
+    def __init__(self, directory: Path, conf: Callable[[int, Path], str] | None = None) -> None:
         self.directory = directory / "snmpd"
         self.directory.mkdir()
         self.port = free_port()
         self.socket = self.directory / "agentx"
-        self._conf = self.directory / "snmpd.conf"
-        self._conf.write_text(
-            "\n".join(
-                [
-                    f"agentaddress udp:127.0.0.1:{self.port}",
-                    "master agentx",
-                    f"agentXSocket {self.socket}",
-                    "rocommunity readers 127.0.0.1",
-                    *lines,
-                    "",
-                ]
-            )
-        )
+        self.conf = self.directory / "snmpd.conf"
+        self.conf.write_text((conf or _plain)(self.port, self.socket))
         self.start()
 
     def start(self) -> None:
-        argv = ["snmpd", "-f", "-C", "-c", str(self._conf), "-Lo", "-I", "-smux"]
+        argv = ["snmpd", "-f", "-C", "-c", str(self.conf), "-Lo", "-I", "-smux"]
         argv += ["-p", str(self.directory / "pid")]
         self.program = Program(argv, self.directory / "snmpd.log", env=self.environment)
         self.program.expect_bound(self.port)
@@ -47,7 +37,7 @@ class Snmpd:
     @property
     def environment(self) -> dict[str, str]:
         persistent = self.directory / "persistent"
-        return {"SNMP_PERSISTENT_DIR": str(persistent), "SNMPCONFPATH": str(self.directory), "MIBS": ""}
+        return {"SNMP_PERSISTENT_DIR": str(persistent), "SNMPCONFPATH": str(self.directory), **NO_MIBS}
 
     def restart(self) -> None:
         self.stop()
@@ -56,10 +46,10 @@ class Snmpd:
     def stop(self) -> None:
         self.program.stop()
 
-    def ask(self, command: str, *words: str, who: Sequence[str] = V2C) -> str:
+    def ask(self, command: str, *words: str, who: Sequence[str] = V2C, options: Sequence[str] = ()) -> str:
         """What an snmp command prints; PeerError where it fails."""
         done = subprocess.run(
-            [program(command), *who, "-t", "5", "-r", "1", f"127.0.0.1:{self.port}", *words],
+            [program(command), *who, *options, "-t", "5", "-r", "1", f"127.0.0.1:{self.port}", *words],
             env={**os.environ, **self.environment},
             capture_output=True,
             text=True,
@@ -72,7 +62,7 @@ class Snmpd:
 
     def value(self, name: str, who: Sequence[str] = V2C) -> str:
         """One value without its type."""
-        return self.ask("snmpget", name, who=(*who, "-Oqv")).strip()
+        return self.ask("snmpget", name, who=who, options=["-Oqv"]).strip()
 
     def __enter__(self) -> Snmpd:
         return self
@@ -83,3 +73,39 @@ class Snmpd:
         if error is not None:
             error.add_note(f"--- snmpd\n{self.program.tail()}")
         self.stop()
+
+
+def _plain(port: int, socket: Path) -> str:
+    return f"""agentaddress udp:127.0.0.1:{port}
+master agentx
+agentXSocket {socket}
+rocommunity readers 127.0.0.1
+"""
+
+
+class Snmptrapd:
+    """Debian's snmptrapd: takes v3 authPriv of one user and v2c of `readers`, writes each notification to its log."""
+
+    def __init__(self, directory: Path, port: int, user: str, passphrases: tuple[str, str], mibs: Path) -> None:
+        own = directory / "snmptrapd"
+        own.mkdir()
+        conf = own / "snmptrapd.conf"
+        auth, privacy = passphrases
+        conf.write_text(
+            f'createUser {user} SHA-256 "{auth}" AES "{privacy}"\nauthUser log {user} priv\nauthCommunity log readers\n'
+        )
+        argv = ["snmptrapd", "-f", "-C", "-c", str(conf), "-Lo", "-M", str(mibs), "-m", "JACKFIELD-MIB"]
+        argv += ["-F", "%P %W %v\\n", "-OQ", "-p", str(own / "pid"), f"udp:127.0.0.1:{port}"]
+        env = {"SNMP_PERSISTENT_DIR": str(own / "persistent"), "SNMPCONFPATH": str(own)}
+        self.program = Program(argv, own / "snmptrapd.log", env=env)
+        self.program.expect_bound(port)
+
+    def __enter__(self) -> Snmptrapd:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            error.add_note(f"--- snmptrapd\n{self.program.tail()}")
+        self.program.stop()

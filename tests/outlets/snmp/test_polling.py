@@ -1,0 +1,198 @@
+"""A box under calls, asked by Debian's SNMP tools through snmpd as jackfield snmp config sets it up."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import attrs
+import pytest
+
+from appliance.control import ask
+from appliance.metrics import catalogue
+from appliance.snmpfigures import object_name
+from tests.outlets.snmp.mibs import mib_directory
+from tests.outlets.snmp.snmpd import V2C, Snmpd, Snmptrapd
+from tests.peers.ports import free_port
+from tests.peers.processes import PeerError, wait_until
+from tests.peers.sipp import Sipp
+from tests.sipp.conftest import CARRIER, Box, start_box
+
+pytestmark = pytest.mark.peer
+
+ROOT = Path(__file__).parents[3]
+USER, AUTH, PRIVACY = "watcher", "first-word-of-it", "second-word-of-it"
+V3 = ("-v3", "-l", "authPriv", "-u", USER, "-a", "SHA-256", "-A", AUTH, "-x", "AES", "-X", PRIVACY)
+MODULE = "1.3.6.1.4.1.32473.1"
+MOVING = {"jackfield_up_seconds", "jackfield_snmp_variables_total", "jackfield_web_connections"}
+"""What has moved on between two questions."""
+
+
+@attrs.define
+class Site:
+    box: Box
+    snmpd: Snmpd
+    receiver: Snmptrapd
+    mibs: Path
+
+    def named(self, command: str, *words: str, options: tuple[str, ...] = ()) -> str:
+        """An answer with our names in it."""
+        return self.snmpd.ask(command, *words, who=V3, options=["-M", str(self.mibs), "-m", "JACKFIELD-MIB", *options])
+
+    def value(self, name: str) -> str:
+        return self.named("snmpget", f"JACKFIELD-MIB::{name}", options=("-Oqv",)).strip()
+
+    def answers(self) -> bool:
+        try:
+            return self.value("jfState.0") in ("ready", "degraded")
+        except PeerError:
+            return False
+
+    def metrics(self) -> dict[str, str]:
+        url = f"http://127.0.0.1:{self.box.appliance.ports['http']}/metrics"
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            lines = answer.read().decode().splitlines()
+        return dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+
+    def reload(self) -> bool:
+        return bool(ask(self.box.appliance.state_dir, "reload")["ok"])
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    directory = tmp_path_factory.mktemp("site")
+    mibs = mib_directory(directory)
+    traps = free_port()
+    box, tunnel = start_box(directory)
+
+    def conf(port: int, socket: Path) -> str:
+        section = {"enabled": "yes", "agentx": socket, "addresses": f"udp:127.0.0.1:{port}", "user": USER}
+        section |= {"auth-password": AUTH, "privacy-password": PRIVACY, "receivers": f"127.0.0.1:{traps}"}
+        section |= {"community": "readers", "managers": "127.0.0.1"}
+        box.appliance.write({"snmp": section}, "80-snmp.conf")
+        command = [sys.executable, "-m", "appliance", "snmp", "config", "--conf-dir", str(box.appliance.conf_dir)]
+        return subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT, timeout=60).stdout
+
+    with (
+        tunnel,
+        box.appliance,
+        Snmptrapd(directory, traps, USER, (AUTH, PRIVACY), mibs) as receiver,
+        Snmpd(directory, conf) as snmpd,
+    ):
+        made = Site(box, snmpd, receiver, mibs)
+        assert made.reload()
+        wait_until(made.answers, "the first answer")
+        yield made
+
+
+def test_nobody_reads_without_a_right(site: Site) -> None:
+    for who in (
+        ("-v2c", "-c", "public"),
+        ("-v3", "-l", "noAuthNoPriv", "-u", USER),
+        ("-v3", "-l", "authNoPriv", "-u", USER, "-a", "SHA-256", "-A", AUTH),
+    ):
+        with pytest.raises(PeerError):
+            site.snmpd.ask("snmpget", f"{MODULE}.1.3.1.0", who=who)
+
+
+def test_nothing_can_be_set(site: Site) -> None:
+    with pytest.raises(PeerError, match=r"notWritable|noAccess|authorizationError"):
+        site.snmpd.ask("snmpset", f"{MODULE}.1.3.1.0", "s", "other", who=V3)
+
+
+def test_values_agree_with_metrics_and_status_under_calls(site: Site, tmp_path: Path) -> None:
+    box = site.box
+    with Sipp("answer", tmp_path, service="1012", calls=5) as callee:
+        box.register(tmp_path, "1012", f"sip:1012@127.0.0.1:{callee.port}")
+        with Sipp(
+            "call",
+            tmp_path,
+            target=box.appliance.address("udp"),
+            host=CARRIER,
+            service="1012",
+            calls=5,
+            rate=100,
+            keys=box.keys(),
+            options=("-d", "6000"),
+        ) as caller:
+            caller.expect_message(r"(?s)(^ACK.*){5}")
+            wait_until(lambda: site.value("jfCallsActive.0") == "5", "five calls")
+            before = site.metrics()
+            walked = site.named("snmpbulkwalk", f"{MODULE}.1.1", options=("-OqUs",))
+            after, status = site.metrics(), ask(box.appliance.state_dir, "status")
+            calls = site.named("snmptable", "JACKFIELD-MIB::jfCallTable", options=("-Cf", "|", "-Cw", "400"))
+            caller.finish()
+        callee.finish()
+    read = dict(line.split(" ", 1) for line in walked.splitlines())
+    compared = 0
+    for one in catalogue().values():
+        if one.oid is None or one.labels:
+            continue
+        told = float(read[f"{object_name(one.name)}.0"]) / (1000 if one.thousandths else 1)
+        low, high = sorted((float(before[one.name]), float(after[one.name])))
+        if low == high and one.name not in MOVING:
+            assert told == pytest.approx(low, abs=0.001 if one.thousandths else 0), one.name
+            compared += 1
+        else:
+            assert low - 1 <= told <= high + 1, one.name
+    assert compared > 10
+    telephony = status["telephony"]
+    assert isinstance(telephony, dict)
+    assert telephony["calls"] == float(read["jfCallsActive.0"]) == 5
+    assert telephony["calls_routed"] == float(read["jfCalls.0"])
+    assert calls.count("|1012|") >= 5, calls
+
+
+def test_a_walk_of_everything_ends_and_is_in_order(site: Site) -> None:
+    for who in (V2C, V3):
+        walked = site.snmpd.ask("snmpbulkwalk", MODULE, who=who, options=["-On", "-Cr50"])
+        names = [
+            tuple(int(part) for part in line.split(" ")[0].strip(".").split("."))
+            for line in walked.splitlines()
+            if re.match(r"\.1\.3\.6\.1\.4\.1\.32473\.\S+ = ", line)
+        ]
+        assert len(names) > 150
+        assert names == sorted(set(names))
+    single = site.snmpd.ask("snmpwalk", f"{MODULE}.1.3", who=V3, options=["-On"])
+    assert f".{MODULE}.1.3.5.0 = Timeticks: " in single
+
+
+def test_an_alarm_is_an_inform_as_it_begins_and_as_it_ends(site: Site) -> None:
+    broken = site.box.appliance.conf_dir / "99-broken.conf"
+    broken.write_text("[sip]\nt1 = soon\n")
+    assert not site.reload()
+    raised = site.receiver.program.expect_log(r"INFORM.*JACKFIELD-MIB::configurationRefused\b.*")[0]
+    assert "jfAlarmSeverity" in raised
+    table = site.named("snmptable", "JACKFIELD-MIB::jfAlarmTable", options=("-Cf", "|", "-Cw", "900"))
+    assert re.search(r"^configuration\|reload\|warning\|.*t1", table, re.M), table
+    broken.unlink()
+    assert site.reload()
+    cleared = site.receiver.program.expect_log(r"INFORM.*JACKFIELD-MIB::configurationApplied\b.*")[0]
+    assert "= cleared" in cleared
+    number = re.search(r"jfAlarmKind\.(\d+) ", raised)
+    assert number
+    assert f"jfAlarmKind.{number[1]} " in cleared
+    handed = site.metrics()['jackfield_snmp_notifications_total{result="handed over"}']
+    # What is not acknowledged would have come again by now: snmpd repeats an inform after a second.
+    time.sleep(1.5)
+    assert site.receiver.program.log.count("JACKFIELD-MIB::configurationRefused") == 1
+    assert int(handed) >= 2
+
+
+def test_the_box_is_read_again_after_snmpd_restarted(site: Site) -> None:
+    site.snmpd.stop()
+    state = site.box.appliance.state_dir
+
+    def told() -> bool:
+        return any("snmp" in str(one) for one in ask(state, "status")["degraded"])  # type: ignore[union-attr]
+
+    wait_until(told, "the status to say that snmpd is gone")
+    site.snmpd.start()
+    wait_until(site.answers, "an answer after the restart", 20)
+    wait_until(lambda: not told(), "the status to say that all is well")
+    assert int(site.value("jfDiscontinuityTime.0").split(":")[0]) == 0
