@@ -44,6 +44,8 @@ from .selftestcontrol import SelfTest
 from .snmptables import Sources
 from .snmpview import LivingBox, SnmpView
 from .supervisor import Service, Supervisor, open_supervisor
+from .support import live_parts
+from .supportcontrol import SupportControl
 from .telephony import Telephony, open_telephony
 from .trace_control import TraceControl
 from .transport.listener import bind_all
@@ -268,14 +270,22 @@ async def open_appliance(
             commands["selftest"] = selftest.command
             appliance.status_parts["selftest"] = selftest.shown
             await supervisor.start(Service("selftest", selftest.run))
-            appliance.web = WebSide(_inside(appliance, telephony))
+            support = SupportControl(
+                conf_dir,
+                identity.state_dir,
+                lambda call_ids: live_parts(
+                    appliance.status(), supervisor.alarms, log, metrics, core, telephony.trace, call_ids
+                ),
+            )
+            commands["support"] = support.command
+            appliance.web = WebSide(_inside(appliance, telephony, support))
             appliance.reloaders["web"] = appliance.web.prepare
             await supervisor.start(Service("web", appliance.web.run))
             appliance.is_ready()
             yield appliance
 
 
-def _inside(appliance: Appliance, telephony: Telephony) -> Inside:
+def _inside(appliance: Appliance, telephony: Telephony, support: SupportControl) -> Inside:
     """What the web side sees of the rest."""
 
     def bind(name: str, hosts: Sequence[str], port: int) -> list[socket.socket]:
@@ -293,6 +303,7 @@ def _inside(appliance: Appliance, telephony: Telephony) -> Inside:
         serve_sip=telephony.transports.serve_websocket,
         origin_allowed=origin_allowed,
         trace=telephony.trace,
+        support=support.bundle,
         bind=bind,
     )
 

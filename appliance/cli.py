@@ -33,6 +33,7 @@ from .route_explain import add_arguments, explain
 from .routing_manual import routing_manual
 from .selftestcommand import last_line, report_rows, test_box
 from .supervisor import CoreFailed
+from .supportcontrol import write_bundle
 from .tables import table_of
 from .trace_command import MANUAL as TRACE_MANUAL
 from .trace_command import add_arguments as add_trace_arguments
@@ -104,6 +105,9 @@ def _parser() -> argparse.ArgumentParser:
                 "level", nargs="?", default="", metavar="LEVEL", help="of all: debug, info, warning, error"
             )
             sub.add_argument("--json", action="store_true", help="for machines: one JSON object")
+        if name == "support":
+            sub.add_argument("file", nargs="?", type=Path, metavar="FILE", help="default: one named by the time, here")
+            sub.add_argument("--call", action="append", default=[], metavar="CALL-ID", help="add its ladder; repeat it")
         if name == "gateway":
             sub.add_argument("action", nargs="?", choices=["list", *ACTIONS], default="list", help="default: list")
             sub.add_argument("trunk", nargs="?", default="", metavar="TRUNK", help="all of its gateways, or")
@@ -277,6 +281,18 @@ def _log(asked: argparse.Namespace) -> int:
     return DONE if answer.get("ok") else FAILED
 
 
+def _support(asked: argparse.Namespace) -> int:
+    try:
+        file, runs = write_bundle(asked.conf_dir, asked.state_dir, asked.file, asked.call)
+    except OSError as error:
+        print(f"jackfield: the bundle cannot be written: {error}", file=sys.stderr)
+        return FAILED
+    print(f"{file}: no passwords and keys are in it, numbers and addresses of callers are.")
+    if not runs:
+        print("Nothing runs on this state directory: calls, figures and log are missing.")
+    return DONE
+
+
 def capacity_lines(capacity: Json) -> list[str]:
     """One line for each limit that holds something or has refused somebody, and for the box's own sizes."""
     rows = [one for one in capacity if isinstance(one, dict)] if isinstance(capacity, list) else []
@@ -378,6 +394,7 @@ def command_manual() -> str:
         "selftest": "It registers and calls the tone over UDP, and the echo over WSS with ICE and DTLS-SRTP, by a "
         "throwaway account that the box gives for a minute and that may call nothing else. Exit status 1 where a step "
         "failed. `--json` prints one JSON object for machines.",
+        "support": "`--call CALL-ID` adds the messages of a call; those of the last failed calls are in it anyway.",
         "gateway": "`gateway drain TRUNK [GATEWAY]`: no new calls go there, those in progress go on, pings too; "
         "`gateway block …`: the same, and no pings; `gateway unblock …` lets it in again. This lasts over a restart.",
         "ban": "`ban add SOURCE` bans an address or a network by hand, `--for TIME` or for ever; `ban remove SOURCE` "
@@ -432,6 +449,7 @@ COMMANDS: Final = (
     ("alarms", _alarms, "List what is wrong just now, the worst first, each with what to do about it."),
     ("log", _log, "Show the levels of the log, or set that of a room, or of all, until the next reload."),
     ("selftest", _selftest, "Call the running box as a phone does, and tell for each step what was found."),
+    ("support", _support, "Write a file for those who help: configuration without secrets, log, figures, calls."),
     ("gateway", _gateway, "List the gateways of trunks with their state; drain, block or unblock them."),
     ("ban", _ban, "List the source addresses that are banned, ban one by hand, or lift a ban."),
     ("route", _route, "Explain step by step which way a request would go, without placing a call."),

@@ -21,10 +21,11 @@ _AGAIN: Final = frozenset({408, 425, 429})
 
 
 class WebhookCourier:
-    """For one `[webhook NAME]`. A redirection is no success: it might lead elsewhere."""
+    """For one `[webhook NAME]`. A redirection is no success: it might lead elsewhere. The path may be a secret."""
 
     def __init__(self, settings: WebhookSettings, box: str, wall: Callable[[], float] = time.time) -> None:
         self._settings = settings
+        self._where = httpx.URL(settings.url).host
         self._box = box
         self._wall = wall
 
@@ -47,10 +48,10 @@ class WebhookCourier:
             ) as client:
                 response = await client.post(settings.url, json=body, headers=headers)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            raise Undelivered(f"{settings.url}: {str(error) or type(error).__name__}") from error
+            raise Undelivered(f"{self._where}: {str(error) or type(error).__name__}") from error
         if not 200 <= response.status_code < 300:
             wrong = 300 <= response.status_code < 500 and response.status_code not in _AGAIN
-            reason = f"{settings.url} answered {response.status_code} {response.reason_phrase}".rstrip()
+            reason = f"{self._where} answered {response.status_code} {response.reason_phrase}".rstrip()
             raise Undelivered(reason, final=wrong)
 
     def _context(self) -> ssl.SSLContext:

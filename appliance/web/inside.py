@@ -107,6 +107,8 @@ class Inside:
     origin_allowed: Callable[[str | None, str, Sequence[str]], bool]
     """Origin, Host header and the allowed origins, by the rules of the listeners."""
     trace: Trace
+    support: Callable[[], Awaitable[tuple[str, bytes]]]
+    """A support bundle: the name of the file and what is in it."""
     """The SIP messages of calls."""
     bind: Callable[[str, Sequence[str], int], list[socket.socket]]
     """Listening sockets for a name, addresses and a port; raises `OSError`."""
