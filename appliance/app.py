@@ -248,7 +248,11 @@ async def open_appliance(
                 lambda: supervisor.degraded,
                 supervisor.health,
             )
-            view = SnmpView(Sources(box, metrics, supervisor.alarms, core, telephony.transports.snapshot), box)
+            view = SnmpView(
+                Sources(box, metrics, supervisor.alarms, core, telephony.transports.snapshot),
+                box,
+                lambda: appliance.settings,
+            )
             snmp = SnmpAgent(
                 settings.snmp,
                 view,

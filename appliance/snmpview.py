@@ -11,6 +11,7 @@ import trio
 from . import __version__
 from .alarm_kinds import CATALOGUE, AlarmKind
 from .alarms import Alarm, Alarms, Change
+from .config.settings import Settings
 from .config.snmp import EXAMPLE_ENTERPRISE, SnmpSettings
 from .metrics import Metrics
 from .outlets.snmp.mib import Group
@@ -20,6 +21,7 @@ from .outlets.snmp.session import Notification
 from .outlets.snmp.tree import Branch
 from .outlets.snmp.value import Oid, Variable, bounded, oid
 from .proxy.core import SipCore
+from .snmpsip import SUBTREES, StandardSources, branches
 from .snmptables import NOTICED, Sources, alarm_table, groups
 from .supervisor import ServiceHealth
 
@@ -93,18 +95,19 @@ class LivingBox:
 class SnmpView:
     """Makes what the sub-agent offers, and hands it the alarms."""
 
-    def __init__(self, sources: Sources, box: LivingBox) -> None:
+    def __init__(self, sources: Sources, box: LivingBox, settings: Callable[[], Settings]) -> None:
         self._groups: tuple[Group, ...] = groups(sources)
+        self._standard = StandardSources(box, sources.core, settings, sources.listeners)
         self._sources = sources
         self._box = box
 
     def __call__(self, settings: SnmpSettings, agent: SnmpAgent) -> View:
         self._box.ticks = agent.ticks
         base = (*ENTERPRISES, settings.enterprise_number, 1)
-        branches: list[Branch] = []
+        found: list[Branch] = branches(self._standard)
         for group in self._groups:
-            branches += group.branches((*base, 1), trio.current_time)
-        return View([base], branches)
+            found += group.branches((*base, 1), trio.current_time)
+        return View([base, *SUBTREES], found)
 
     def tell(self, agent: SnmpAgent) -> None:
         """Notifications for the alarms there are, and for each change from now on."""

@@ -87,6 +87,7 @@ class Counters:
     """Plain integers, read by the metrics catalogue."""
 
     messages_in: int = 0
+    responses_in: int = 0
     malformed: int = 0
     rejected: int = 0
     inbox_full: int = 0
@@ -288,6 +289,7 @@ class SipCore:
                 return
             if self.hiding.in_use and _MASKED in data:
                 self.hiding.unmask(message, flow)
+            self.counters.responses_in += 1
             source.left += 1  # who answers us is not counted, but for responses that nobody waits for
             if not (self.stateless.in_use and self.stateless.relay(message, flow)):
                 self.layer.receive_response(message, flow, now)

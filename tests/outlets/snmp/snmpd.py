@@ -75,6 +75,13 @@ class Snmpd:
         self.stop()
 
 
+def answers(snmpd: Snmpd, name: str) -> bool:
+    try:
+        return snmpd.value(name).isdigit()
+    except PeerError:
+        return False
+
+
 def _plain(port: int, socket: Path) -> str:
     return f"""agentaddress udp:127.0.0.1:{port}
 master agentx
