@@ -437,12 +437,12 @@ def _show_fault(supervisor: Supervisor, health: Health) -> None:
         supervisor.clear("storage")
 
 
-def _show_records(supervisor: Supervisor, fault: str) -> None:
-    """A fault of the call records is shown for as long as it lasts."""
+def _show_records(supervisor: Supervisor, what: str, fault: str) -> None:
+    """A fault of the call records, their journal or their database, is shown for as long as it lasts."""
     if fault:
-        supervisor.report("records", fault, alarm_kinds.DATABASE)
+        supervisor.report(what, fault, alarm_kinds.DATABASE)
     else:
-        supervisor.clear("records")
+        supervisor.clear(what)
 
 
 def _storage_options(settings: Settings) -> StorageOptions:

@@ -1,46 +1,166 @@
-"""The records of the box: what of the core leaves one, and the way into the journal."""
+"""The records of the box: what of the core leaves one, the way into journal and database, and questions about them.
+
+`find`, `call`, `events`, `report` and `export` may be awaited by any page or command: they see all that had been synced
+when they were asked, run in threads, and are stopped when they take too long.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import trio
 
 from appliance.config.settings import Settings
+from appliance.logs import log
 from appliance.proxy.call import Call
 from appliance.proxy.call_record import record_of_call, record_of_refusal
 from appliance.proxy.core import Refusal, SipCore
-from appliance.storage.call_record import line_of
+from appliance.storage.call_record import CallRecord
+from appliance.storage.event_record import EventRecord
 from appliance.storage.journal import Journal
+from appliance.storage.record_line import CALLS, EVENTS
+from appliance.storage.record_question import CallQuestion, Format, RecordQuestions, Report
+from appliance.storage.record_store import DAY_MS, RecordStore, StoreFault
 from appliance.storage.recorder import Recorder
+
+IMPORT_S = 10.0
+"""How often the journal is brought into the database while nobody asks."""
+_RETRY_S = 30.0
+_LONGEST_S = 60.0
+_AT_ONCE = 2
+"""Questions at a time."""
+
+T = TypeVar("T")
 
 
 class Records:
-    """One for the box. `told` hears of a fault in a sentence, and of its end as ''."""
+    """One for the box. `told` hears of a fault in a sentence, and of its end as ''; of what, in a word."""
 
-    def __init__(self, core: SipCore, settings: Settings, state_dir: Path, told: Callable[[str], None]) -> None:
+    def __init__(self, core: SipCore, settings: Settings, state_dir: Path, told: Callable[[str, str], None]) -> None:
         self._core = core
         self._settings = settings
-        directory = state_dir / settings.records.directory
-        self.recorder = Recorder(Journal(directory / "journal"), self._line, settings.records, told)
+        self._told = told
+        self.directory = state_dir / settings.records.directory
+        self.store = RecordStore(self.directory)
+        self.recorder = Recorder(
+            Journal(self.directory / "journal"), self._line, settings.records, partial(told, "records")
+        )
+        self._questions = RecordQuestions(self.store)
+        self._open = False
+        self._importing = trio.Lock()
+        self._asking = trio.CapacityLimiter(_AT_ONCE)
+        self._faulty = False
         self.configure(settings)
 
     def configure(self, settings: Settings) -> None:
-        """Take new settings."""
+        """Take new settings; nothing that waits is lost."""
         self._settings = settings
         self.recorder.settings = settings.records
         take = self.recorder.take if settings.records.enabled else None
         self._core.calls.record = take
         self._core.record_refusal = take
 
-    async def run(self, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED) -> None:
-        """Write until cancelled."""
-        await self.recorder.run(task_status=task_status)
+    def event(self, kind: str, subject: str, source: str = "", detail: str = "") -> None:
+        """Something beside calls has happened. Never waits."""
+        if self._settings.records.enabled:
+            now = int(time.time() * 1000)
+            self.recorder.take(EventRecord(at_ms=now, kind=kind, subject=subject, source=source, detail=detail))
 
     def _line(self, ended: object) -> str:
         """In the writer's thread."""
         if isinstance(ended, Call):
-            return line_of(record_of_call(ended, self._settings, self._core.hiding.call_ids))
+            return CALLS.line_of(record_of_call(ended, self._settings, self._core.hiding.call_ids))
+        if isinstance(ended, EventRecord):
+            return EVENTS.line_of(ended)
         assert isinstance(ended, Refusal)
-        return line_of(record_of_refusal(ended, self._settings))
+        return CALLS.line_of(record_of_refusal(ended, self._settings))
+
+    # Writing
+
+    async def run(self, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED) -> None:
+        """Write until cancelled. What the last run of the box left in the journal is taken in first."""
+        async with self._importing:
+            await trio.to_thread.run_sync(self._take_over)
+        try:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(self.recorder.run)
+                task_status.started(str(self.directory))
+                while True:
+                    await trio.sleep(_RETRY_S if self._faulty else IMPORT_S)
+                    await self._settle(tidy=True)
+        finally:
+            self._open = False
+            self.store.close()
+
+    def _take_over(self) -> None:
+        """In a thread: the next id is above all that stand in the database and in the journal."""
+        recorder = self.recorder
+        recorder.next_id = max(recorder.next_id, recorder.journal.last_id() + 1)
+        try:
+            self.store.open()
+            self._open = True
+            recorder.next_id = max(recorder.next_id, self.store.last_id + 1)
+            self.store.take_in(recorder.journal)
+        except StoreFault as fault:
+            trio.from_thread.run_sync(self._show, str(fault))
+        recorder.next_id = max(recorder.next_id, self.store.last_id + 1)
+
+    async def _settle(self, *, tidy: bool = False) -> None:
+        """Bring what is synced into the database."""
+        async with self._importing:
+            await self.recorder.seal()
+            try:
+                await trio.to_thread.run_sync(self._take_in, tidy)
+            except StoreFault as fault:
+                self._show(str(fault))
+            else:
+                self._show("")
+
+    def _take_in(self, tidy: bool) -> None:
+        store, settings = self.store, self._settings.records
+        if not self._open:
+            store.open()
+            self._open = True
+        new = store.take_in(self.recorder.journal)
+        if tidy and new:
+            oldest = int(time.time() * 1000 - settings.keep_time_s * 1000)
+            for day in store.forget(max(oldest, DAY_MS), settings.keep_size_bytes):
+                log.info("records.forgotten", table=day)
+
+    def _show(self, fault: str) -> None:
+        if fault or self._faulty:
+            self._told("database", fault)
+        self._faulty = bool(fault)
+
+    # Asking
+
+    async def find(self, question: CallQuestion) -> list[CallRecord]:
+        """The calls, the latest first. Raises `ValueError` and `StoreFault`, as all of these."""
+        return await self._ask(partial(self._questions.find, question))
+
+    async def call(self, name: str) -> CallRecord | None:
+        """The call of this id, serial or Call-ID."""
+        return await self._ask(partial(self._questions.call, name))
+
+    async def events(self, from_ms: int, to_ms: int, kind: str = "", limit: int = 100) -> list[EventRecord]:
+        """Registrations, sign-ins and the like, the latest first."""
+        return await self._ask(partial(self._questions.events, from_ms, to_ms, kind, limit))
+
+    async def report(self, kind: str, question: CallQuestion, digits: int = 4) -> Report:
+        """One of `record_question.REPORTS`; for prefixes, of so many digits."""
+        return await self._ask(partial(self._questions.report, kind, question, digits))
+
+    async def export(self, question: CallQuestion, form: Format, file: Path) -> int:
+        """Write calls into a file; how many."""
+        return await self._ask(partial(self._questions.export, question, form, file))
+
+    async def _ask(self, question: Callable[[], T]) -> T:
+        await self.recorder.sync_soon()
+        await self._settle()
+        with trio.move_on_after(_LONGEST_S):
+            return await trio.to_thread.run_sync(question, limiter=self._asking, abandon_on_cancel=True)
+        raise StoreFault(f"the question took longer than {_LONGEST_S:g} s: ask for a shorter time")

@@ -1,20 +1,8 @@
-"""A `CallRecord`: what is kept of one call attempt, and how it stands as one line of comma-separated values.
-
-The line is what the journal holds and what the database reads; its columns are the fields in their order.
-"""
+"""A `CallRecord`: what is kept of one call attempt."""
 
 from __future__ import annotations
 
-import csv
-import io
-import re
-from collections.abc import Iterable, Iterator, Sequence
-from operator import attrgetter
-from typing import Final
-
 import attrs
-
-Value = int | float | str | None
 
 
 @attrs.frozen(kw_only=True)
@@ -81,39 +69,3 @@ class CallRecord:
     """JSON: for each leg, of caller and callee, and direction: loss, jitter, MOS and who measured."""
     attempts: str = ""
     """JSON: each destination tried, with status, times and sentence."""
-
-
-COLUMNS: Final = tuple(field.name for field in attrs.fields(CallRecord))
-INTEGERS: Final = frozenset({"id", "status", "cause", *(name for name in COLUMNS if name.endswith("_ms"))})
-REALS: Final = frozenset({"mos_caller", "mos_callee"})
-_STRAY: Final = re.compile(r"[\x00-\x1f\x7f]+")
-_values: Final = attrgetter(*COLUMNS)
-
-
-def line_of(record: CallRecord) -> str:
-    """The record as one line whose id is 0: the journal knows it. Control characters become spaces."""
-    out = io.StringIO()
-    csv.writer(out, lineterminator="").writerow(_values(record))
-    line = out.getvalue()
-    return _STRAY.sub(" ", line) if _STRAY.search(line) else line
-
-
-def records_of(lines: Iterable[str]) -> Iterator[CallRecord]:
-    """Records from whole lines, id first. Raises `ValueError` where one is none."""
-    for values in csv.reader(lines):
-        yield record_of(values)
-
-
-def record_of(values: Sequence[str]) -> CallRecord:
-    """A record from its values in the order of the columns."""
-    if len(values) != len(COLUMNS):
-        raise ValueError(f"{len(values)} values where {len(COLUMNS)} belong")
-    return CallRecord(**{name: _read(name, value) for name, value in zip(COLUMNS, values, strict=True)})  # type: ignore[arg-type]
-
-
-def _read(name: str, value: str) -> Value:
-    if name in INTEGERS:
-        return int(value) if value else None
-    if name in REALS:
-        return float(value) if value else None
-    return value

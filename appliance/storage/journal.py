@@ -126,6 +126,11 @@ class Journal:
         if file is not None:
             os.close(file)
 
+    def last_id(self) -> int:
+        """The highest id that stands in the segments, 0 for none."""
+        found = (one.last for _, groups, _ in groups_after(self.sealed(), 0) for one in groups)
+        return max(found, default=0)
+
     def sealed(self) -> list[Path]:
         """The segments that nobody writes to, the oldest first."""
         try:

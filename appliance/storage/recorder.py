@@ -106,6 +106,17 @@ class Recorder:
                 del self._waiting[: len(entries)]
             self._wake = trio.Event()
 
+    async def sync_soon(self) -> None:
+        """The same, but no longer than the disk may take without being at fault."""
+        with trio.move_on_after(_PATIENCE_S):
+            await self.sync()
+
+    async def seal(self) -> None:
+        """What is synced may be imported; while a group is stuck on its way, what was sealed before."""
+        with trio.move_on_after(_PATIENCE_S):
+            async with self._writing:
+                self.journal.seal()
+
     def _lines(self, entries: list[object]) -> list[str]:
         lines = []
         for entry in entries:

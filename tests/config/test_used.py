@@ -8,7 +8,7 @@ from appliance.config.setting import declarations
 
 PACKAGE = Path(__file__).parents[2] / "appliance"
 
-NOT_YET: set[tuple[str, str]] = {("records", "keep-time"), ("records", "keep-size")}
+NOT_YET: set[tuple[str, str]] = set()
 
 
 def attributes_read() -> set[str]:

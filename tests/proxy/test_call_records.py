@@ -7,7 +7,8 @@ import json
 from appliance.proxy.call import Call
 from appliance.proxy.call_record import record_of_call, record_of_refusal
 from appliance.proxy.core import Refusal
-from appliance.storage.call_record import CallRecord, line_of, records_of
+from appliance.storage.call_record import CallRecord
+from appliance.storage.record_line import CALLS
 
 from .pretend_net import Box
 from .test_groups import CALLER, settings_with, trunk
@@ -30,7 +31,7 @@ class Recorded:
         self._keep(record_of_refusal(refused, self.box.settings))
 
     def _keep(self, record: CallRecord) -> None:
-        assert list(records_of([line_of(record)])) == [record]
+        assert CALLS.line_of(record)
         self.records.append(record)
 
     def call(self, number: str, **more: object) -> str:

@@ -1,0 +1,218 @@
+"""The database of call records: DuckDB, a table for each kind and day (UTC), fed from the journal and asked in threads.
+
+What is imported is known by the highest id, which is written in the same transaction: a segment that is read again
+after a crash adds nothing. Its methods block; one thread imports, others may ask at the same time. One process only may
+have the file open.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+from appliance.logs import log
+from appliance.storage.journal import Group, Journal, groups_after
+from appliance.storage.record_line import SHAPES, Shape
+
+_AT_ONCE: Final = 4
+"""Segments in one transaction."""
+_OPTIONS: Final[dict[str, str | int | float | list[str]]] = {
+    "threads": 1,
+    "memory_limit": "512MB",
+    "autoinstall_known_extensions": False,
+}
+"""One thread: the other cores are for calls."""
+DAY_MS: Final = 86_400_000
+
+
+class StoreFault(Exception):  # noqa: N818
+    """The database cannot do what was asked; the text says what is wrong, for people."""
+
+
+class RecordStore:
+    """The file `records.duckdb` of a directory. Methods raise `StoreFault`."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.path = directory / "records.duckdb"
+        self.imported = 0
+        """Records taken in since the start."""
+        self.spoilt = 0
+        """Bytes of the journal that belong to no whole group."""
+        self.last_id = 0
+        self._connection: duckdb.DuckDBPyConnection | None = None
+
+    def open(self) -> None:
+        """Open or make the file; one that cannot be read is put aside and a new one begun."""
+        self.close()
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            try:
+                self._open()
+            except (duckdb.SerializationException, duckdb.InternalException, duckdb.FatalException) as error:
+                self._put_aside(error)
+            except duckdb.IOException as error:
+                if "lock" in str(error) or not self.path.exists():
+                    raise
+                self._put_aside(error)
+        except (duckdb.Error, OSError) as error:
+            self.close()
+            raise StoreFault(f"cannot open {self.path}: {_first_line(error)}") from error
+
+    def _open(self) -> None:
+        before = os.umask(0o077)
+        try:
+            self._connection = connection = duckdb.connect(str(self.path), config=dict(_OPTIONS))
+        finally:
+            os.umask(before)
+        connection.execute("CREATE TABLE IF NOT EXISTS imported (last_id BIGINT NOT NULL)")
+        connection.execute("INSERT INTO imported SELECT 0 WHERE NOT EXISTS (FROM imported)")
+        [(self.last_id,)] = connection.execute("SELECT last_id FROM imported").fetchall()
+
+    def _put_aside(self, error: Exception) -> None:
+        self.close()
+        aside = self.path.with_name(f"{self.path.name}.broken-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}")
+        for suffix in ("", ".wal"):
+            companion = self.path.with_name(self.path.name + suffix)
+            if companion.exists():
+                companion.rename(aside.with_name(aside.name + suffix))
+        log.error("records.set_aside", path=str(aside), reason=_first_line(error))
+        self._open()
+
+    def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """For questions from another thread."""
+        if self._connection is None:
+            raise StoreFault(f"{self.path} is not open")
+        return self._connection.cursor()
+
+    # From the journal
+
+    def take_in(self, journal: Journal) -> int:
+        """Import all sealed segments and remove them; the number of new records."""
+        found = 0
+        while True:
+            segments = journal.sealed()[:_AT_ONCE]
+            if not segments:
+                self.imported += found
+                return found
+            try:
+                found += self._import(segments)
+            except (duckdb.Error, OSError) as error:
+                raise StoreFault(f"call records cannot be brought into {self.path}: {_first_line(error)}") from error
+            for path in segments:
+                path.unlink(missing_ok=True)
+
+    def _import(self, segments: Sequence[Path]) -> int:
+        groups: list[Group] = []
+        for path, fresh, stray in groups_after(segments, self.last_id):
+            groups += fresh
+            if stray:
+                self.spoilt += stray
+                log.warning("records.spoilt", segment=path.name, bytes=stray)
+        if not groups:
+            return 0
+        last = groups[-1].last
+        with self.cursor() as cursor:
+            cursor.execute("BEGIN")
+            try:
+                for shape in SHAPES:
+                    self._insert(cursor, shape, groups)
+                cursor.execute("UPDATE imported SET last_id = ?", [last])
+                cursor.execute("COMMIT")
+            except BaseException:
+                cursor.execute("ROLLBACK")
+                raise
+        self.last_id = last
+        return sum(len(group.lines) for group in groups)
+
+    def _insert(self, cursor: duckdb.DuckDBPyConnection, shape: Shape, groups: Sequence[Group]) -> None:  # type: ignore[type-arg]
+        lines = [
+            f"{group.first + number}{line[1:]}\n"
+            for group in groups
+            for number, line in enumerate(group.lines)
+            if line[0] == shape.letter
+        ]
+        if not lines:
+            return
+        file = self.directory / "import.csv"
+        file.write_text("".join(lines), encoding="utf-8", errors="replace")
+        try:
+            columns = ", ".join(f"'{name}': '{kind}'" for name, kind in shape.types.items())
+            texts = ", ".join(f"'{name}'" for name, kind in shape.types.items() if kind == "VARCHAR")
+            cursor.execute(
+                f"CREATE OR REPLACE TEMP TABLE arrived AS SELECT *, {shape.time} // {DAY_MS} AS day FROM read_csv(?, "
+                "header = false, auto_detect = false, delim = ',', quote = '\"', escape = '\"', "
+                f"columns = {{{columns}}}, force_not_null = [{texts}])",
+                [str(file)],
+            )
+        finally:
+            file.unlink(missing_ok=True)
+        for (day,) in cursor.execute("SELECT DISTINCT day FROM arrived").fetchall():
+            table = f"{shape.table}_{_date(day):%Y%m%d}"
+            definition = ", ".join(f'"{name}" {kind}' for name, kind in shape.types.items())
+            cursor.execute(f"CREATE TABLE IF NOT EXISTS {table} ({definition})")
+            cursor.execute(
+                f"INSERT INTO {table} BY NAME SELECT * EXCLUDE day FROM arrived WHERE day = ?",
+                [day],
+            )
+        cursor.execute("DROP TABLE arrived")
+
+    # Days
+
+    def days(self, table: str, from_ms: int = 0, to_ms: int = 1 << 52) -> list[str]:
+        """The tables of a kind that may hold something of this time, the oldest first."""
+        low, high = f"{table}_{_date(from_ms // DAY_MS):%Y%m%d}", f"{table}_{_date(to_ms // DAY_MS):%Y%m%d}"
+        with self.cursor() as cursor:
+            rows = cursor.execute(
+                "SELECT table_name FROM duckdb_tables() WHERE starts_with(table_name, ?) ORDER BY 1", [table + "_"]
+            ).fetchall()
+        return [name for (name,) in rows if low <= name <= high]
+
+    def size(self) -> int:
+        """Bytes that the records take in the file; what removed days leave is used again."""
+        with self.cursor() as cursor:
+            [(used,)] = cursor.execute("SELECT used_blocks * block_size FROM pragma_database_size()").fetchall()
+        return int(used)
+
+    def forget(self, oldest_ms: int, most_bytes: int) -> list[str]:
+        """Remove the tables of days before `oldest_ms`, and the oldest while the file holds more; what was removed."""
+        gone = []
+        try:
+            first = f"{_date(oldest_ms // DAY_MS):%Y%m%d}"
+            names = sorted((name for shape in SHAPES for name in self.days(shape.table)), key=lambda name: name[-8:])
+            newest = names[-1][-8:] if names else ""
+            for name in names:
+                day = name[-8:]
+                if day >= first and (day == newest or self.size() <= most_bytes):
+                    break
+                with self.cursor() as cursor:
+                    cursor.execute(f"DROP TABLE {name}").fetchall()
+                gone.append(name)
+                with self.cursor() as cursor:
+                    try:
+                        cursor.execute("CHECKPOINT").fetchall()
+                    except duckdb.TransactionException:
+                        break  # somebody reads just now: what this day took is told only when it is given back
+        except (duckdb.Error, OSError) as error:
+            raise StoreFault(f"old call records cannot be removed from {self.path}: {_first_line(error)}") from error
+        return gone
+
+
+def _date(day: int) -> datetime:
+    """The date of a day since 1970, held to what a date can be."""
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=min(max(day, 0), 2_900_000))
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
