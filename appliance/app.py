@@ -40,6 +40,7 @@ from .ports import try_ports
 from .proxy import overview
 from .proxy.overview import capacity
 from .readiness import Readiness
+from .recordcontrol import RecordControl
 from .selftestcontrol import SelfTest
 from .snmptables import Sources
 from .snmpview import LivingBox, SnmpView
@@ -212,6 +213,7 @@ async def open_appliance(
             appliance.telephony = telephony
             appliance.reloaders["telephony"] = telephony.prepare(lambda: appliance.identity)
             core = telephony.core
+            commands["records"] = RecordControl(telephony.records).command
             commands["gateway"] = telephony.gates.command
             bans = BanControl(core.gate, identity.state_dir)
             bans.load()

@@ -1,4 +1,4 @@
-"""The jackfield command: run, check, reload, status, gateway, ban, route, trace, reference.
+"""The jackfield command: what it can do stands in `COMMANDS`.
 
 Exit codes: 0 done, 1 failed, 2 mistakes in the configuration or on the command line, 3 nothing runs.
 """
@@ -6,10 +6,13 @@ Exit codes: 0 done, 1 failed, 2 mistakes in the configuration or on the command 
 from __future__ import annotations
 
 import argparse
+import csv
 import errno
 import json
 import os
+import shutil
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -29,6 +32,14 @@ from .identity import Identity, StateDamaged
 from .manual import operation_manual, transaction_manual
 from .metrics import catalogue
 from .ports import PortsRefused
+from .recordcontrol import (
+    add_record_arguments,
+    answer_to,
+    call_lines,
+    detail_lines,
+    question_of,
+    report_lines,
+)
 from .route_explain import add_arguments, explain
 from .routing_manual import routing_manual
 from .selftestcommand import last_line, report_rows, test_box
@@ -118,6 +129,8 @@ def _parser() -> argparse.ArgumentParser:
             sub.add_argument("source", nargs="?", default="", metavar="SOURCE", help="an address or a network")
             sub.add_argument("--for", default="", dest="length", metavar="TIME", help="30s, 5min, 12h, 7d; or for ever")
             sub.add_argument("--json", action="store_true", help="for machines: one JSON object")
+        if command in (_calls, _call, _report, _export):
+            add_record_arguments(name, sub)
         if name == "route":
             add_arguments(sub)
         if name == "snmp":
@@ -335,6 +348,66 @@ def _whole(value: Json) -> int:
     return value if isinstance(value, int) else 0
 
 
+def _asked_of_records(command: str, asked: argparse.Namespace) -> Answer:
+    try:
+        question = question_of(command, asked, time.time())
+    except ValueError as error:
+        return {"ok": False, "error": str(error)}
+    return answer_to(question, asked.conf_dir, asked.state_dir)
+
+
+def _refused(answer: Answer) -> bool:
+    if not answer.get("ok"):
+        print(f"jackfield: {answer.get('error', 'no reason given')}", file=sys.stderr)
+    return not answer.get("ok")
+
+
+def _calls(asked: argparse.Namespace) -> int:
+    answer = _asked_of_records("calls", asked)
+    if asked.json:
+        print(json.dumps(answer))
+    elif not _refused(answer):
+        print(*(call_lines(answer.get("calls")) or ["No such calls."]), sep="\n")
+    return DONE if answer.get("ok") else FAILED
+
+
+def _call(asked: argparse.Namespace) -> int:
+    answer = _asked_of_records("call", asked)
+    if asked.json:
+        print(json.dumps(answer))
+    elif not _refused(answer):
+        print(*detail_lines(answer.get("call")), sep="\n")
+    return DONE if answer.get("ok") else FAILED
+
+
+def _report(asked: argparse.Namespace) -> int:
+    answer = _asked_of_records("report", asked)
+    columns, rows = answer.get("columns"), answer.get("rows")
+    if asked.json:
+        print(json.dumps(answer))
+    elif not _refused(answer) and asked.csv and isinstance(columns, list) and isinstance(rows, list):
+        csv.writer(sys.stdout).writerows([columns, *(row for row in rows if isinstance(row, list))])
+    elif answer.get("ok"):
+        print(*(report_lines(answer) or ["No such calls."]), sep="\n")
+    return DONE if answer.get("ok") else FAILED
+
+
+def _export(asked: argparse.Namespace) -> int:
+    answer = _asked_of_records("export", asked)
+    if _refused(answer):
+        return FAILED
+    written = Path(str(answer["file"]))
+    try:
+        shutil.copyfile(written, asked.output)
+    except OSError as error:
+        print(f"jackfield: {asked.output} cannot be written: {error.strerror}", file=sys.stderr)
+        return FAILED
+    finally:
+        written.unlink(missing_ok=True)
+    print(f"{_count(_whole(answer['calls']), 'call')} in {asked.output}")
+    return DONE
+
+
 def _ban(asked: argparse.Namespace) -> int:
     answer = ask(asked.state_dir, "ban", asked.action, *filter(None, (asked.source, asked.length)))
     if asked.json:
@@ -403,6 +476,13 @@ def command_manual() -> str:
         "`--header`, `--at` and `--call-id` say more about the request, `--all` names the routes that do not fit, too, "
         "`--json` prints one JSON object.",
         "trace": TRACE_MANUAL,
+        "calls": "`--from`, `--to`, `--number`, `--user`, `--trunk`, `--tenant`, `--status` and `--limit` choose them; "
+        "`--json` prints one JSON object. Where no box runs, this and the next three read its store.",
+        "call": "`jackfield call ID`: an id as `calls` lists it, the serial of the call, or its Call-ID; `--json`.",
+        "report": "`jackfield report KIND`: total, trunks, sources, prefixes, tenants, hours, busiest or causes, over "
+        "the calls that the options of `calls` choose; `--digits` for prefixes; `--json` or `--csv`.",
+        "export": "`jackfield export --output FILE`: `--format` csv, json (a line a call) or parquet; chosen as by "
+        "`calls`.",
         "reference": "A part is one of commands, running, routing, settings, alarms, metrics, transactions; `example` "
         "is the file.",
     }
@@ -452,6 +532,14 @@ COMMANDS: Final = (
     ("support", _support, "Write a file for those who help: configuration without secrets, log, figures, calls."),
     ("gateway", _gateway, "List the gateways of trunks with their state; drain, block or unblock them."),
     ("ban", _ban, "List the source addresses that are banned, ban one by hand, or lift a ban."),
+    ("calls", _calls, "List calls by their records, the latest first."),
+    ("call", _call, "Tell all that the record of one call holds."),
+    (
+        "report",
+        _report,
+        "Report how calls went: ASR, NER, ACD, PDD, MOS, by trunk, prefix, tenant or hour, and causes.",
+    ),
+    ("export", _export, "Write the records of calls into a file."),
     ("route", _route, "Explain step by step which way a request would go, without placing a call."),
     ("snmp", snmpcommand.snmp, "Print snmpd's configuration for this box, or its MIB module."),
     ("trace", trace, "Show SIP messages, live or as they were, of one call or of all; or export them for Wireshark."),

@@ -140,27 +140,30 @@ class Records:
 
     async def find(self, question: CallQuestion) -> list[CallRecord]:
         """The calls, the latest first. Raises `ValueError` and `StoreFault`, as all of these."""
-        return await self._ask(partial(self._questions.find, question))
+        return await self.ask(lambda questions: questions.find(question))
 
     async def call(self, name: str) -> CallRecord | None:
         """The call of this id, serial or Call-ID."""
-        return await self._ask(partial(self._questions.call, name))
+        return await self.ask(lambda questions: questions.call(name))
 
     async def events(self, from_ms: int, to_ms: int, kind: str = "", limit: int = 100) -> list[EventRecord]:
         """Registrations, sign-ins and the like, the latest first."""
-        return await self._ask(partial(self._questions.events, from_ms, to_ms, kind, limit))
+        return await self.ask(lambda questions: questions.events(from_ms, to_ms, kind, limit))
 
     async def report(self, kind: str, question: CallQuestion, digits: int = 4) -> Report:
         """One of `record_question.REPORTS`; for prefixes, of so many digits."""
-        return await self._ask(partial(self._questions.report, kind, question, digits))
+        return await self.ask(lambda questions: questions.report(kind, question, digits))
 
     async def export(self, question: CallQuestion, form: Format, file: Path) -> int:
         """Write calls into a file; how many."""
-        return await self._ask(partial(self._questions.export, question, form, file))
+        return await self.ask(lambda questions: questions.export(question, form, file))
 
-    async def _ask(self, question: Callable[[], T]) -> T:
+    async def ask(self, question: Callable[[RecordQuestions], T]) -> T:
+        """Whatever the questions can say, made in a thread."""
         await self.recorder.sync_soon()
         await self._settle()
         with trio.move_on_after(_LONGEST_S):
-            return await trio.to_thread.run_sync(question, limiter=self._asking, abandon_on_cancel=True)
+            return await trio.to_thread.run_sync(
+                question, self._questions, limiter=self._asking, abandon_on_cancel=True
+            )
         raise StoreFault(f"the question took longer than {_LONGEST_S:g} s: ask for a shorter time")

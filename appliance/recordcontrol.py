@@ -1,0 +1,254 @@
+"""jackfield calls, call, report and export: what is asked, the answer as JSON, and the same in lines for people.
+
+A running box is asked over its control socket; where none runs, the store itself is opened under the lock of the state
+directory, and what the journal still holds is taken in first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, cast
+
+from .config.loader import load_settings
+from .control import AlreadyRuns, Answer, Json, NothingRuns, ask, hold_state_dir
+from .proxy.records import Records
+from .storage.journal import Journal
+from .storage.record_question import REPORTS, CallQuestion, Format, RecordQuestions, facts_of
+from .storage.record_store import RecordStore, StoreFault
+
+COMMANDS: Final = ("calls", "call", "report", "export")
+_MOST: Final = 10_000
+"""Calls or rows in one answer; an export has no such bound."""
+_AGO: Final = re.compile(r"(\d{1,6}) ?(min|h|d)")
+_UNITS: Final = {"min": 60, "h": 3600, "d": 86400}
+
+Asked = dict[str, str | int]
+
+
+class RecordControl:
+    """For one box."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
+    async def command(self, asked: str) -> Answer:
+        """`asked` as `question_of` makes it, in JSON."""
+        try:
+            what = json.loads(asked)
+            if not isinstance(what, dict):
+                raise ValueError("ask by a JSON object")
+            return await self._records.ask(lambda questions: answer_of(what, questions, self._records.directory))
+        except (ValueError, StoreFault) as error:
+            return {"ok": False, "error": str(error)}
+
+
+def add_record_arguments(command: str, parser: argparse.ArgumentParser) -> None:
+    """The options of one of `COMMANDS`."""
+    if command == "call":
+        parser.add_argument("name", metavar="ID", help="its id, its serial or its Call-ID")
+    if command == "report":
+        parser.add_argument("kind", choices=list(REPORTS), metavar="KIND", help=", ".join(REPORTS))
+        parser.add_argument("--digits", type=int, default=4, metavar="N", help="length of prefixes (default: 4)")
+        parser.add_argument("--csv", action="store_true", help="comma-separated values")
+    if command == "export":
+        parser.add_argument("--format", choices=list(Format), default=Format.CSV, help="default: csv")
+        parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="where to write it")
+    if command != "call":
+        parser.add_argument(
+            "--from", dest="since", default="", metavar="TIME", help="2026-01-31, '… 12:30', or 2h, 7d ago"
+        )
+        parser.add_argument("--to", dest="until", default="", metavar="TIME", help="likewise")
+        parser.add_argument("--number", default="", help="a part of the caller's or the called number")
+        parser.add_argument("--user", default="", help="who called or answered")
+        parser.add_argument("--trunk", default="", help="where it came from or went to")
+        parser.add_argument("--tenant", default="", help="whose call it was")
+        parser.add_argument("--status", default="", help="486, 4xx, answered or failed")
+    if command in ("calls", "report"):
+        parser.add_argument("--limit", type=int, default=50, metavar="N", help="default: 50")
+    if command != "export":
+        parser.add_argument("--json", action="store_true", help="for machines: one JSON object")
+
+
+def question_of(command: str, asked: argparse.Namespace, now: float) -> Asked:
+    """What was asked on the command line. Raises `ValueError` for a time that cannot be read."""
+    what: Asked = {"what": command}
+    for name in ("name", "kind", "digits", "number", "user", "trunk", "tenant", "status", "limit", "format"):
+        given = getattr(asked, name, None)
+        if given not in (None, ""):
+            what[name] = given if isinstance(given, int) else str(given)
+    for name, bound in (("since", "from_ms"), ("until", "to_ms")):
+        text = getattr(asked, name, "")
+        if text:
+            what[bound] = int(_moment(text, now) * 1000)
+    return what
+
+
+def _moment(text: str, now: float) -> float:
+    """Seconds since 1970: so long ago, or a date and time of this machine's zone."""
+    ago = _AGO.fullmatch(text)
+    if ago:
+        return now - int(ago[1]) * _UNITS[ago[2]]
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        raise ValueError(f"{text!r} is no time: give 2026-01-31, '2026-01-31 12:30', 90min, 2h or 7d") from None
+
+
+def answer_of(asked: Asked, questions: RecordQuestions, directory: Path) -> Answer:
+    """The answer from the store. Raises `ValueError` and `StoreFault`."""
+
+    def text(name: str) -> str:
+        return str(asked.get(name, ""))
+
+    def number(name: str, default: int, most: int) -> int:
+        return min(max(int(asked.get(name, default)), 0), most)
+
+    what = text("what")
+    question = CallQuestion(
+        from_ms=number("from_ms", 0, 1 << 52),
+        to_ms=number("to_ms", 1 << 52, 1 << 52),
+        number=text("number"),
+        user=text("user"),
+        trunk=text("trunk"),
+        tenant=text("tenant"),
+        status=text("status"),
+        limit=1 << 52 if what == "export" else number("limit", 50, _MOST),
+    )
+    if what == "calls":
+        return {"ok": True, "calls": [cast(Json, facts_of(one)) for one in questions.find(question)]}
+    if what == "call":
+        found = questions.call(text("name"))
+        if found is None:
+            raise ValueError(f"no record of a call {text('name')}")
+        return {"ok": True, "call": cast(Json, facts_of(found))}
+    if what == "report":
+        report = questions.report(text("kind"), question, number("digits", 4, 20))
+        return {"ok": True, "columns": list(report.columns), "rows": [list(row) for row in report.rows]}
+    if what == "export":
+        form = Format(text("format") or Format.CSV)
+        file = directory / f"export-{os.urandom(6).hex()}.{form}"
+        count = questions.export(question, form, file)
+        return {"ok": True, "file": str(file.resolve()), "calls": count}
+    raise ValueError(f"known are {', '.join(COMMANDS)}")
+
+
+def answer_to(asked: Asked, conf_dir: Path, state_dir: Path) -> Answer:
+    """Of the running box, or of its store where none runs. Raises `NothingRuns` where there is no store either."""
+    try:
+        return ask(state_dir, "records", json.dumps(asked), deadline_s=180.0)
+    except NothingRuns as nothing:
+        directory = state_dir / load_settings(conf_dir).records.directory
+        if not directory.is_dir():
+            raise
+        try:
+            with hold_state_dir(state_dir):
+                return _of_store(asked, directory)
+        except (AlreadyRuns, OSError):
+            raise nothing from None
+
+
+def _of_store(asked: Asked, directory: Path) -> Answer:
+    store = RecordStore(directory)
+    try:
+        store.open()
+        store.take_in(Journal(directory / "journal"))
+        return answer_of(asked, RecordQuestions(store), directory)
+    except (ValueError, StoreFault) as error:
+        return {"ok": False, "error": str(error)}
+    finally:
+        store.close()
+
+
+# For people
+
+
+def call_lines(calls: Json) -> list[str]:
+    """One line a call."""
+    rows: list[tuple[str, ...]] = [
+        (
+            str(one["id"]),
+            _time(one["started_ms"]),
+            f"{one['caller']} > {one['called']}",
+            _via(one),
+            str(one["status"]),
+            _length(one["talk_ms"]),
+            str(one["ending"])[:100],
+        )
+        for one in (calls if isinstance(calls, list) else [])
+        if isinstance(one, dict)
+    ]
+    return columns_of(rows)
+
+
+def detail_lines(call: Json) -> list[str]:
+    """All that is known of one call, a line a fact."""
+    lines = []
+    for name, value in call.items() if isinstance(call, dict) else ():
+        if value in ("", None):
+            continue
+        if name == "attempts" and isinstance(value, list):
+            lines += [f"{'attempt':<16}{_attempt(one)}" for one in value]
+        elif name == "quality":
+            lines += [f"{'quality':<16}{one}" for one in _quality(value)]
+        elif name in ("started_ms", "ringing_ms", "answered_ms", "ended_ms"):
+            lines.append(f"{name[:-3]:<16}{_time(value)}")
+        elif name.endswith("_ms"):
+            lines.append(f"{name[:-3]:<16}{_length(value)}")
+        else:
+            lines.append(f"{name.replace('_', ' '):<16}{value}")
+    return lines
+
+
+def report_lines(answer: Answer) -> list[str]:
+    """The table of a report, its columns named."""
+    names, rows = answer.get("columns"), answer.get("rows")
+    if not isinstance(names, list) or not isinstance(rows, list) or not rows:
+        return []
+    told = [tuple("" if cell is None else str(cell) for cell in row) for row in rows if isinstance(row, list)]
+    return columns_of([tuple(map(str, names)), *told])
+
+
+def columns_of(rows: list[tuple[str, ...]]) -> list[str]:
+    """Rows of equal length with their columns in line."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _via(one: dict[str, Json]) -> str:
+    return " ".join(str(one[name]) for name in ("trunk", "gateway", "user") if one[name])
+
+
+def _time(ms: Json) -> str:
+    if not isinstance(ms, int):
+        return ""
+    return datetime.fromtimestamp(ms / 1000, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _length(ms: Json) -> str:
+    return f"{ms / 1000:.1f} s" if isinstance(ms, (int, float)) else ""
+
+
+def _attempt(one: Json) -> str:
+    if not isinstance(one, dict):
+        return str(one)
+    pdd = _length(one.get("pdd_ms"))
+    told = (str(one.get("to", "")), str(one.get("status", "")), f"heard after {pdd}" if pdd else "")
+    return ", ".join(filter(None, (*told, str(one.get("sentence", "")))))
+
+
+def _quality(quality: Json) -> list[str]:
+    lines = []
+    for who, directions in quality.items() if isinstance(quality, dict) else ():
+        for direction, one in directions.items() if isinstance(directions, dict) else ():
+            if isinstance(one, dict) and one.get("mos") is not None:
+                way = f"from the {who}" if direction == "received" else f"to the {who}"
+                lines.append(
+                    f"{way}: MOS {one['mos']}, loss {one.get('loss_percent')} %, jitter {one.get('jitter_ms')} ms "
+                    f"(measured by {'us' if one.get('measured') == 'own' else 'RTCP'})"
+                )
+    return lines
