@@ -70,6 +70,9 @@ while it exists. Copy it while nothing runs, and you have a backup.
 | `passwords.json` | passwords made for users whose `password` is `auto`, readable for their owner | made anew: these phones have to be set up again |
 | `jackfield.sqlite` (with `-wal`, `-shm`) | registrations | phones come back with their next REGISTER |
 | `jackfield.sqlite.broken-…` | a damaged file that was put aside; a new one was begun | may be deleted |
+| `records/journal/` | call records that are synced, and not yet in the database | they are lost |
+| `records/records.duckdb` (with `.wal`) | call records and events, a table a day | they are lost |
+| `records/records.duckdb.broken-…` | a damaged file that was put aside; a new one was begun | may be deleted |
 | `gateways.json` | the gateways that are drained or blocked by hand | all are let in again |
 | `bans.json` | bans of source addresses, a few seconds old at most | delete it before a start: nobody is banned |
 | `quality.json` | the figures of gateways that `[quality …]` counts, of the last window | counted anew |
