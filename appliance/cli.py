@@ -17,6 +17,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+import attrs
+
 from . import __version__, snmpcommand
 from .alarm_manual import alarm_manual
 from .alarmcontrol import alarm_lines
@@ -27,6 +29,8 @@ from .config.loader import load_settings
 from .config.mistakes import ConfigRejected, Mistake
 from .config.reference import example, manual
 from .control import AlreadyRuns, Answer, Json, NothingRuns, ask
+from .doctor.examination import examine
+from .doctor.finding import Grade
 from .gatecontrol import ACTIONS
 from .identity import Identity, StateDamaged
 from .manual import operation_manual, transaction_manual
@@ -104,6 +108,9 @@ def _parser() -> argparse.ArgumentParser:
                 "--welcome", action="store_true", help="show where things are, and the accounts with their passwords"
             )
         if name == "status":
+            sub.add_argument("--json", action="store_true", help="for machines: one JSON object")
+        if name == "doctor":
+            sub.add_argument("--all", action="store_true", help="also what is well")
             sub.add_argument("--json", action="store_true", help="for machines: one JSON object")
         if name == "selftest":
             sub.add_argument("--json", action="store_true", help="for machines: one JSON object")
@@ -268,6 +275,25 @@ def _selftest(asked: argparse.Namespace) -> int:
         print(table_of(("step", "verdict", "found", "figures"), report_rows(report), empty="Nothing was tried."))
         print("The self-test passed." if report.passed else f"The self-test failed: {report.sentence}.")
     return DONE if report.passed else FAILED
+
+
+def _doctor(asked: argparse.Namespace) -> int:
+    found = list(examine(asked.conf_dir, asked.state_dir))
+    faults = sum(one.grade is Grade.FAULT for one in found)
+    if asked.json:
+        print(json.dumps({"ok": not faults, "findings": [attrs.asdict(one) for one in found]}))
+        return FAILED if faults else DONE
+    rows = []
+    for grade in Grade:
+        for one in found:
+            if one.grade is grade and (asked.all or grade is not Grade.OK):
+                rows.append((grade.value, f"{one.subject}: {one.about}", one.sentence))
+                if one.remedy:
+                    rows.append(("", "", one.remedy))
+    print(table_of(("grade", "what", "found and remedy"), rows, empty="All is well."))
+    well = sum(one.grade is Grade.OK for one in found)
+    print(f"{_count(faults, 'fault')}, {len(found) - faults - well} to look at, {well} well.")
+    return FAILED if faults else DONE
 
 
 def _alarms(asked: argparse.Namespace) -> int:
@@ -464,6 +490,10 @@ def command_manual() -> str:
         "alarms": "`--past` lists those that are over, `--json` prints one JSON object for machines.",
         "log": "`log call debug` makes one room tell more, `log warning` sets the level of those without one of their "
         "own. A room is the first word of an event.",
+        "doctor": "Names, name servers, ports, firewall, certificates, NAT, clock, disk, open files, kernel, versions "
+        "and `conf.d`, each finding with its grade (fault, warning, note) and a remedy; `--all` shows also what is "
+        "well. It runs without a running box, too, and changes nothing. Exit status 1 where there is a fault. "
+        "`--json` prints one JSON object for machines.",
         "selftest": "It registers and calls the tone over UDP, and the echo over WSS with ICE and DTLS-SRTP, by a "
         "throwaway account that the box gives for a minute and that may call nothing else. Exit status 1 where a step "
         "failed. `--json` prints one JSON object for machines.",
@@ -528,6 +558,7 @@ COMMANDS: Final = (
     ("status", _status, "Tell how the running appliance does."),
     ("alarms", _alarms, "List what is wrong just now, the worst first, each with what to do about it."),
     ("log", _log, "Show the levels of the log, or set that of a room, or of all, until the next reload."),
+    ("doctor", _doctor, "Look at machine, network and configuration for what keeps calls from working."),
     ("selftest", _selftest, "Call the running box as a phone does, and tell for each step what was found."),
     ("support", _support, "Write a file for those who help: configuration without secrets, log, figures, calls."),
     ("gateway", _gateway, "List the gateways of trunks with their state; drain, block or unblock them."),

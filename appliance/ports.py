@@ -45,10 +45,15 @@ def try_ports(settings: Settings) -> None:
         raise PortsRefused("\n".join(refused))
 
 
+def holders(protocol: str, port: int) -> list[str]:
+    """The programs that listen on a port of udp or tcp, by name and process, as far as they can be told."""
+    return sorted({_shown(*socket) for socket in _sockets(protocol, port)})
+
+
 def _told(error: OSError, protocol: str, port: int) -> str:
     if error.errno == errno.EADDRINUSE:
-        holders = sorted({_shown(*socket) for socket in _sockets(protocol, port)})
-        by = f" ({', '.join(holders)})" if holders else ""
+        found = holders(protocol, port)
+        by = f" ({', '.join(found)})" if found else ""
         remedy = f"Another program{by} listens there: end it, or give another port in the configuration"
     else:
         remedy = _REMEDIES.get(error.errno or 0, "Mend its port or bind")
