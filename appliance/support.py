@@ -36,10 +36,14 @@ from .proxy import overview
 from .proxy.core import SipCore
 from .trace.masking import masked
 from .trace.message import TracedMessage
+from .trace.question import Question
 from .trace.trace import Trace
 
 LADDERS: Final = 10
 """Of the calls that failed last, beside those asked for."""
+MOST_CALLS: Final = 200
+MOST_MESSAGES: Final = 2000
+MOST_BYTES: Final = 4 << 20
 LONGEST_CONF: Final = 1 << 20
 _ABOUT: Final = """\
 A support bundle of Jackfield. It holds no password, hash or key; it does hold numbers and addresses of callers.
@@ -57,7 +61,7 @@ machine.txt   the machine
 _COVERED_WORDS: Final = ("password", "passwd", "secret", "ha1", "authorization", "token", "private-key", "community")
 
 
-def live_parts(
+async def live_parts(
     status: Mapping[str, Any],
     alarms: Alarms,
     log: EventLog,
@@ -69,9 +73,9 @@ def live_parts(
     """What only the running box knows, as texts by file name. `call_ids` are calls whose ladders are wanted."""
     ended, refused = overview.ended_calls(core), overview.refusals(core)
     failed = [one.call_id for one in ended if one.answered_at is None and one.status >= 400]
-    wanted = dict.fromkeys((*call_ids, *[*(one.call_id for one in refused), *failed][:LADDERS]))
+    wanted = list(dict.fromkeys((*call_ids, *[*(one.call_id for one in refused), *failed][:LADDERS])))
     calls = {
-        "in progress": [attrs.asdict(one) for one in overview.calls(core)],
+        "in progress": [attrs.asdict(one) for one in overview.calls(core, MOST_CALLS)],
         "ended": [attrs.asdict(one) for one in ended],
         "refused": [attrs.asdict(one) for one in refused],
     }
@@ -83,11 +87,22 @@ def live_parts(
         "metrics.txt": render_prometheus(metrics),
         "calls.json": json.dumps(calls, indent=1, default=str),
     }
-    for number, call_id in enumerate(wanted, 1):
-        messages = trace.messages_of(call_id)
-        if messages:
-            parts[f"ladders/{number:02}.txt"] = f"Call-ID {call_id}\n\n" + "\n".join(map(_ladder_step, messages))
-    return parts
+    return parts | await _ladders(trace, wanted)
+
+
+async def _ladders(trace: Trace, wanted: Iterable[str]) -> dict[str, str]:
+    """In one pass through the trace, which lets calls in between."""
+    names = {name: call_id for call_id in wanted for name in trace.aliases(call_id)}
+    if not names:
+        return {}
+    page = await trace.find(Question(calls=frozenset(names)), most=MOST_MESSAGES, most_bytes=MOST_BYTES)
+    steps: dict[str, list[str]] = {}
+    for message in page.messages:
+        steps.setdefault(names[message.call_id], []).append(_ladder_step(message))
+    return {
+        f"ladders/{number:02}.txt": f"Call-ID {call_id}\n\n" + "\n".join(found)
+        for number, (call_id, found) in enumerate(steps.items(), 1)
+    }
 
 
 def _ladder_step(message: TracedMessage) -> str:

@@ -12,7 +12,7 @@ import trio
 from .control import Answer, NothingRuns, ask
 from .support import file_name, pack, still_parts
 
-Live = Callable[[tuple[str, ...]], dict[str, str]]
+Live = Callable[[tuple[str, ...]], Awaitable[dict[str, str]]]
 """The parts of the running box; the words are Call-IDs whose ladders are wanted."""
 
 
@@ -25,20 +25,17 @@ class SupportControl:
         self._live = live
 
     async def command(self, *call_ids: str) -> Answer:
-        return {"ok": True, "parts": dict(self._live(call_ids))}
+        return {"ok": True, "parts": dict(await self._live(call_ids))}
 
     async def bundle(self) -> tuple[str, bytes]:
         """The name of the file and what is in it, for the web side."""
         at = time.time()
-        live = self._live(())
+        live = await self._live(())
 
         def make() -> bytes:
             return pack({**still_parts(self._conf_dir, self._state_dir), **live}, at)
 
         return file_name(at), await trio.to_thread.run_sync(make)
-
-
-Bundle = Callable[[], Awaitable[tuple[str, bytes]]]
 
 
 def write_bundle(conf_dir: Path, state_dir: Path, file: Path | None, call_ids: list[str]) -> tuple[Path, bool]:

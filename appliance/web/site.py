@@ -26,6 +26,7 @@ from .feed import Feed
 from .hosts import of_this_machine
 from .inside import Inside
 from .sessions import Attempts, Session, Sessions, TooBusy
+from .support_page import add_support_page
 
 PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
 EVENT_STEP_S: Final = 1.0
@@ -226,6 +227,7 @@ def make_site(inside: Inside, feed: Feed) -> QuartTrio:
         return None if found is None else Visitor(found, lambda: sessions.find_untrusted(cookie) is not None)
 
     add_call_pages(site, inside, visitor, streams)
+    add_support_page(site, inside, session)  # whoever signs in is an administrator
     return site
 
 

@@ -1,0 +1,33 @@
+"""The support bundle as a file to download: a form of ours asks for it, and only for administrators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import trio
+from quart import Response, abort, request
+from quart_trio import QuartTrio
+
+from appliance.logs import log
+
+from .inside import Inside
+from .sessions import Session
+
+
+def add_support_page(site: QuartTrio, inside: Inside, administrator: Callable[[], Session | None]) -> None:
+    """Put it into the site; `administrator` gives the session of who asks where that is one, else None."""
+    turn = trio.CapacityLimiter(1)
+
+    @site.post("/support")
+    async def support() -> Response:
+        signed_in = administrator()
+        if signed_in is None:
+            abort(403)
+        form = await request.form
+        if form.get("token") != signed_in.form_token:
+            abort(403)
+        async with turn:
+            name, data = await inside.support()
+        log.info("web.support", name=signed_in.name, source=request.remote_addr, bytes=len(data))
+        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        return Response(data, content_type="application/gzip", headers=headers)
