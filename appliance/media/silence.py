@@ -10,6 +10,22 @@ from appliance.media.relaystream import Stream, describe
 if TYPE_CHECKING:
     from appliance.media.endpoint import RelayEndpoint
 
+_ON_THE_WAY_OUT = frozenset(
+    {
+        "buffer_full",
+        "consumed",
+        "feedback_not_negotiated",
+        "held",
+        "no_destination",
+        "not_joined",
+        "rtcp_unsent",
+        "srtp_protect",
+        "ssrc_collision",
+        "unreachable",
+    }
+)
+"""Packets that were heard and went no further, or were ours: no reason for a peer not to be heard."""
+
 
 def expect_media(endpoint: RelayEndpoint, now: float) -> None:
     """After each change of the SDP: from now on the peer may be expected to send, or need not."""
@@ -59,12 +75,18 @@ def explain(endpoint: RelayEndpoint, stream: Stream, heard: float | None, now: f
 def missing(endpoint: RelayEndpoint) -> str:
     """What stands in the way of the peer being heard, "" where nothing is known to."""
     why = endpoint.secured.why_mute() if endpoint.secured is not None else None
-    if why is None and endpoint.drops:
-        cause, count = endpoint.drops.most_common(1)[0]
+    if why is not None:
+        return why
+    for cause, count in endpoint.drops.most_common():
+        if cause in _ON_THE_WAY_OUT:
+            continue
         why = f"{count} packets were dropped as {cause}"
         if endpoint.foreign is not None and cause == "unknown_source":
             why += f", the last of them from {show(endpoint.foreign)}"
-    return why or ""
+        return why
+    if endpoint.drops["unreachable"]:
+        return f"what is sent to {endpoint.peer} comes back: nobody listens there"
+    return ""
 
 
 def show(address: tuple[str, int] | None) -> str:

@@ -46,6 +46,7 @@ class Vain:
     after_s: float
     status: int
     sentence: str
+    gateway: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -139,7 +140,9 @@ def detail_of(call: Call, wall: float, *, brief: bool = False) -> CallDetail:
         ringing_at=call.ringing_at,
         answered_at=call.answered_at,
         ended_at=call.ended_at,
-        attempts=tuple(Vain(one.to, one.ended - call.began, one.status, one.sentence) for one in call.tried or ()),
+        attempts=tuple(
+            Vain(one.to, one.ended - call.began, one.status, one.sentence, one.gateway) for one in call.tried or ()
+        ),
         leg=call.leg,
         media=call.last_media if call.media is None or brief else call.media.media.snapshot(),
     )
@@ -189,7 +192,10 @@ def _party(name: str, side: Side, trunk: str) -> Party:
 def _callee(call: Call) -> Party:
     side = call.callee_side
     if side is None or side.message is call.caller_side.message:  # nobody yet, or the box itself
-        return Party(name=call.callee, trunk=call.trunk)
+        last = call.tried[-1] if call.tried else None
+        return Party(
+            name=call.callee or ("" if last is None else last.to), trunk=call.trunk or (last.trunk if last else "")
+        )
     return _party(call.callee, side, call.trunk)
 
 

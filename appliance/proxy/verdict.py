@@ -161,6 +161,8 @@ def _one_way_remedy(one: Mute, who: str) -> str:
             f"Media of {who} comes from another address than its SDP says: correct what it announces, or list the "
             "address that it really sends from."
         )
+    if "nobody listens" in one.why:
+        return f"Its SDP names {one.remote} for media, and no program there takes it: look at the media ports of {who}."
     if "dropped as" in one.why:
         return f"Packets of {who} do come and cannot be used: compare its keys and payload types in the SDP below."
     return (

@@ -64,7 +64,7 @@ def add_call_pages(
 
     async def section(name: str, call: CallDetail, found: Verdict, drawn: _Drawn) -> str:
         template = environment.get_template(f"call_{name}.html")
-        return await template.render_async(call=call, verdict=found, drawn=drawn)
+        return (await template.render_async(call=call, verdict=found, drawn=drawn)).strip()
 
     async def sections(call: CallDetail) -> dict[str, str]:
         drawn, found = _draw(inside, call), verdict(call)
@@ -198,11 +198,19 @@ def _draw(inside: Inside, call: CallDetail) -> _Drawn:
     traced = inside.trace.messages_of(call.call_id, call.started_at - _BEFORE_S)
     shown = traced[:MOST_RUNGS]
     names = {call.callee.address: call.callee.name, call.caller.address: call.caller.name}
+    for one in call.attempts:
+        if one.gateway:
+            names.setdefault(one.gateway, one.label)
     names.pop("", None)
     if not shown:
         return _Drawn(None, (), names, 0)
     texts = tuple(message.data.decode("utf-8", "replace").replace("\r\n", "\n") for message in shown)
-    return _Drawn(picture(ladder(shown, plain)), texts, names, len(traced) - len(shown))
+    drawn = picture(ladder(shown, plain))
+    for participant, _ in drawn.columns:
+        of_gateway = names.get(participant.partition(" ")[2])
+        if of_gateway is not None:
+            names.setdefault(participant, of_gateway)
+    return _Drawn(drawn, texts, names, len(traced) - len(shown))
 
 
 def _plain(text: str, status: int) -> Response:

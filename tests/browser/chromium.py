@@ -83,6 +83,12 @@ class Chromium:
         page.evaluate("options => { window.phone = new Phone(options); }", options)
         return BrowserPhone(page, user, domain)
 
+    def open(self, url: str) -> Page:
+        """A page of its own for somebody who only looks."""
+        page = self._browser.new_context().new_page()
+        page.goto(url)
+        return page
+
     def close(self) -> None:
         self._browser.close()
         self._playwright.stop()
