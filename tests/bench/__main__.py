@@ -25,6 +25,7 @@ from tests.peers.processes import PeerError
 
 WHAT = {
     "call": "a proxied call (INVITE, 180, 200, ACK, BYE, 200), stateful, record-routed, sent to a trunk",
+    "call-told": "the same call of Jackfield with trace and records on, as shipped (aim: 15 % over `call`)",
     "stateless": "the same call forwarded without state, by a hash of its Call-ID",
     "register": "a registration with digest (REGISTER, 401, REGISTER, 200)",
     "register-open": "a REGISTER without digest (a peer's figure only: Jackfield always asks)",

@@ -135,10 +135,12 @@ def jackfield(
     guards: Mapping[str, object] | None = None,
     numbers: bool = False,
     stateless: bool = False,
+    told: bool = False,
 ) -> Appliance:
     """One on core 0 whose trunk `load` calls in from loopback and out to the port `answer`.
 
-    `numbers`: the way there stands in a table of 100,000 others.
+    `numbers`: the way there stands in a table of 100,000 others. `told`: trace and records are kept as shipped; else
+    neither, like the peers that it is measured beside.
     """
     leads = f"exact:{NUMBER}", "trunk:load"
     if numbers:
@@ -156,6 +158,7 @@ def jackfield(
             "media": {"anchor": anchor},
             "sip": {"inbox": 10000},
             "guards": guards or {},
+            **({} if told else {"trace": {"enabled": "no"}, "records": {"enabled": "no"}}),
             "appliance": {"log_level": "warning", "drain_deadline": "0 s"},
             "trunk load": {
                 "gateways": f"127.0.0.1:{answer};transport=udp",
@@ -171,12 +174,13 @@ def jackfield(
 
 
 def _jackfield_sip(
-    options: Mapping[str, object], *, numbers: bool = False, stateless: bool = False
+    options: Mapping[str, object], *, numbers: bool = False, stateless: bool = False, told: bool = False
 ) -> Callable[[Path, Load], Outcome]:
     def run(directory: Path, load: Load) -> Outcome:
         answer = free_port()
         users = options["m"] == "register"
-        with jackfield(directory, answer, "never", 40, users, numbers=numbers, stateless=stateless) as server:
+        more = {"numbers": numbers, "stateless": stateless, "told": told}
+        with jackfield(directory, answer, "never", 40, users, **more) as server:
             return _sip(server.program.family, server.ports["udp"], answer, load, options)
 
     return run
@@ -207,6 +211,7 @@ JACKFIELD = Server(
     "",
     {
         "call": _jackfield_sip(CALL),
+        "call-told": _jackfield_sip(CALL, told=True),
         "call-dn": _jackfield_sip(CALL, numbers=True),
         "stateless": _jackfield_sip(CALL, stateless=True),
         "register": _jackfield_sip(DIGEST),
