@@ -10,6 +10,7 @@ import gc
 import os
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -182,6 +183,7 @@ async def open_appliance(
     """
     configure_log(log, settings)
     metrics = Metrics()
+    metrics.start_time_seconds.set(time.time())
     async with open_supervisor(
         metrics,
         readiness=Readiness.from_environment(),

@@ -47,6 +47,7 @@ from .recordcontrol import (
 from .route_explain import add_arguments, explain
 from .routing_manual import routing_manual
 from .selftestcommand import last_line, report_rows, test_box
+from .snmp_manual import snmp_manual
 from .supervisor import CoreFailed
 from .supportcontrol import write_bundle
 from .tables import table_of
@@ -155,6 +156,7 @@ def _parser() -> argparse.ArgumentParser:
                     "routing",
                     "settings",
                     "alarms",
+                    "snmp",
                     "metrics",
                     "transactions",
                     "example",
@@ -465,6 +467,7 @@ def _reference(asked: argparse.Namespace) -> int:
         "routing": routing_manual,
         "settings": manual,
         "alarms": alarm_manual,
+        "snmp": snmp_manual,
         "metrics": metric_manual,
         "transactions": transaction_manual,
     }

@@ -177,6 +177,12 @@ class Metrics:
     """Every metric of one appliance. Labels are few and ours: never a number, an address or a Call-ID."""
 
     up_seconds: Gauge = gauge("jackfield_up_seconds", "Time since the appliance was ready.", unit="s", oid="1")
+    start_time_seconds: Gauge = gauge(
+        "jackfield_start_time_seconds",
+        "When every counter was zero: the start of the process, in seconds since 1970.",
+        unit="s",
+        oid="51",
+    )
     service_ready: Labelled[Gauge] = gauges(
         "jackfield_service_ready", "1 where a service runs, 0 where it is degraded.", "service", oid="5"
     )
