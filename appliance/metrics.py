@@ -203,6 +203,7 @@ class Metrics:
         "Changes of alarms for webhooks and mails by what became of them: delivered, given up, left out.",
         "outlet",
         "end",
+        oid="52",
     )
     calls_active: Gauge = gauge("jackfield_calls_active", "Calls in progress, ringing ones included.", oid="2")
     calls: Counter = counter("jackfield_calls_total", "Calls that were routed.", oid="3")
@@ -349,22 +350,23 @@ class Metrics:
         oid="45",
     )
     selftest_passed: Gauge = gauge(
-        "jackfield_selftest_passed", "1 where the last self-test passed, 0 where it failed or there was none."
+        "jackfield_selftest_passed", "1 where the last self-test passed, 0 where it failed or there was none.", oid="53"
     )
     selftest_runs: Labelled[Counter] = counters(
-        "jackfield_selftest_runs_total", "Self-tests by result: passed or failed.", "result"
+        "jackfield_selftest_runs_total", "Self-tests by result: passed or failed.", "result", oid="54"
     )
     log_lines_lost: Counter = counter(
         "jackfield_log_lines_lost_total", "Log lines dropped: a slow reader, or a flood of one event.", oid="46"
     )
     syslog_waiting: Labelled[Gauge] = gauges(
-        "jackfield_syslog_waiting", "Events that wait for a log collector.", "collector"
+        "jackfield_syslog_waiting", "Events that wait for a log collector.", "collector", oid="55"
     )
     syslog_events: Labelled[Counter] = counters(
         "jackfield_syslog_events_total",
         "Events for log collectors by what became of them: sent, dropped for a full buffer, repeated after a break.",
         "collector",
         "end",
+        oid="56",
     )
     gauges_below_zero: Counter = counter(
         "jackfield_gauges_below_zero_total", "Times a gauge would have gone below zero: a fault of ours.", oid="47"
