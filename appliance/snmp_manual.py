@@ -40,8 +40,8 @@ Debian's own file, which knows a community `public`. SNMPv2c is there only with 
 every manager has. Jackfield has no enterprise number of its own yet: the module hangs under 32473, the number kept for
 examples, or under your `enterprise-number`. Nothing can be set.
 
-Every figure of `/metrics` that has a number is a scalar `jf...` or, where it has labels, a table: counters are Counter64,
-gauges Gauge32 and never below zero. All counters are zero when the process begins: `jfDiscontinuityTime` is
+Every figure of `/metrics` that has a number is a scalar `jf...` or, where it has labels, a table: counters are
+Counter64, gauges Gauge32 and never below zero. All counters are zero when the process begins: `jfDiscontinuityTime` is
 sysUpTime at that moment, zero if it was before snmpd's. Rows of a table are looked up anew after {kept:g} s; {rows}
 rows are shown at most. Beside it stand the figures that the box has for applTable (mib-2 27), SIP-COMMON-MIB (149) and
 SIP-SERVER-MIB (151).
