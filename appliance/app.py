@@ -35,6 +35,7 @@ from .logs import log
 from .metrics import Metrics
 from .outlets.alarm_post import AlarmOutlets
 from .outlets.couriers import courier_of
+from .outlets.hep import HepOutlet
 from .outlets.snmp.service import SnmpAgent
 from .outlets.syslog import SyslogOutlet
 from .ports import try_ports
@@ -49,7 +50,7 @@ from .supervisor import Service, Supervisor, open_supervisor
 from .support import live_parts
 from .supportcontrol import SupportControl
 from .telephony import Telephony, open_telephony
-from .trace_control import TraceControl
+from .trace_control import TraceControl, for_collectors
 from .transport.listener import bind_all
 from .transport.options import ListenerOptions
 from .transport.websocket import origin_allowed
@@ -221,6 +222,12 @@ async def open_appliance(
             bans.load()
             commands["ban"] = bans.command
             commands["trace"] = TraceControl(telephony.trace, core).command
+            hep = HepOutlet(for_collectors(telephony.trace))
+            hep.configure(settings.heps, settings.appliance.name)
+            hep.show(metrics)
+            appliance.reloaders["hep"] = lambda new: lambda: hep.configure(new.heps, new.appliance.name)
+            telephony.trace.ring.on_chunk.append(lambda chunk: hep.take(chunk.entries))
+            await supervisor.start(Service("hep", hep.run))
             await supervisor.start(Service("bans", bans.run))
             alarms = AlarmControl(supervisor.alarms)
             commands["alarms"] = alarms.command

@@ -75,6 +75,7 @@ while it exists. Copy it while nothing runs, and you have a backup.
 | `records/records.duckdb.broken-…` | a damaged file that was put aside; a new one was begun | may be deleted |
 | `gateways.json` | the gateways that are drained or blocked by hand | all are let in again |
 | `bans.json` | bans of source addresses, a few seconds old at most | delete it before a start: nobody is banned |
+| `trace/` | SIP messages, their secrets masked, where `[trace]` gives them room on disk | delete it: they are gone |
 | `quality.json` | the figures of gateways that `[quality …]` counts, of the last window | counted anew |
 | `control.sock` | where `reload`, `status` and others ask; for the owner only | made at each start |
 | `lock` | keeps a second appliance off this directory | made at each start |

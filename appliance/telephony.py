@@ -226,6 +226,7 @@ class Telephony:
     def show(self, metrics: Metrics) -> None:
         """Hang the figures of this side into the catalogue: each is read when somebody asks."""
         self.gates.show(metrics)
+        self.trace.show(metrics)
         core, counters, layer = self.core, self.core.counters, self.core.layer
         metrics.calls_active.read = lambda: len(core.calls.active)
         metrics.calls.read = lambda: core.calls.total
@@ -367,7 +368,7 @@ async def open_telephony(
                 gates = GateControl(core, identity.state_dir)
                 gates.load()
                 core.load.backlog = transports.backlog
-                trace = Trace(settings.trace)
+                trace = Trace(settings.trace, identity.state_dir)
                 trace.aliases = core.hiding.call_ids
 
                 def tap_into(tap: Ring | None) -> None:

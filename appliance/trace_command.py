@@ -9,13 +9,16 @@ import sys
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from ipaddress import ip_network
 from typing import BinaryIO, Final, TextIO
 
 from .config.kinds import seconds
-from .control import Answer, ask
+from .config.loader import load_settings
+from .control import Answer, NothingRuns, ask
 from .trace.message import Direction, TracedMessage
 from .trace.pcapng import pcapng
-from .trace_control import question_of, unpacked
+from .trace.segments import DIRECTORY, read_segments
+from .trace_control import question_of, trunk_networks, unpacked
 
 _PAUSE_S: Final = 0.25
 _PLAIN, _BOLD, _DIM, _RED, _GREEN, _YELLOW, _BLUE, _MAGENTA, _CYAN = 0, 1, 2, 31, 32, 33, 34, 35, 36
@@ -71,7 +74,7 @@ def trace(asked: argparse.Namespace) -> int:
             colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
             for message in messages:
                 _show(sys.stdout, message, asked, colour)
-    except _Refused as refused:
+    except (_Refused, ValueError) as refused:
         _tell(f"jackfield: {refused}")
         return 1
     except OSError as error:
@@ -91,13 +94,24 @@ class _Refused(Exception):  # noqa: N818
 
 
 def _messages(asked: argparse.Namespace, words: dict[str, str]) -> Iterator[TracedMessage]:
+    """What is on disk and no longer in memory, then what is in memory, then what comes."""
     serial = "now" if asked.follow and not asked.since else "0"
+    disk = asked.state_dir / DIRECTORY
     while True:
-        answer = ask(asked.state_dir, "trace", serial, *(f"{name}={value}" for name, value in words.items()))
+        try:
+            answer = ask(asked.state_dir, "trace", serial, *(f"{name}={value}" for name, value in words.items()))
+        except NothingRuns as nothing:
+            if asked.follow or not disk.is_dir():
+                raise
+            _tell(f"{nothing}. This is what was written before.")
+            yield from _written(asked, words, (words.get("call", ""),), None)
+            return
         if not answer.get("ok"):
             raise _Refused(str(answer.get("error", "no reason given")))
         if not answer["enabled"]:
             raise _Refused("nothing is traced: [trace] enabled is no")
+        if serial == "0":
+            yield from _written(asked, words, tuple(_texts(answer, "calls")), answer)
         yield from _unpacked(answer)
         serial = str(answer["next"])
         if not answer["more"]:
@@ -105,6 +119,28 @@ def _messages(asked: argparse.Namespace, words: dict[str, str]) -> Iterator[Trac
                 return
             sys.stdout.flush()
             time.sleep(_PAUSE_S)
+
+
+def _written(
+    asked: argparse.Namespace, words: dict[str, str], calls: tuple[str, ...], answer: Answer | None
+) -> Iterator[TracedMessage]:
+    networks = None
+    if words.get("trunk"):
+        if answer is None:
+            networks = trunk_networks(load_settings(asked.conf_dir), words["trunk"])
+        else:
+            networks = tuple(ip_network(one) for one in _texts(answer, "networks"))
+    question = question_of(words, tuple(filter(None, calls)), networks)
+    oldest = None if answer is None else answer["oldest"]
+    end = float(oldest) if isinstance(oldest, int | float) else float("inf")
+    for message in read_segments(asked.state_dir / DIRECTORY, question.since):
+        if message.at < end and question.fits(message):
+            yield message
+
+
+def _texts(answer: Answer, name: str) -> list[str]:
+    found = answer.get(name)
+    return [str(text) for text in found] if isinstance(found, list) else []
 
 
 def _unpacked(answer: Answer) -> Iterator[TracedMessage]:

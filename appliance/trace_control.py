@@ -6,14 +6,17 @@ Who asks goes on from the serial that a page ends with; that is all there is to 
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from ipaddress import ip_network
 
 from .config import Settings, TrunkSettings
 from .control import Answer, Json
+from .outlets.hep_packet import Captured
 from .proxy.core import SipCore
+from .proxy.masks import MARK
 from .trace.message import Direction, TracedMessage
 from .trace.question import Network, Question
+from .trace.ring import Entry, traced
 from .trace.trace import Trace
 
 WORDS = ("call", "user", "trunk", "address", "method", "since", "until")
@@ -93,6 +96,25 @@ class TraceControl:
             known = self._core.sender.names.resolve_now(gateway.host, gateway.port, None, False)
             found += [ip_network(target.host.partition("%")[0]) for target in known or ()]
         return tuple(found)
+
+
+def for_collectors(trace: Trace) -> Callable[[Entry], Captured]:
+    """How a traced message goes to a HEP collector: masked, and both sides of a call under one correlation id."""
+
+    def read(entry: Entry) -> Captured:
+        message = trace.shown(traced(entry, 0))
+        call_id = message.call_id
+        outgoing = message.direction is Direction.OUT
+        return Captured(
+            at=message.at,
+            source=message.local if outgoing else message.remote,
+            target=message.remote if outgoing else message.local,
+            stream=message.transport != "UDP",
+            data=message.data,
+            call_id=trace.aliases(call_id)[0] if call_id.startswith(MARK) else call_id,
+        )
+
+    return read
 
 
 def packed(message: TracedMessage) -> Json:

@@ -25,6 +25,7 @@ from .security_checks import find_security_contradictions
 from .settings import Settings
 from .snmp_checks import snmp_contradictions
 from .stir_checks import stir_contradictions
+from .trace_checks import trace_contradictions
 
 
 def find_contradictions(settings: Settings, places: Places) -> list[Mistake]:
@@ -43,6 +44,7 @@ def find_contradictions(settings: Settings, places: Places) -> list[Mistake]:
         *account_mistakes(settings, places),
         *hiding_contradictions(settings, places),
         *stir_contradictions(settings, places),
+        *trace_contradictions(settings, places),
         *snmp_contradictions(settings, places),
         *alarm_mistakes(settings, places),
     ]

@@ -15,6 +15,7 @@ from .dialplan import LineSettings, TrunkSettings, UserSettings
 from .enum import EnumSettings
 from .groups import GroupSettings
 from .health import HealthSettings
+from .hep import HepSettings
 from .log import LogSettings, SyslogSettings
 from .numbers import NumberList, NumbersSettings
 from .qos import QosSettings
@@ -89,6 +90,7 @@ class Settings:
     guards: GuardSettings = attrs.field(factory=GuardSettings)
     session_timers: SessionTimerSettings = attrs.field(factory=SessionTimerSettings)
     trace: TraceSettings = attrs.field(factory=TraceSettings)
+    heps: Mapping[str, HepSettings] = attrs.field(factory=dict, converter=_ordered)
     snmp: SnmpSettings = attrs.field(factory=SnmpSettings)
     records: RecordsSettings = attrs.field(factory=RecordsSettings)
     selftest: SelfTestSettings = attrs.field(factory=SelfTestSettings)
@@ -166,5 +168,6 @@ SECTIONS: Final = (
     SectionKind("web", "web", WebSettings),
     SectionKind("storage", "storage", StorageSettings),
     SectionKind("trace", "trace", TraceSettings),
+    SectionKind("hep", "heps", HepSettings, named=True),
     SectionKind("records", "records", RecordsSettings),
 )

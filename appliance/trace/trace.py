@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import islice
+from pathlib import Path
 
 import attrs
 import trio
 
 from appliance.config.trace import TraceSettings
+from appliance.metrics import Metrics
 
+from .disk import Disk
 from .masking import masked
 from .message import TracedMessage
-from .question import Question
+from .question import Filter, Question
 from .ring import Ring, traced
+from .segments import DIRECTORY, read_segments
 
 _TICK_S = 0.25
 _AT_ONCE = 200
@@ -35,8 +40,11 @@ def _alone(call_id: str) -> Sequence[str]:
 class Trace:
     """One for the box."""
 
-    def __init__(self, settings: TraceSettings) -> None:
+    def __init__(self, settings: TraceSettings, state_dir: Path) -> None:
         self.ring = Ring(settings.memory_bytes, settings.age_s)
+        self.disk = Disk(state_dir / DIRECTORY)
+        self._directory = state_dir / DIRECTORY
+        self.ring.on_chunk.append(self.disk.take)
         self.aliases: Callable[[str], Sequence[str]] = _alone
         """All Call-IDs by which peers know the dialogs of one."""
         self.on_tap: list[Callable[[Ring | None], None]] = []
@@ -46,6 +54,8 @@ class Trace:
     def configure(self, settings: TraceSettings) -> None:
         """Take new settings; what is kept stays, as far as it fits."""
         self._settings = settings
+        self.ring.keeps = _filter_of(settings)
+        self.disk.configure(settings.disk_bytes if settings.enabled else None)
         self.ring.resize(settings.memory_bytes if settings.enabled else 0, settings.age_s)
         for told in self.on_tap:
             told(self.tap)
@@ -56,11 +66,22 @@ class Trace:
         return self.ring if self._settings.enabled else None
 
     async def run(self, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED) -> None:
-        """Keep the ring in order."""
+        """Keep the ring in order, and write."""
         task_status.started("in memory")
-        while True:
-            await trio.sleep(_TICK_S)
+        try:
+            while True:
+                await trio.sleep(_TICK_S)
+                self.ring.close_chunk()
+                await self.disk.save()
+        finally:
             self.ring.close_chunk()
+            await self.disk.save_last()
+
+    def show(self, metrics: Metrics) -> None:
+        """Hang the figures into the catalogue."""
+        metrics.trace_bytes.read = lambda: {("memory",): self.ring.held_bytes, ("disk",): self.disk.bytes}
+        metrics.trace_messages.read = lambda: self.ring.next_serial
+        metrics.trace_lost.read = lambda: self.disk.lost
 
     def messages_of(self, call_id: str, since: float = 0.0) -> list[TracedMessage]:
         """All messages of a call that are still in memory, oldest first, on both sides of the box, secrets masked.
@@ -75,7 +96,7 @@ class Trace:
             if any(one in data for one in wanted):
                 message = traced(entry, serial)
                 if message.call_id in names:
-                    found.append(self._shown(message))
+                    found.append(self.shown(message))
         return found
 
     async def find(self, question: Question, serial: int = 0, most: int = 400, most_bytes: int = 1 << 19) -> Page:
@@ -88,11 +109,27 @@ class Trace:
             if question.fits(message):
                 if len(messages) >= most or size >= most_bytes:
                     return Page(messages, number, True)
-                messages.append(self._shown(message))
+                messages.append(self.shown(message))
                 size += len(message.data)
             if looked % _AT_ONCE == 0:
                 await trio.lowlevel.checkpoint()
         return Page(messages, end, False)
 
-    def _shown(self, message: TracedMessage) -> TracedMessage:
+    async def recall(self, question: Question, most: int = 1000) -> list[TracedMessage]:
+        """Up to `most` messages on disk that fit, oldest first; read by a thread. Raises OSError."""
+
+        def read() -> list[TracedMessage]:
+            return list(islice(filter(question.fits, read_segments(self._directory, question.since)), most))
+
+        return await trio.to_thread.run_sync(read)
+
+    def shown(self, message: TracedMessage) -> TracedMessage:
+        """As it may be seen."""
         return attrs.evolve(message, data=masked(message.data)) if self._settings.mask else message
+
+
+def _filter_of(settings: TraceSettings) -> Callable[[TracedMessage], bool] | None:
+    if not (settings.methods or settings.users or settings.addresses):
+        return None
+    methods = {name.removeprefix("!").upper(): not name.startswith("!") for name in settings.methods}
+    return Filter(methods, frozenset(settings.users), settings.addresses).keeps

@@ -200,3 +200,53 @@ def test_it_follows_live_and_says_what_was_dropped(line: Line, tmp_path: Path) -
     assert "[dropped: malformed: " in said
     assert f"127.0.0.1:{port}" in said
     assert "\x1b" not in line.trace("--full", "--call", "broken@x")[1]
+
+
+def test_on_disk_and_at_a_collector_there_is_no_secret_and_a_kill_leaves_the_trace(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as collector:
+        collector.bind(("127.0.0.1", 0))
+        collector.settimeout(10)
+        appliance = Appliance(
+            tmp_path / "box",
+            users=["1001"],
+            addresses=("127.0.0.1",),
+            sections={
+                "appliance": {"domains": "example.com", "drain_deadline": "1 s"},
+                "trace": {"disk": "16 MiB"},
+                "hep homer": {"host": "127.0.0.1", "port": collector.getsockname()[1], "capture-id": 4711},
+            },
+        )
+        with appliance:
+            with Sipp(
+                "register",
+                tmp_path,
+                target=appliance.address(),
+                service="1001",
+                user=("1001", appliance.passwords["1001"]),
+                keys={"domain": "example.com", "contact": "sip:1001@127.0.0.1:9", "expires": "60"},
+            ) as phone:
+                phone.finish()
+                secrets = re.findall(r'(?:response|nonce)="([^"]{8,})"', phone.messages)
+                call_id = re.search(r"^Call-ID: *(\S+)", phone.messages, re.M)
+            assert len(set(secrets)) == 3  # nonce, cnonce and response
+            assert call_id is not None
+            packets = [collector.recv(65535) for _ in range(4)]
+            assert [(4711).to_bytes(4, "big") in one for one in packets] == [True] * 4
+            line = Line(appliance, 0, 0)
+
+            def written() -> bytes:
+                return b"".join(file.read_bytes() for file in (appliance.state_dir / "trace").glob("*"))
+
+            wait_until(lambda: written().count(b"CSeq:") == 4, "all messages on disk")
+            assert b"200 OK" in written()
+            for secret in secrets:
+                assert secret.encode() not in written()
+                assert not any(secret.encode() in one for one in packets)
+            before = line.messages("--call", call_id[1])
+            assert len(before) == 4
+            appliance.kill9()
+            assert line.messages("--call", call_id[1]) == before
+            assert line.trace("--follow")[0] == 3
+            appliance.restart()
+            assert line.messages("--call", call_id[1]) == before
+            assert line.messages("--user", "1001", "--method", "REGISTER") == before

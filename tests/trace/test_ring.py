@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -72,7 +74,7 @@ def test_a_connection_that_is_over_is_not_kept() -> None:
 
 
 def test_the_messages_of_a_call_are_found_by_all_its_names_and_shown_without_secrets() -> None:
-    trace = Trace(TraceSettings())
+    trace = Trace(TraceSettings(), Path("nowhere"))
     trace.aliases = lambda call_id: (call_id, "jfh-" + call_id)
     tap = trace.tap
     assert tap is not None
@@ -91,7 +93,7 @@ def test_the_messages_of_a_call_are_found_by_all_its_names_and_shown_without_sec
 
 def test_it_can_be_turned_off_and_on() -> None:
     taps: list[Ring | None] = []
-    trace = Trace(TraceSettings())
+    trace = Trace(TraceSettings(), Path("nowhere"))
     trace.on_tap.append(taps.append)
     trace.ring.heard(b"x" * 40, flow())
     trace.configure(TraceSettings(enabled=False))
