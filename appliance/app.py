@@ -20,6 +20,7 @@ import attrs
 import trio
 
 from . import __version__
+from .accounts.audit import Audit
 from .alarm_watch import AlarmWatch, look_around
 from .alarmcontrol import AlarmControl
 from .bancontrol import BanControl
@@ -27,6 +28,7 @@ from .config import Settings
 from .config.difference import difference
 from .config.loader import load_settings
 from .config.mistakes import ConfigRejected
+from .configview import look_at_files
 from .control import Answer, Json, hold_state_dir, serve_control
 from .gatecontrol import row
 from .identity import Identity, StateDamaged, open_identity, open_state_dir
@@ -54,7 +56,7 @@ from .trace_control import TraceControl, for_collectors
 from .transport.listener import bind_all
 from .transport.options import ListenerOptions
 from .transport.websocket import origin_allowed
-from .web.inside import Health, Inside, ServiceState
+from .web.inside import Actions, Health, Inside, ServiceState
 from .web.service import WebSide
 
 COLLECT_AFTER = 10_000, 50, 10
@@ -293,14 +295,21 @@ async def open_appliance(
                 ),
             )
             commands["support"] = support.command
-            appliance.web = WebSide(_inside(appliance, telephony, support))
+            actions = Actions(
+                gateway=telephony.gates.command,
+                ban=bans.command,
+                unregister=telephony.unregister,
+                reload=supervisor.reload,
+                look_at_files=partial(look_at_files, lambda: appliance),
+            )
+            appliance.web = WebSide(_inside(appliance, telephony, support, actions))
             appliance.reloaders["web"] = appliance.web.prepare
             await supervisor.start(Service("web", appliance.web.run))
             appliance.is_ready()
             yield appliance
 
 
-def _inside(appliance: Appliance, telephony: Telephony, support: SupportControl) -> Inside:
+def _inside(appliance: Appliance, telephony: Telephony, support: SupportControl, actions: Actions) -> Inside:
     """What the web side sees of the rest."""
 
     def bind(name: str, hosts: Sequence[str], port: int) -> list[socket.socket]:
@@ -319,6 +328,8 @@ def _inside(appliance: Appliance, telephony: Telephony, support: SupportControl)
         origin_allowed=origin_allowed,
         trace=telephony.trace,
         support=support.bundle,
+        actions=actions,
+        audit=Audit(appliance.identity.state_dir),
         bind=bind,
     )
 

@@ -20,6 +20,7 @@ from typing import Final
 import attrs
 
 from . import __version__, snmpcommand
+from .accountcontrol import add_audit_arguments, add_password_arguments, audit, password
 from .alarm_manual import alarm_manual
 from .alarmcontrol import alarm_lines
 from .app import Appliance, run_appliance
@@ -145,6 +146,10 @@ def _parser() -> argparse.ArgumentParser:
             snmpcommand.add_arguments(sub)
         if name == "trace":
             add_trace_arguments(sub)
+        if name == "password":
+            add_password_arguments(sub)
+        if name == "audit":
+            add_audit_arguments(sub)
         if name == "reference":
             sub.add_argument(
                 "part",
@@ -516,6 +521,8 @@ def command_manual() -> str:
         "the calls that the options of `calls` choose; `--digits` for prefixes; `--json` or `--csv`.",
         "export": "`jackfield export --output FILE`: `--format` csv, json (a line a call) or parquet; chosen as by "
         "`calls`.",
+        "password": "Asks twice at a terminal, else reads a line. `password NAME --role ROLE` prints a whole section.",
+        "audit": "`--last NUMBER` of entries, `--json` prints one JSON object a line. Nothing need run.",
         "reference": "A part is one of commands, running, routing, settings, alarms, metrics, transactions; `example` "
         "is the file.",
     }
@@ -577,5 +584,7 @@ COMMANDS: Final = (
     ("route", _route, "Explain step by step which way a request would go, without placing a call."),
     ("snmp", snmpcommand.snmp, "Print snmpd's configuration for this box, or its MIB module."),
     ("trace", trace, "Show SIP messages, live or as they were, of one call or of all; or export them for Wireshark."),
+    ("password", password, "Make the hash of a password for an [account NAME] of the web side."),
+    ("audit", audit, "Print who signed in and what they did on the web side, the latest last."),
     ("reference", _reference, "Print the manual, one part of it, or a file with every setting to copy from."),
 )

@@ -73,6 +73,7 @@ while it exists. Copy it while nothing runs, and you have a backup.
 | `records/journal/` | call records that are synced, and not yet in the database | they are lost |
 | `records/records.duckdb` (with `.wal`) | call records and events, a table a day | they are lost |
 | `records/records.duckdb.broken-…` | a damaged file that was put aside; a new one was begun | may be deleted |
+| `audit.log` (with `.1` to `.4`) | who signed in to the web side and what they did there, JSON lines, 10 MiB at most | begun anew |
 | `gateways.json` | the gateways that are drained or blocked by hand | all are let in again |
 | `bans.json` | bans of source addresses, a few seconds old at most | delete it before a start: nobody is banned |
 | `trace/` | SIP messages, their secrets masked, where `[trace]` gives them room on disk | delete it: they are gone |
@@ -87,6 +88,18 @@ Keep files that hold some unreadable for others (`chmod 600`). In place of a pas
 hash, made for the realm of `[sip]`; this prints the one for `ha1-md5`:
 
     printf '%s' '2001:example.com:the-password' | md5sum
+
+### Accounts of the web side
+
+The administrator of `[web]` is made at the first start. Others are sections `[account NAME]` with a role: a viewer sees
+everything but the audit log, an operator also drains and blocks gateways, bans and unbans addresses and removes
+registrations, an administrator also reloads the configuration and reads the audit log. Make the section, and reload:
+
+    jackfield password olga --role operator >> conf.d/90-accounts.conf
+    jackfield reload
+
+A changed role holds at once, a changed password ends the sessions of its account. Every sign-in and every action
+leaves an entry in `audit.log`; tries that came too fast to be looked at leave none.
 
 ### Ports
 

@@ -30,6 +30,7 @@ from .media.ports import PortOptions
 from .media.relay import PythonRelay, RelayOptions, open_relay
 from .metrics import Metrics
 from .outlets.certificate_fetcher import CertificateFetcher
+from .proxy import overview
 from .proxy.core import SipCore
 from .proxy.credentials import Authenticator
 from .proxy.gruu import TemporaryGruus
@@ -166,6 +167,15 @@ class Telephony:
         self.core.initial.draining = True
         self.core.trunk_registrations.stop()
         self.transports.nursery.start_soon(self.transports.stop_accepting)
+
+    async def unregister(self, binding_id: str) -> dict[str, object]:
+        """Take one binding away by its id of the overview; the phone comes back with its next REGISTER."""
+        for binding in list(self.location):
+            if overview.binding_id(binding) == binding_id:
+                self.registrar.remove(binding)
+                log.info("binding.removed_by_hand", aor=binding.aor, contact=binding.contact)
+                return {"ok": True}
+        return {"ok": False, "error": "it is gone already"}
 
     def prepare(self, identity: Callable[[], Identity]) -> Callable[[Settings], Callable[[], None]]:
         """The reload of this side: verify first; what comes back applies and cannot fail."""

@@ -6,7 +6,7 @@ import datetime
 import difflib
 import errno
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,8 +19,9 @@ from .mistakes import ConfigRejected, Mistake, Place
 from .numbers import load_numbers
 from .places import Places
 from .route_checks import find_route_doubts
+from .secret import Secret
 from .setting import Declaration, declarations
-from .settings import SECTIONS, SectionKind, Settings
+from .settings import SECTIONS, SectionKind, Settings, Written
 
 ENABLED: Final = "enabled"
 ENABLED_ABOUT: Final = "no takes the whole section away, for example one that an earlier file brought."
@@ -73,6 +74,7 @@ def load_settings(conf_dir: Path, doubts: list[Mistake] | None = None) -> Settin
             _gather(block, sections, mistakes)
     places = Places(str(conf_dir), {(s.kind.heading, s.name): s.place for s in sections.values()})
     built: dict[str, dict[str, Any]] = {}
+    written: dict[str, tuple[Written, ...]] = {}
     for section in sections.values():
         if not _is_enabled(section, mistakes):
             places.disabled.add((section.kind.heading, section.name))
@@ -80,6 +82,7 @@ def load_settings(conf_dir: Path, doubts: list[Mistake] | None = None) -> Settin
         for entry in section.entries.values():
             places.entries[section.kind.heading, section.name, entry.key] = entry.place
         before = len(mistakes)
+        written[section.title] = tuple(_written(section))
         made = _build(section, mistakes)
         if len(mistakes) > before:
             places.faulty.add((section.kind.heading, section.name))
@@ -89,7 +92,9 @@ def load_settings(conf_dir: Path, doubts: list[Mistake] | None = None) -> Settin
         raise ConfigRejected(mistakes)
     settings = _assemble(built)
     lists, wrong = load_numbers(settings.numbers, places)
-    settings = attrs.evolve(settings, number_lists=lists)
+    in_order = sorted(sections.values(), key=lambda one: (SECTIONS.index(one.kind), one.name))
+    lines = tuple(line for one in in_order for line in written.get(one.title, ()))
+    settings = attrs.evolve(settings, number_lists=lists, written=lines)
     mistakes += wrong
     mistakes += find_contradictions(settings, places)
     if mistakes:
@@ -205,6 +210,16 @@ def _build(section: _Section, mistakes: list[Mistake]) -> Any:
             value = Path(entry.place.file).parent / value
         values[declared.attribute] = value
     return section.kind.settings(**values) if complete else None
+
+
+def _written(section: _Section) -> Iterator[Written]:
+    """The section's lines without its secrets; one without lines is a heading."""
+    secrets = {declared.key for declared in declarations(section.kind.settings) if declared.secret}
+    if not section.entries:
+        yield Written(section.title, "", "", section.place)
+    for entry in section.entries.values():
+        text = Secret.SHOWN if entry.key in secrets else entry.value
+        yield Written(section.title, entry.key, text, entry.place)
 
 
 def _numbered(section: _Section, declared: Declaration, mistakes: list[Mistake]) -> tuple[tuple[int, Any], ...]:

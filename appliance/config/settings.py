@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 
 import attrs
 
+from .accounts import AccountSettings
 from .admission import GuardSettings, LimitSettings, PrioritySettings, RefusalSettings
 from .alarm_outlets import MailSettings, WebhookSettings
 from .alarms import AlarmSettings
@@ -17,6 +18,7 @@ from .groups import GroupSettings
 from .health import HealthSettings
 from .hep import HepSettings
 from .log import LogSettings, SyslogSettings
+from .mistakes import Place
 from .numbers import NumberList, NumbersSettings
 from .qos import QosSettings
 from .quality import QualitySettings
@@ -48,6 +50,16 @@ def _ordered(sections: Mapping[str, V]) -> Mapping[str, V]:
     return MappingProxyType({name: sections[name] for name in sorted(sections)})
 
 
+@attrs.frozen
+class Written:
+    """One setting as it stands in a file, e.g. ("[user 1001]", "display-name", …); `text` hides what is secret."""
+
+    section: str
+    key: str
+    text: str
+    place: Place
+
+
 @attrs.frozen(kw_only=True)
 class Settings:
     """What runs. Named sections come in the order of their names; all defaults make an empty box."""
@@ -64,6 +76,7 @@ class Settings:
     qos: QosSettings = attrs.field(factory=QosSettings)
     security: SecuritySettings = attrs.field(factory=SecuritySettings)
     web: WebSettings = attrs.field(factory=WebSettings)
+    accounts: Mapping[str, AccountSettings] = attrs.field(factory=dict, converter=_ordered)
     storage: StorageSettings = attrs.field(factory=StorageSettings)
     listeners: Mapping[str, ListenerSettings] = attrs.field(factory=dict, converter=_ordered)
     users: Mapping[str, UserSettings] = attrs.field(factory=dict, converter=_ordered)
@@ -87,6 +100,8 @@ class Settings:
     acls: Mapping[str, AclSettings] = attrs.field(factory=dict, converter=_ordered)
     number_lists: Mapping[str, NumberList] = attrs.field(factory=dict, eq=False, repr=False)
     """What the files of `numbers` hold, by name."""
+    written: tuple[Written, ...] = attrs.field(default=(), eq=False, repr=False)
+    """What the files say, line by line, in the order of SECTIONS; the rest is defaults."""
     guards: GuardSettings = attrs.field(factory=GuardSettings)
     session_timers: SessionTimerSettings = attrs.field(factory=SessionTimerSettings)
     trace: TraceSettings = attrs.field(factory=TraceSettings)
@@ -166,6 +181,7 @@ SECTIONS: Final = (
     SectionKind("snmp", "snmp", SnmpSettings),
     SectionKind("selftest", "selftest", SelfTestSettings),
     SectionKind("web", "web", WebSettings),
+    SectionKind("account", "accounts", AccountSettings, named=True),
     SectionKind("storage", "storage", StorageSettings),
     SectionKind("trace", "trace", TraceSettings),
     SectionKind("hep", "heps", HepSettings, named=True),

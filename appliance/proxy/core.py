@@ -93,6 +93,8 @@ class Counters:
     inbox_full: int = 0
     stray_responses: int = 0
     flow_errors: int = 0
+    refused_calls: int = 0
+    """INVITEs that made no call."""
     lost_leases: int = 0
     """Leases that outlived their call: a fault of ours, mended by the sweep."""
 
@@ -477,6 +479,7 @@ class SipCore:
         self.refused.appendleft(refusal)
         ended = self.calls.ended
         was_call = ended and ended[0].caller_side.message is request  # its own record tells
+        self.counters.refused_calls += not was_call
         if (
             rejected.status not in (401, 407)
             and self.record_refusal is not None

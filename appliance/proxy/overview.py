@@ -5,6 +5,7 @@ Read by the status page, the command and the metrics; nothing here changes anyth
 
 from __future__ import annotations
 
+import hashlib
 from itertools import islice
 
 import attrs
@@ -13,6 +14,7 @@ from appliance.config.dialplan import TrunkSettings
 from appliance.media.figures import CallMedia
 from appliance.proxy.call import Call
 from appliance.proxy.core import SipCore
+from appliance.proxy.location import Binding
 from appliance.router.bans import BanRecord
 from appliance.router.gateway import Standing
 from appliance.router.outcome import End
@@ -52,6 +54,8 @@ class RefusalOverview:
     source: str
     status: int
     cause: str
+    serial: str
+    """Of its page; "" where there is none."""
 
 
 @attrs.frozen
@@ -66,6 +70,8 @@ class RegistrationOverview:
     user_agent: str
     expires_in_s: float
     q: float
+    id: str
+    """Tells bindings apart; stays the same when one is refreshed."""
 
 
 @attrs.frozen
@@ -131,6 +137,7 @@ def refusals(core: SipCore) -> list[RefusalOverview]:
             source="{}:{}".format(*one.source),
             status=one.status,
             cause=one.cause,
+            serial=one.serial,
         )
         for one in core.refused
     ]
@@ -170,12 +177,17 @@ def bans(core: SipCore, most: int | None = None) -> list[BanRecord]:
     return core.gate.guard.bans.records(core.clock(), most)
 
 
-def registrations(core: SipCore, most: int | None = None) -> list[RegistrationOverview]:
-    """Living bindings, by user; where there are more than `most`, those that came first."""
+def registrations(core: SipCore, most: int | None = None, search: str = "") -> list[RegistrationOverview]:
+    """Living bindings, by user; where there are more than `most`, those that came first.
+
+    `search`: only those that hold it in user, contact, source or user agent, whatever the case.
+    """
+    search = search.lower()
     wall = core.wall()
     users = core.settings.users
     found = []
-    for binding in islice((one for one in core.location if one.expires_at > wall), most):
+    living = (one for one in core.location if one.expires_at > wall and (not search or search in _searched(one)))
+    for binding in islice(living, most):
         user = binding.aor.removeprefix("sip:").rpartition("@")[0]
         found.append(
             RegistrationOverview(
@@ -187,9 +199,20 @@ def registrations(core: SipCore, most: int | None = None) -> list[RegistrationOv
                 user_agent=binding.user_agent,
                 expires_in_s=max(0.0, binding.expires_at - wall),
                 q=binding.q,
+                id=binding_id(binding),
             )
         )
     return sorted(found, key=lambda one: (one.user, one.source))
+
+
+def _searched(binding: Binding) -> str:
+    words = (binding.aor, binding.contact, binding.received[1], binding.transport, binding.user_agent)
+    return "\n".join(words).lower()
+
+
+def binding_id(binding: Binding) -> str:
+    """A short name of a binding for a page, where its key may be of any length."""
+    return hashlib.sha256(f"{binding.aor}\0{binding.key}".encode()).hexdigest()[:20]
 
 
 def gateways(core: SipCore) -> list[GatewayOverview]:

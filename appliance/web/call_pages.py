@@ -7,7 +7,7 @@ the net: templates escape it all.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import urlencode
@@ -18,7 +18,7 @@ from quart import Response, abort, redirect, render_template, request
 from quart_trio import QuartTrio
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from appliance.logs import log
+from appliance.config.accounts import Role
 from appliance.proxy.call_detail import CallDetail, all_details, detail
 from appliance.proxy.hang_up import by_operator
 from appliance.proxy.ladder import ladder, plain
@@ -55,9 +55,13 @@ class Visitor:
 
 
 def add_call_pages(
-    site: QuartTrio, inside: Inside, visitor: Callable[[], Visitor | None], streams: trio.CapacityLimiter
+    site: QuartTrio,
+    inside: Inside,
+    visitor: Callable[[], Visitor | None],
+    streams: trio.CapacityLimiter,
+    write_down: Callable[[Session, str, str, str], Awaitable[None]],
 ) -> None:
-    """Put the pages into the site; `streams` bounds how many pages listen for events."""
+    """Put the pages into the site; `streams` bounds how many listen for events, `write_down` keeps the audit log."""
     environment = site.jinja_env
     environment.filters.update(span=_span, clock=_clock, day=_day, address=_address, figure=_figure)
     environment.globals.update(curve=curve)
@@ -132,8 +136,11 @@ def add_call_pages(
         form = await request.form
         if seen is None or form.get("token") != seen.session.form_token:
             abort(403)
+        if not seen.session.role.may(Role.OPERATOR):
+            await write_down(seen.session, "hang-up", serial, "refused: needs the role operator")
+            abort(403)
         done = by_operator(inside.core, serial)
-        log.info("web.hung-up", name=seen.session.name, call=serial, done=done, source=request.remote_addr)
+        await write_down(seen.session, "hang-up", serial, "done" if done else "failed: the call is over already")
         return redirect(f"/calls/{serial}", 303)
 
 

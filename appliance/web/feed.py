@@ -17,7 +17,9 @@ import trio
 from appliance.alarms import Alarm
 from appliance.proxy import overview
 
+from .history import History, Totals
 from .inside import Inside
+from .wellness import Wellness, judge
 
 MOST_SHOWN: Final = 200
 ENDED_SHOWN: Final = 50
@@ -32,8 +34,9 @@ _FRESH_S: Final = 0.8
 class Feed:
     """`now` is the state of the box, encoded; `keep_history` is the task behind its curve of calls."""
 
-    def __init__(self, inside: Inside) -> None:
+    def __init__(self, inside: Inside, history: History) -> None:
         self._inside = inside
+        self._over_days = history
         self._made_at = -1.0
         self._made = b""
         self._history: deque[int] = deque(maxlen=_HISTORY)
@@ -46,19 +49,28 @@ class Feed:
 
     async def keep_history(self) -> None:
         while True:
-            self._history.append(len(self._inside.core.calls.active))
+            core = self._inside.core
+            active = len(core.calls.active)
+            self._history.append(active)
+            totals = Totals(core.calls.total, core.calls.answered, core.counters.refused_calls)
+            self._over_days.add(time.time(), totals, active, len(core.location))
             await trio.sleep(HISTORY_STEP_S)
 
     def _read(self) -> dict[str, object]:
         inside, core = self._inside, self._inside.core
         health = inside.health()
         calls, registrations = core.calls, overview.registrations(core, MOST_SHOWN)
+        trunks = overview.trunks(core)
+        reach = [any(gateway.usable for gateway in one.gateways) for one in trunks if one.gateways]
+        listeners = [one for one in inside.listeners() if one.name]
+        wellness = judge(health, inside.alarms.active, listeners, reach)
         return {
             "now": time.time(),
             "name": inside.settings().appliance.name,
             "version": inside.version,
             "state": health.state,
             "up_s": health.up_s,
+            "wellness": _wellness(wellness),
             "first_user": next(iter(inside.settings().users), ""),
             "services": [attrs.asdict(one) for one in health.services],
             "faults": [{"name": name, "text": _cut(text)} for name, text in health.faults.items()],
@@ -67,18 +79,19 @@ class Feed:
                 "active": len(calls.active),
                 "routed": calls.total,
                 "answered": calls.answered,
+                "refused": core.counters.refused_calls,
                 "registrations": len(core.location),
             },
             "history": {"step_s": HISTORY_STEP_S, "calls": list(self._history)},
             "calls": [_call(one) for one in overview.calls(core, MOST_SHOWN)],
             "ended": [_call(one) for one in overview.ended_calls(core, ENDED_SHOWN)],
-            "refused": [_short(one) for one in overview.refusals(core)],
+            "refused": [short(one) for one in overview.refusals(core)],
             "bans": {
                 "total": core.gate.guard.bans.active(core.clock()),
-                "shown": [_short(one) for one in overview.bans(core, BANS_SHOWN)],
+                "shown": [short(one) for one in overview.bans(core, BANS_SHOWN)],
             },
-            "registrations": [_short(one) for one in registrations],
-            "trunks": [_trunk(one) for one in overview.trunks(core)[:MOST_SHOWN]],
+            "registrations": [short(one) for one in registrations],
+            "trunks": [_trunk(one) for one in trunks[:MOST_SHOWN]],
             "capacity": [attrs.asdict(one) for one in overview.capacity(core)[:MOST_SHOWN]],
             "overload": core.load.sentence,
             "listeners": [
@@ -92,14 +105,13 @@ class Feed:
                     "messages_out": one.messages_out,
                     "drops": dict(one.drops),
                 }
-                for one in inside.listeners()
-                if one.name
+                for one in listeners
             ],
         }
 
 
 def _call(call: overview.CallOverview) -> dict[str, object]:
-    shown = _short(attrs.evolve(call, media=None))
+    shown = short(attrs.evolve(call, media=None))
     if call.media is not None:
         shown["legs"] = [
             {
@@ -123,6 +135,15 @@ def _call(call: overview.CallOverview) -> dict[str, object]:
     return shown
 
 
+def _wellness(wellness: Wellness) -> dict[str, object]:
+    return {
+        "grade": wellness.grade.value,
+        "sentence": wellness.sentence,
+        "reasons": [short(one) for one in wellness.reasons],
+        "left_out": wellness.left_out,
+    }
+
+
 def _alarm(alarm: Alarm) -> dict[str, object]:
     return {
         "number": alarm.number,
@@ -137,12 +158,12 @@ def _alarm(alarm: Alarm) -> dict[str, object]:
 
 
 def _trunk(trunk: overview.TrunkOverview) -> dict[str, object]:
-    shown = _short(attrs.evolve(trunk, gateways=()))
-    shown["gateways"] = [_short(one) for one in trunk.gateways[:GATEWAYS_SHOWN]]
+    shown = short(attrs.evolve(trunk, gateways=()))
+    shown["gateways"] = [short(one) for one in trunk.gateways[:GATEWAYS_SHOWN]]
     return shown
 
 
-def _short(fact: attrs.AttrsInstance) -> dict[str, object]:
+def short(fact: attrs.AttrsInstance) -> dict[str, object]:
     """The fields of a flat fact, with texts cut: a caller may name himself at any length."""
     return {
         name: _cut(value) if isinstance(value, str) else value

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import attrs
 
+from appliance.accounts.audit import Audit
 from appliance.alarms import Alarms
 from appliance.config import Settings
 from appliance.marking import Markable
@@ -91,6 +92,33 @@ class Health:
     faults: Mapping[str, str]
 
 
+Answer = Mapping[str, object]
+"""What an action came to: `ok`, and `error`, `mistakes` or `changes` in words."""
+
+
+@attrs.frozen
+class ConfigurationLook:
+    """The files compared with what runs: mistakes and doubts of `check`, and the changes that a reload would bring."""
+
+    mistakes: tuple[str, ...]
+    doubts: tuple[str, ...]
+    changes: tuple[str, ...]
+
+
+@attrs.frozen(kw_only=True)
+class Actions:
+    """What the pages may set going. Who may, is judged before (door.py)."""
+
+    gateway: Callable[[str, str, str], Awaitable[Answer]]
+    """drain, block or unblock, a trunk, and one of its gateways or "" for all."""
+    ban: Callable[[str, str, str], Awaitable[Answer]]
+    """add or remove, an address or a network, and for how long, "" for ever."""
+    unregister: Callable[[str], Awaitable[Answer]]
+    """Take away the binding of this id."""
+    reload: Callable[[], Awaitable[Answer]]
+    look_at_files: Callable[[], Awaitable[ConfigurationLook]]
+
+
 @attrs.frozen(kw_only=True)
 class Inside:
     """Everything handed in. `settings` and `identity` give those of now: a reload replaces them."""
@@ -110,5 +138,7 @@ class Inside:
     support: Callable[[], Awaitable[tuple[str, bytes]]]
     """A support bundle: the name of the file and what is in it."""
     """The SIP messages of calls."""
+    actions: Actions
+    audit: Audit
     bind: Callable[[str, Sequence[str], int], list[socket.socket]]
     """Listening sockets for a name, addresses and a port; raises `OSError`."""

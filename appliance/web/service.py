@@ -14,6 +14,7 @@ from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 from appliance.config import Settings
 
 from .feed import Feed
+from .history import History
 from .inside import Inside
 from .server import Server, ServerLimits, tls_context
 from .sip_socket import serve_sip_socket
@@ -31,13 +32,14 @@ class WebSide:
         self.plain: tuple[Address, ...] = ()
         self.server: Server | None = None
         self._inside = inside
+        self._history = History()
 
     async def run(self, *, task_status: trio.TaskStatus[str]) -> None:
         """Raises `OSError` where an address is taken or the certificate cannot be used."""
         inside = self._inside
         settings = inside.settings()
-        feed = Feed(inside)
-        site = make_site(inside, feed)
+        feed = Feed(inside, self._history)
+        site = make_site(inside, feed, self._history)
 
         async def app(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
             if scope["type"] == "websocket":

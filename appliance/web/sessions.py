@@ -1,7 +1,8 @@
 """Who is signed in: signed session cookies, passwords against argon2 hashes, and the patience with wrong ones.
 
-A session lives in its cookie and holds across a restart; the key that signs it hangs on the administrator's password
-hash, so that a new password ends it. What was signed out is remembered here until it would have ended anyway.
+A session lives in its cookie and holds across a restart; the key that signs it hangs on the account's password hash, so
+that a new password ends it. The role is the account's of now. What was signed out is remembered here until it would
+have ended anyway.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ import argon2
 import attrs
 import trio
 
+from appliance.accounts.account import Account
+from appliance.config.accounts import Role
+
 LONGEST_PASSWORD: Final = 256
 _LONGEST_COOKIE: Final = 1024
 _WINDOW_S: Final = 60.0
@@ -41,6 +45,7 @@ class Session:
     """One sign-in. `form_token` goes into every form of its pages and comes back with it."""
 
     name: str
+    role: Role
     id: str
     began_at: float
     form_token: str = attrs.field(repr=False)
@@ -53,19 +58,19 @@ class Sessions:
         self,
         *,
         secret: Callable[[], bytes],
-        administrators: Callable[[], Mapping[str, str]],
+        accounts: Callable[[], Mapping[str, Account]],
         lifetime_s: Callable[[], float],
         wall: Callable[[], float],
     ) -> None:
         self._secret = secret
-        self._administrators = administrators
+        self._accounts = accounts
         self._lifetime_s = lifetime_s
         self._wall = wall
         self._signed_out: OrderedDict[str, None] = OrderedDict()
         self._threads = trio.CapacityLimiter(1)
 
     def open(self, name: str) -> str:
-        """The cookie of a new session of an administrator."""
+        """The cookie of a new session of an account."""
         payload = json.dumps([name, secrets.token_hex(12), math.floor(self._wall())]).encode()
         return f"{_text(payload)}.{_text(self._mac(name, b'session', payload))}"
 
@@ -80,11 +85,14 @@ class Sessions:
             return None
         if not (isinstance(name, str) and isinstance(identity, str) and isinstance(began_at, int)):
             return None
-        if name not in self._administrators() or not hmac.compare_digest(mac, self._mac(name, b"session", payload)):
+        account = self._accounts().get(name)
+        if account is None or not account.password_hash:
+            return None
+        if not hmac.compare_digest(mac, self._mac(name, b"session", payload)):
             return None
         if identity in self._signed_out or not 0 <= self._wall() - began_at < self._lifetime_s():
             return None
-        return Session(name, identity, began_at, _text(self._mac(name, b"form", payload)))
+        return Session(name, account.role, identity, began_at, _text(self._mac(name, b"form", payload)))
 
     def close(self, session: Session) -> None:
         """Sign out: the cookie is worth nothing any more, whoever holds a copy."""
@@ -93,21 +101,23 @@ class Sessions:
             self._signed_out.popitem(last=False)
 
     async def right(self, name: str, password: str) -> bool:
-        """Whether that is the administrator's password; takes the same time for names that nobody has.
+        """Whether that is the account's password; takes the same time for names that nobody has.
 
         Raises `TooBusy` where too many wait for their answer already.
         """
         if self._threads.statistics().tasks_waiting >= _MOST_WAITING:
             raise TooBusy
-        known = self._administrators().get(name)
+        account = self._accounts().get(name)
+        known = account.password_hash if account is not None else ""
         fits = await trio.to_thread.run_sync(
             _fits, known or _NOBODY, password[: LONGEST_PASSWORD + 1], limiter=self._threads
         )
-        return fits and known is not None and len(password) <= LONGEST_PASSWORD
+        return fits and bool(known) and len(password) <= LONGEST_PASSWORD
 
     def _mac(self, name: str, purpose: bytes, payload: bytes) -> bytes:
-        stored = self._administrators().get(name, "")
-        key = hmac.digest(self._secret(), b"web " + purpose + b"\0" + stored.encode(), hashlib.sha256)
+        account = self._accounts().get(name)
+        stored = b"" if account is None else account.password_hash.encode()
+        key = hmac.digest(self._secret(), b"web " + purpose + b"\0" + stored, hashlib.sha256)
         return hmac.digest(key, payload, hashlib.sha256)
 
 

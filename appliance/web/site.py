@@ -7,8 +7,8 @@ feed.py. Pages hold no script and no style of their own, and ask nothing of any 
 from __future__ import annotations
 
 import ipaddress
-import time
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import Final
 
 import trio
@@ -20,12 +20,16 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 from appliance.logs import log
 from appliance.metrics import render_prometheus
 
+from .actions import add_actions
 from .assets import read_assets
 from .call_pages import Visitor, add_call_pages
+from .door import Door, cookie_name, plain
 from .feed import Feed
+from .history import History
 from .hosts import of_this_machine
 from .inside import Inside
-from .sessions import Attempts, Session, Sessions, TooBusy
+from .pages import add_pages
+from .sessions import Attempts, TooBusy
 from .support_page import add_support_page
 
 PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -56,7 +60,7 @@ class _Quart(QuartTrio):
         log.error("web.fault", error, path=request.path)
 
 
-def make_site(inside: Inside, feed: Feed) -> QuartTrio:
+def make_site(inside: Inside, feed: Feed, history: History) -> QuartTrio:
     """The Quart application."""
     site = _Quart("appliance.web", static_folder=None)
     site.config["MAX_CONTENT_LENGTH"] = inside.settings().web.max_body_bytes
@@ -65,29 +69,22 @@ def make_site(inside: Inside, feed: Feed) -> QuartTrio:
     assets = read_assets()
     site.jinja_env.globals["asset"] = assets.url
     site.jinja_env.globals["box"] = lambda: inside.settings().appliance.name
-    sessions = Sessions(
-        secret=lambda: inside.identity().token_secret,
-        administrators=lambda: inside.identity().administrators,
-        lifetime_s=lambda: inside.settings().web.session_lifetime_s,
-        wall=time.time,
-    )
+    door = Door(inside)
+    sessions, session = door.sessions, door.session
     attempts = Attempts(lambda: inside.settings().web.sign_in_attempts)
     streams = trio.CapacityLimiter(MOST_STREAMS)
-
-    def session() -> Session | None:
-        return sessions.find_untrusted(request.cookies.get(_cookie_name()))
 
     @site.before_request
     def judge() -> Answer | None:
         """What no page of ours would ask."""
         if not request.is_secure and not of_this_machine(request.host):
             # Another name that leads here by DNS (rebinding), or a proxy that nobody set up for it.
-            return _plain("The plain HTTP side answers under the names of this machine only.\n", 421)
+            return plain("The plain HTTP side answers under the names of this machine only.\n", 421)
         if request.method not in ("GET", "HEAD") and not _from_our_page():
-            return _plain("This form was not sent by a page of this box.\n", 403)
+            return plain("This form was not sent by a page of this box.\n", 403)
         if request.method == "POST" and request.mimetype != "application/x-www-form-urlencoded":
             # Quart bounds this kind as a whole; parts of a multipart form it would write to the disk.
-            return _plain("Forms of this box are urlencoded.\n", 415)
+            return plain("Forms of this box are urlencoded.\n", 415)
         return None
 
     @site.after_request
@@ -116,7 +113,7 @@ def make_site(inside: Inside, feed: Feed) -> QuartTrio:
     @site.get("/metrics")
     async def metrics() -> Answer:
         if session() is None and not _listed(request.remote_addr, inside.settings().web.metrics_from):
-            return _plain(f"Sign in, or list {request.remote_addr} in metrics-from of [web].\n", 403)
+            return plain(f"Sign in, or list {request.remote_addr} in metrics-from of [web].\n", 403)
         return Response(render_prometheus(inside.metrics), content_type=PROMETHEUS)
 
     @site.get("/static/<version>/<name>")
@@ -130,13 +127,6 @@ def make_site(inside: Inside, feed: Feed) -> QuartTrio:
     @site.get("/favicon.ico")
     async def favicon() -> Answer:
         return redirect(assets.url("jackfield.svg"), 302)
-
-    @site.get("/")
-    async def status() -> Answer | str:
-        signed_in = session()
-        if signed_in is None:
-            return redirect("/sign-in", 303)
-        return await render_template("status.html", session=signed_in)
 
     @site.get("/sign-in")
     async def sign_in() -> Answer | str:
@@ -154,6 +144,7 @@ def make_site(inside: Inside, feed: Feed) -> QuartTrio:
         form = await request.form
         name, password = form.get("name", "").strip(), form.get("password", "")
         attempts.count(source, now)
+        audit = partial(inside.audit.write, who=name[:64], source=source, what="sign-in")
         try:
             right = await sessions.right(name, password)
         except TooBusy:
@@ -161,12 +152,14 @@ def make_site(inside: Inside, feed: Feed) -> QuartTrio:
             return await refuse("Many are signing in just now. Try again in a few seconds.", name, 503, 5)
         if not right:
             log.warning("web.sign-in.refused", name=name[:64], source=source)
+            await audit(result="refused: wrong name or password")
             return await refuse(_WRONG, name, 403)
         attempts.forgive(source)
         log.info("web.signed-in", name=name, source=source)
+        await audit(result="done")
         answer = redirect("/", 303)
         answer.set_cookie(
-            _cookie_name(),
+            cookie_name(),
             sessions.open(name),
             max_age=int(inside.settings().web.session_lifetime_s),
             secure=request.is_secure,
@@ -189,24 +182,24 @@ def make_site(inside: Inside, feed: Feed) -> QuartTrio:
             if form.get("token") != signed_in.form_token:
                 abort(403)
             sessions.close(signed_in)
-            log.info("web.signed-out", name=signed_in.name, source=request.remote_addr)
+            await door.write_down(signed_in, "sign-out", "", "done")
         answer = redirect("/sign-in", 303)
-        answer.delete_cookie(_cookie_name(), path="/", secure=request.is_secure, httponly=True, samesite="Lax")
+        answer.delete_cookie(cookie_name(), path="/", secure=request.is_secure, httponly=True, samesite="Lax")
         return answer
 
     @site.get("/status/now")
     async def status_now() -> Answer:
         if session() is None:
-            return _plain("Sign in first.\n", 401)
+            return plain("Sign in first.\n", 401)
         return Response(feed.now(), content_type="application/json")
 
     @site.get("/status/events")
     async def status_events() -> Answer:
         if session() is None:
-            return _plain("Sign in first.\n", 401)
-        cookie = request.cookies.get(_cookie_name())
+            return plain("Sign in first.\n", 401)
+        cookie = request.cookies.get(cookie_name())
         if streams.available_tokens < 1:
-            return _plain("Too many pages are open.\n", 503)
+            return plain("Too many pages are open.\n", 503)
 
         async def events() -> AsyncIterator[bytes]:
             holder = object()
@@ -222,22 +215,15 @@ def make_site(inside: Inside, feed: Feed) -> QuartTrio:
         return Response(events(), content_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
     def visitor() -> Visitor | None:
-        cookie = request.cookies.get(_cookie_name())
+        cookie = request.cookies.get(cookie_name())
         found = sessions.find_untrusted(cookie)
         return None if found is None else Visitor(found, lambda: sessions.find_untrusted(cookie) is not None)
 
-    add_call_pages(site, inside, visitor, streams)
-    add_support_page(site, inside, session)  # whoever signs in is an administrator
+    add_call_pages(site, inside, visitor, streams, door.write_down)
+    add_pages(site, inside, door, history)
+    add_actions(site, inside, door)
+    add_support_page(site, inside, door.administrator, door.write_down)
     return site
-
-
-def _plain(text: str, status: int) -> Response:
-    return Response(text, status, content_type="text/plain; charset=utf-8")
-
-
-def _cookie_name() -> str:
-    """One name a side: ports do not tell cookies apart, and the plain one must not stand in for the other."""
-    return "__Host-jackfield" if request.is_secure else "jackfield"
 
 
 def _from_our_page() -> bool:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import trio
 from quart import Response, abort, request
 from quart_trio import QuartTrio
 
-from appliance.logs import log
-
 from .inside import Inside
 from .sessions import Session
 
 
-def add_support_page(site: QuartTrio, inside: Inside, administrator: Callable[[], Session | None]) -> None:
-    """Put it into the site; `administrator` gives the session of who asks where that is one, else None."""
+def add_support_page(
+    site: QuartTrio,
+    inside: Inside,
+    administrator: Callable[[], Session | None],
+    write_down: Callable[[Session, str, str, str], Awaitable[None]],
+) -> None:
+    """Put it into the site; `administrator` gives the session of who asks where that is one, else None; `write_down` is the audit log."""
     turn = trio.CapacityLimiter(1)
 
     @site.post("/support")
@@ -28,6 +31,6 @@ def add_support_page(site: QuartTrio, inside: Inside, administrator: Callable[[]
             abort(403)
         async with turn:
             name, data = await inside.support()
-        log.info("web.support", name=signed_in.name, source=request.remote_addr, bytes=len(data))
+        await write_down(signed_in, "support bundle", name, "done")
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
         return Response(data, content_type="application/gzip", headers=headers)

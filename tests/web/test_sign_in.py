@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from appliance.accounts.account import accounts_of
 from appliance.web.sessions import Attempts, Sessions
 from tests.web.box import Box, open_box
 
@@ -98,7 +99,10 @@ async def test_a_form_of_another_site_is_refused(tmp_path: Path, headers: dict[s
 
 def make_sessions(clock: list[float], administrators: dict[str, str]) -> Sessions:
     return Sessions(
-        secret=lambda: b"k" * 32, administrators=lambda: administrators, lifetime_s=lambda: 600.0, wall=lambda: clock[0]
+        secret=lambda: b"k" * 32,
+        accounts=lambda: accounts_of(administrators, {}),
+        lifetime_s=lambda: 600.0,
+        wall=lambda: clock[0],
     )
 
 

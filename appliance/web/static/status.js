@@ -1,47 +1,66 @@
-// The status page: listens to the box, draws what it says, and tells when it says nothing any more.
+// The first page: is it well, and if not, what is wrong and what to do; then what the box carries.
 
 import { change, forget, grade, gradeName, make, worst } from "./calls.js";
-import { Table, count, curve, dateAndTime, el, hint, keyed, mark, put, roughly, span, timeOfDay } from "./draw.js";
+import { gatewayColumns, either, pageOf, plain, refusedColumns, when } from "./columns.js";
+import { Table, count, curve, el, hint, keyed, mark, put, roughly, span } from "./draw.js";
+import { live, tone } from "./live.js";
+import { Plot } from "./plot.js";
 
-const SILENCE_MS = 5000;
-const AGAIN_MS = 2000;
+const CALLS_SHOWN = 12;
+const FAILED_SHOWN = 10;
+const ENDED_SHOWN = 10;
+const GATEWAYS_SHOWN = 12;
 const id = (name) => document.getElementById(name);
-const where = location.hostname.replace(/^\[|\]$/g, "");
-
-const plain = (uri) => uri.replace(/^sips?:/, "");
-const either = (list, none) => (list.length ? list.join(", ") : none);
 const at = ([host, port]) => (host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`);
 
 const noCalls = hint("No call is in progress", "Dial 9196 from a registered phone to hear your own voice, or 9197 for a test tone.");
 id("calls").after(noCalls);
 
-const alarms = new Table(
-  id("alarms"),
-  "Alarms, the worst first",
+const gateways = new Table(
+  id("gateways"),
+  "Gateways, those with troubles first",
+  gatewayColumns,
+  (one) => `${one.trunk} ${one.gateway}`,
+  hint("No trunk is configured", "A file in conf.d/ with a section such as this one connects a carrier or a PBX:", "[trunk carrier-a]", "gateways = 192.0.2.10"),
+);
+
+const capacity = new Table(
+  id("capacity"),
+  "Capacity used, the fullest first",
   [
-    { label: "Since", kind: "when", value: (one) => ({ text: timeOfDay(one.since), title: dateAndTime(one.since) }) },
-    { label: "Severity", value: (one) => ({ text: one.severity, tone: { critical: "bad", major: "bad", minor: "fair" }[one.severity] || "" }) },
-    { label: "Alarm", kind: "party", value: (one) => ({ text: one.kind, sub: one.count > 1 ? `${count(one.count)} times` : "" }) },
-    { label: "Of", kind: "party", value: (one) => one.subject },
-    { label: "What is wrong, and what to do", kind: "wide", value: (one) => ({ text: one.sentence, sub: one.remedy, title: one.remedy }) },
+    { label: "Limit", kind: "wide", order: (one) => one.limit, value: (one) => ({ text: one.limit, sub: `${one.scope} · ${one.what}`, title: `${one.limit}: ${one.what} of ${one.scope}` }) },
+    { label: "Used", kind: "meter", order: filled, value: (one) => ({ text: `${count(one.used)} of ${count(one.size)}`, title: `${Math.round(100 * filled(one))} %`, share: filled(one), tone: filled(one) >= 1 ? "bad" : filled(one) >= 0.8 ? "fair" : "" }) },
+    { label: "Refused", kind: "num", order: (one) => one.refused, value: (one) => (one.refused ? { text: count(one.refused), tone: "fair" } : "0") },
   ],
-  (one) => String(one.number),
-  hint("Nothing is wrong", ""),
+  (one) => `${one.limit} ${one.scope} ${one.what}`,
+  hint("Nothing is limited", "The box's own sizes are in [sip] and [media]."),
+);
+
+function filled(one) {
+  return one.size ? one.used / one.size : 1;
+}
+
+const failed = new Table(
+  id("failed"),
+  "Calls that failed or were refused, the latest first",
+  refusedColumns,
+  (one) => `${one.key} ${one.at} ${one.caller}`,
+  hint("No call has failed", "Here stands, for each of the last ones, one sentence that says why."),
 );
 
 const ended = new Table(
   id("ended"),
   "Calls that ended, the latest first",
   [
-    { label: "Ended", kind: "when", value: (call) => ({ text: timeOfDay(call.ended_at), title: dateAndTime(call.ended_at) }) },
+    { label: "Ended", kind: "when", value: (call) => when(call.ended_at) },
     { label: "Caller", kind: "party", value: (call) => ({ text: plain(call.caller), title: call.caller }) },
     { label: "Called", kind: "party", value: (call) => ({ text: plain(call.called), title: call.called, sub: call.trunk && `trunk ${call.trunk}` }) },
-    { label: "Talked", kind: "num", value: (call) => (call.answered_at ? span(call.ended_at - call.answered_at) : "–") },
+    { label: "Talked", kind: "num", value: (call) => span(call.ended_at - call.answered_at) },
     { label: "Sound", kind: "num", value: (call) => sound(call) },
-    { label: "How it ended", kind: "wide", value: (call) => ({ text: call.ending || "–", tone: call.status >= 400 && !call.answered_at ? "bad" : "" }) },
+    { label: "How it ended", kind: "wide", value: (call) => ({ text: call.ending || "–", href: pageOf(call.serial) }) },
   ],
   (call) => call.serial,
-  hint("No call has ended since the start", "Here stands, for each of the last calls, one sentence that says who ended it or why it failed."),
+  hint("No call has ended since the start", "Here stands, for each of the last calls, one sentence that says who ended it."),
 );
 
 function sound(call) {
@@ -49,108 +68,12 @@ function sound(call) {
   return score === null ? "–" : { text: score.toFixed(1), tone: grade(score), title: `The worst direction sounded ${gradeName(score)} (MOS)` };
 }
 
-const refused = new Table(
-  id("refused"),
-  "Calls that were refused, the latest first",
-  [
-    { label: "When", kind: "when", value: (one) => ({ text: timeOfDay(one.at), title: dateAndTime(one.at) }) },
-    { label: "Caller", kind: "party", value: (one) => ({ text: one.caller || "–", sub: `from ${one.source}`, title: `${one.caller} (as they say) from ${one.source}` }) },
-    { label: "Called", kind: "party", value: (one) => one.called },
-    { label: "Answer", kind: "num", value: (one) => String(one.status) },
-    { label: "Why", kind: "wide", value: (one) => one.cause },
-  ],
-  (one) => `${one.call_id} ${one.at}`,
-  hint("No call was refused", ""),
-);
-
-const bans = new Table(
-  id("bans"),
-  "Banned addresses, those by hand first",
-  [
-    { label: "Address", kind: "party", value: (one) => one.source },
-    { label: "What happens", value: (one) => (one.grade === "drop" ? "not heard" : "answered late") },
-    { label: "Ends", kind: "num", value: (one) => (one.left_s === null ? "never" : `in ${span(one.left_s)}`) },
-    { label: "Why", kind: "wide", value: (one) => one.cause },
-  ],
-  (one) => one.source,
-  hint("Nobody is banned", ""),
-);
-
-const phoneHint = el("code");
-const registrations = new Table(
-  id("registrations"),
-  "Registered phones",
-  [
-    { label: "User", kind: "party", value: (one) => ({ text: one.user, sub: one.display_name }) },
-    { label: "Transport", value: (one) => one.transport },
-    { label: "From", kind: "party", value: (one) => one.source },
-    { label: "Phone", kind: "wide", value: (one) => one.user_agent || "–" },
-    { label: "Contact", kind: "wide", value: (one) => ({ text: plain(one.contact), title: one.contact }) },
-    { label: "Expires in", kind: "num", value: (one) => span(one.expires_in_s) },
-  ],
-  (one) => `${one.user} ${one.source} ${one.contact}`,
-  hint("No phone is registered yet", "Point one at this box, with a password that scripts/run showed at the start:", phoneHint),
-);
-
-function registered(one) {
-  if (!one.account) return one.reason ? { text: "password refused", tone: "bad", title: one.reason } : "–";
-  const good = one.registration === "registered";
-  const tone = good ? "good" : one.registration === "registering" ? "" : "bad";
-  return { text: one.registration, tone, title: one.reason || one.account, sub: good ? one.registrar : one.reason };
-}
-
-const trunks = new Table(
-  id("trunks"),
-  "Trunks",
-  [
-    { label: "Trunk", kind: "party", value: (one) => one.name },
-    { label: "Calls", kind: "num", value: (one) => count(one.calls) },
-    { label: "Gateways", kind: "wide", value: (one) => gateways(one.gateways) },
-    { label: "Registered", value: registered },
-    { label: "Trusted", kind: "wide", value: (one) => either(one.trusted, "nobody") },
-  ],
-  (one) => one.name,
-  hint("No trunk is configured", "A file in conf.d/ with a section such as this one connects a carrier or a PBX:", "[trunk carrier-a]", "gateways = 192.0.2.10"),
-);
-
-function gateways(list) {
-  if (!list.length) return "only calls in";
-  const out = list.filter((one) => !one.usable);
-  const shown = list.map((one) => (one.state === "not watched" || one.state === "in service" ? one.gateway : `${one.gateway} ${one.state}`));
-  const facts = list.map((one) => {
-    const latency = one.latency_ms === null ? "" : `, ${one.latency_ms} ms`;
-    return `${one.gateway}: ${one.state}${one.why ? `, ${one.why}` : ""}, ${one.calls} calls${latency}${one.quality ? `, ${one.quality}` : ""}`;
-  });
-  const tone = out.length === list.length ? "bad" : shown.some((text, index) => text !== list[index].gateway) ? "fair" : "";
-  return { text: shown.join(", "), title: facts.join("\n"), tone };
-}
-
-const capacity = new Table(
-  id("capacity"),
-  "Capacity used",
-  [
-    { label: "Limit", kind: "party", value: (one) => one.limit },
-    { label: "Of", value: (one) => one.scope },
-    { label: "What", value: (one) => one.what },
-    { label: "Used", kind: "num", value: (one) => filling(one) },
-    { label: "Size", kind: "num", value: (one) => count(one.size) },
-    { label: "Refused", kind: "num", value: (one) => (one.refused ? { text: count(one.refused), tone: "fair" } : "0") },
-  ],
-  (one) => `${one.limit} ${one.scope} ${one.what}`,
-  hint("Nothing is limited", "The box's own sizes are in [sip] and [media]."),
-);
-
-function filling(one) {
-  const share = one.size ? one.used / one.size : 1;
-  return { text: count(one.used), title: `${Math.round(100 * share)} %`, tone: share >= 1 ? "bad" : share >= 0.8 ? "fair" : "" };
-}
-
 const services = new Table(
   id("services"),
   "Services",
   [
     { label: "Service", value: (one) => ({ text: one.name, sub: one.restarts ? `${one.restarts} restarts` : "" }) },
-    { label: "State", value: (one) => ({ text: one.trouble ? "not well" : one.state, tone: one.trouble ? "bad" : { ready: "good", degraded: "bad" }[one.state] || "fair" }) },
+    { label: "State", kind: "state", value: (one) => ({ text: one.trouble ? "not well" : one.state, tone: one.trouble ? "bad" : { ready: "good", degraded: "bad" }[one.state] || "fair", badge: true }) },
     { label: "Where, or what is wrong", kind: "wide", value: (one) => one.trouble || one.fault || one.where || "–" },
   ],
   (one) => one.name,
@@ -161,12 +84,10 @@ const listeners = new Table(
   id("listeners"),
   "Listeners",
   [
-    { label: "Listener", kind: "party", value: (one) => one.name },
-    { label: "Transport", value: (one) => ({ text: one.transport, sub: one.accepting ? "" : "takes no new connections" }) },
-    { label: "Addresses", kind: "wide", value: (one) => either(one.addresses.map(at), "the web page’s own") },
-    { label: "Connections", kind: "num", value: (one) => (one.transport === "UDP" ? "–" : count(one.connections)) },
-    { label: "Received", kind: "num", value: (one) => count(one.messages_in) },
-    { label: "Sent", kind: "num", value: (one) => count(one.messages_out) },
+    { label: "Listener", kind: "wide", value: (one) => ({ text: `${one.name} · ${one.transport}`, sub: one.accepting ? either(one.addresses.map(at), "the web page’s own") : "takes no new connections" }) },
+    { label: "Open", kind: "num", value: (one) => (one.transport === "UDP" ? "–" : count(one.connections)) },
+    { label: "In", kind: "num", value: (one) => count(one.messages_in) },
+    { label: "Out", kind: "num", value: (one) => count(one.messages_out) },
     { label: "Dropped", kind: "num", value: (one) => dropped(one.drops) },
   ],
   (one) => `${one.name} ${one.transport}`,
@@ -180,12 +101,52 @@ function dropped(drops) {
   return { text: count(sum), tone: "fair", title: causes.map(([cause, number]) => `${cause}: ${count(number)}`).join("\n") };
 }
 
-const VERDICTS = {
-  ready: ["All is well", "good"],
-  degraded: ["Something does not work", "bad"],
-  draining: ["Going down: no new calls", "fair"],
-  starting: ["Starting", "fair"],
-};
+// Calls over time, in three spans.
+
+const plot = new Plot(id("hours"));
+let spanShown = "day";
+for (const [name, label] of [["hour", "An hour"], ["day", "A day"], ["days", "Two days"]]) {
+  const button = el("button", "", label);
+  button.type = "button";
+  mark(button, "aria-pressed", name === spanShown);
+  button.addEventListener("click", () => {
+    spanShown = name;
+    for (const other of id("spans").children) mark(other, "aria-pressed", other === button);
+    hours();
+  });
+  id("spans").append(button);
+}
+
+async function hours() {
+  const asked = spanShown;
+  try {
+    const answer = await fetch(`/status/history?span=${asked}`, { signal: AbortSignal.timeout(8000) });
+    if (answer.ok && asked === spanShown) plot.show(await answer.json());
+  } catch {
+    // the page says that the box is gone
+  }
+}
+hours();
+setInterval(() => document.hidden || hours(), 15_000);
+
+function makeReason() {
+  return el("li", "card", el("strong"), el("p", "what"), el("p", "remedy"));
+}
+
+function changeReason(line, one) {
+  mark(line, "data-tone", one.tone);
+  put(line.children[0], one.what, one.what);
+  put(line.children[1], one.sentence, one.sentence);
+  const remedy = line.children[2];
+  if (remedy.dataset.of === one.remedy + one.page) return;
+  remedy.dataset.of = one.remedy + one.page;
+  remedy.replaceChildren(one.remedy);
+  if (one.page && one.page !== "/") {
+    const link = el("a", "", "Look there");
+    link.href = one.page;
+    remedy.append(" ", link);
+  }
+}
 
 const tiles = {};
 function tile(name, label) {
@@ -200,30 +161,23 @@ tile("answered", "Answered");
 tile("phones", "Registered phones");
 tile("sound", "Worst sound now");
 tile("messages", "SIP messages");
+tile("bans", "Banned addresses");
 const calls = curve();
 tiles.calls.box.append(calls);
 
-let clockOffset = 0;
-let last = null;
-let lost = false;
 let rate = null;
 
 function draw(box) {
-  clockOffset = box.now - Date.now() / 1000;
-  const [sentence, tone] = VERDICTS[box.state] || [box.state, "fair"];
-  mark(id("verdict"), "data-state", tone);
-  put(id("state"), sentence);
+  const { wellness } = box;
+  mark(id("verdict"), "data-state", tone(wellness));
+  put(id("state"), wellness.sentence);
   put(id("since"), box.state === "starting" ? "" : `Running for ${roughly(box.up_s)}`);
-  put(id("version"), box.version);
-  const unwell = box.services.filter((one) => one.state === "degraded" || one.state === "starting");
-  const troubles = [...unwell.map((one) => ({ name: one.name, text: one.fault || one.state })), ...box.faults];
-  id("troubles").hidden = troubles.length === 0;
-  keyed(id("troubles"), troubles, (one) => one.name, () => el("li", "", el("strong"), " ", el("span")), (line, one) => {
-    put(line.children[0], one.name);
-    put(line.children[1], one.text, one.text);
-  });
+  const more = wellness.left_out ? [{ tone: "fair", what: `and ${wellness.left_out} more`, sentence: "", remedy: "", page: "/alarms" }] : [];
+  const reasons = [...wellness.reasons, ...more];
+  id("reasons").hidden = reasons.length === 0;
+  keyed(id("reasons"), reasons, (one) => one.what, makeReason, changeReason);
 
-  const { active, routed, answered } = box.totals;
+  const { active, routed, answered, refused } = box.totals;
   put(tiles.calls.value, count(active));
   calls.draw([...box.history.calls, active]);
   put(tiles.answered.value, routed ? `${Math.round((100 * answered) / routed)} %` : "–");
@@ -237,34 +191,37 @@ function draw(box) {
   put(tiles.sound.note, score === null ? "no call to measure" : `${gradeName(score)}, on the MOS scale to 4.5`);
   put(tiles.messages.value, perSecond(box));
   put(tiles.messages.note, "received a second");
+  put(tiles.bans.value, count(box.bans.total));
+  put(tiles.bans.note, refused ? `${count(refused)} calls refused` : "no call refused");
 
-  noCalls.hidden = box.calls.length !== 0;
-  keyed(id("calls"), box.calls, (call) => call.serial, make, (card, call) => change(card, call, box.calls.length));
+  const shown = box.calls.slice(0, CALLS_SHOWN);
+  noCalls.hidden = shown.length !== 0;
+  keyed(id("calls"), shown, (call) => call.serial, make, (card, call) => change(card, call, shown.length));
   forget(box.calls);
-  alarms.show(box.alarms);
-  id("s-alarms").hidden = box.alarms.length === 0;
-  number("alarms", box.alarms.length, box.alarms.length);
-  ended.show(box.ended);
-  refused.show(box.refused);
-  id("s-refused").hidden = box.refused.length === 0;
-  bans.show(box.bans.shown);
-  id("s-bans").hidden = box.bans.total === 0;
-  put(phoneHint, `server ${where}, user ${box.first_user || "…"}`);
-  registrations.show(box.registrations);
-  trunks.show(box.trunks);
+  number("calls", shown.length, active);
+
+  const all = box.trunks.flatMap((one) => one.gateways);
+  const sick = (one) => (one.usable && /in service|not watched/.test(one.state) ? 1 : 0);
+  gateways.show([...all].sort((a, b) => sick(a) - sick(b)).slice(0, GATEWAYS_SHOWN));
+  number("gateways", Math.min(all.length, GATEWAYS_SHOWN), all.length);
+  capacity.show([...box.capacity].sort((a, b) => filled(b) - filled(a)).slice(0, GATEWAYS_SHOWN));
+  number("capacity", Math.min(box.capacity.length, GATEWAYS_SHOWN), box.capacity.length);
+
+  const lost = box.ended.filter((call) => call.status >= 400 && !call.answered_at);
+  const rows = [
+    ...lost.map((call) => ({ at: call.ended_at, caller: plain(call.caller), called: plain(call.called), source: "", status: call.status, cause: call.ending || "–", key: call.serial })),
+    ...box.refused.filter((one) => !lost.some((call) => call.call_id === one.call_id)).map((one) => ({ ...one, key: one.serial })),
+  ].sort((a, b) => b.at - a.at);
+  failed.show(rows.slice(0, FAILED_SHOWN));
+  number("failed", Math.min(rows.length, FAILED_SHOWN), rows.length);
+  const talked = box.ended.filter((call) => call.answered_at);
+  ended.show(talked.slice(0, ENDED_SHOWN));
+  number("ended", Math.min(talked.length, ENDED_SHOWN), talked.length);
+
   const faults = new Map(box.faults.map((fault) => [fault.name, fault.text]));
   services.show(box.services.map((one) => ({ ...one, trouble: faults.get(one.name) })));
-  capacity.show(box.capacity);
   listeners.show(box.listeners);
-  number("calls", box.calls.length, active);
-  number("ended", box.ended.length, box.ended.length, "the latest");
-  number("refused", box.refused.length, box.refused.length);
-  number("bans", box.bans.shown.length, box.bans.total);
-  number("registrations", box.registrations.length, box.totals.registrations);
-  for (const name of ["trunks", "services", "capacity", "listeners"]) number(name, box[name].length, box[name].length);
-  document.title = `${troubles.length ? "⚠ " : ""}${active ? `${count(active)} ${active === 1 ? "call" : "calls"} · ` : ""}${box.name}`;
-  last = box;
-  tick();
+  for (const name of ["services", "listeners"]) number(name, box[name].length, box[name].length);
 }
 
 function number(name, shown, all) {
@@ -286,88 +243,4 @@ function perSecond(box) {
   return rate.shown;
 }
 
-function tick() {
-  if (lost) return;
-  const now = Date.now() / 1000 + clockOffset;
-  for (const node of document.querySelectorAll("[data-since]")) put(node, span(now - Number(node.dataset.since)));
-}
-setInterval(tick, 1000);
-
-// Listening. Events where they come; where they stay away, the page says so and asks until the box answers again.
-
-let source = null;
-let watch = 0;
-
-function listen() {
-  stop();
-  source = new EventSource("/status/events");
-  source.addEventListener("message", (event) => {
-    heard(JSON.parse(event.data));
-  });
-  source.addEventListener("signed-out", leave);
-  source.addEventListener("error", fail);
-  watch = setTimeout(fail, SILENCE_MS);
-}
-
-function stop() {
-  clearTimeout(watch);
-  if (source) source.close();
-  source = null;
-}
-
-function heard(box) {
-  clearTimeout(watch);
-  watch = setTimeout(fail, SILENCE_MS);
-  if (last && box.version !== last.version) {
-    location.reload();
-    return;
-  }
-  lost = false;
-  id("lost").hidden = true;
-  document.body.classList.remove("stale");
-  draw(box);
-}
-
-function fail() {
-  stop();
-  if (document.hidden) return;
-  if (!lost) {
-    lost = true;
-    document.body.classList.add("stale");
-    const since = last ? ` What you see is from ${timeOfDay(last.now)}.` : "";
-    put(id("lost"), `Connection lost, trying again …${since}`);
-    id("lost").hidden = false;
-  }
-  watch = setTimeout(again, AGAIN_MS);
-}
-
-async function again() {
-  try {
-    const answer = await fetch("/status/now", { signal: AbortSignal.timeout(SILENCE_MS) });
-    if (answer.status === 401) {
-      leave();
-      return;
-    }
-    if (!answer.ok) throw new Error(String(answer.status));
-    const box = await answer.json();
-    listen();
-    heard(box);
-  } catch {
-    fail();
-  }
-}
-
-function leave() {
-  stop();
-  location.assign("/sign-in");
-}
-
-// A page that nobody sees holds no connection: browsers allow six to one box.
-document.addEventListener("visibilitychange", () => {
-  if (document.hidden) stop();
-  else listen();
-});
-window.addEventListener("pageshow", (event) => {
-  if (event.persisted) listen();
-});
-if (!document.hidden) listen();
+live(draw);
