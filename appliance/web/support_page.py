@@ -18,7 +18,7 @@ def add_support_page(
     administrator: Callable[[], Session | None],
     write_down: Callable[[Session, str, str, str], Awaitable[None]],
 ) -> None:
-    """Put it into the site; `administrator` gives the session of who asks where that is one, else None; `write_down` is the audit log."""
+    """Put it into the site; `administrator` gives the session of an administrator who asks, `write_down` the audit."""
     turn = trio.CapacityLimiter(1)
 
     @site.post("/support")
