@@ -65,8 +65,9 @@ _FAST_ADDRESS = re.compile(
 )
 
 _MAX_COMMAS = 1024
-_CACHED_LENGTH = 256
-"""Longer texts are read each time, so that a cache has a bound in bytes, too."""
+KNOWN_LENGTH = 256
+KNOWN_NUMBER_LENGTH = 64
+"""Longer texts are read each time, so that a cache has a bound in bytes, too: who asks a `known_…` sees to that."""
 
 
 def split_commas(text: str) -> list[str]:
@@ -171,7 +172,19 @@ _cached_sent_by = lru_cache(maxsize=8192)(_sent_by)
 
 def known_sent_by(text: str) -> tuple[str, str, int | None]:
     """Transport, host and port of 'SIP/2.0/UDP host:port'. Raises `BadMessage`."""
-    return _cached_sent_by(text) if len(text) <= _CACHED_LENGTH else _sent_by(text)
+    return _cached_sent_by(text) if len(text) <= KNOWN_LENGTH else _sent_by(text)
+
+
+@lru_cache(maxsize=8192)
+def known_via_start(text: str) -> tuple[str, str, int | None, int] | None:
+    """Transport, host, port and where they end in 'Via: SIP/2.0/UDP host:port;rport', all that stands before ;branch=.
+
+    None for what is not just so. Raises `BadMessage`.
+    """
+    if not text.startswith("Via: SIP/2.0/") or "," in text or "\n" in text or '"' in text:
+        return None
+    start = text.partition(";")[0]
+    return *_sent_by(start[5:]), len(start)
 
 
 def _loose_protocol(text: str) -> tuple[str, str]:
@@ -219,7 +232,7 @@ def parse_name_addr_untrusted(text: str, header: str = "address") -> NameAddr:
     Without angle brackets, parameters belong to the header (RFC 3261 §20.10), and the URI must hold no comma or '?'.
     """
     try:
-        return _cached_name_addr(text) if len(text) <= _CACHED_LENGTH else _name_addr(text)
+        return _cached_name_addr(text) if len(text) <= KNOWN_LENGTH else _name_addr(text)
     except BadMessage as bad:
         raise BadMessage(f"Bad {header}: {bad.reason}") from None
 
@@ -259,7 +272,7 @@ def tag_untrusted(line: str, header: str) -> str | None:
     Raises `BadMessage` naming `header`. Cheaper than a `NameAddr`, which most messages never need.
     """
     try:
-        return _cached_tag(line) if len(line) <= _CACHED_LENGTH else _tag(line)
+        return known_tag(line) if len(line) <= KNOWN_LENGTH else _tag(line)
     except BadMessage as bad:
         raise BadMessage(f"Bad {header}: {bad.reason}") from None
 
@@ -268,9 +281,9 @@ def tags_untrusted(from_: str, to: str) -> tuple[str | None, str | None]:
     """`tag_untrusted` of the lines From and To."""
     header = "From"
     try:
-        from_tag = _cached_tag(from_) if len(from_) <= _CACHED_LENGTH else _tag(from_)
+        from_tag = known_tag(from_) if len(from_) <= KNOWN_LENGTH else _tag(from_)
         header = "To"
-        return from_tag, _cached_tag(to) if len(to) <= _CACHED_LENGTH else _tag(to)
+        return from_tag, known_tag(to) if len(to) <= KNOWN_LENGTH else _tag(to)
     except BadMessage as bad:
         raise BadMessage(f"Bad {header}: {bad.reason}") from None
 
@@ -280,7 +293,7 @@ def _tag(line: str) -> str | None:
     return fast[1] if fast is not None else _name_addr(value_of(line)).tag
 
 
-_cached_tag = lru_cache(maxsize=8192)(_tag)
+known_tag = lru_cache(maxsize=8192)(_tag)
 
 
 def value_of(line: str) -> str:
@@ -338,20 +351,20 @@ def parse_cseq_untrusted(text: str) -> CSeq:
 
 def cseq_untrusted(line: str) -> CSeq:
     """The same from a whole header line, remembered: most of them are alike."""
-    return _cached_cseq(line) if len(line) <= 64 else parse_cseq_untrusted(value_of(line))
+    return known_cseq(line) if len(line) <= KNOWN_NUMBER_LENGTH else parse_cseq_untrusted(value_of(line))
 
 
 @lru_cache(maxsize=4096)
-def _cached_cseq(line: str) -> CSeq:
+def known_cseq(line: str) -> CSeq:
     return parse_cseq_untrusted(value_of(line))
 
 
 def number_of(line: str) -> int | None:
     """The number in a whole header line (Content-Length, Max-Forwards, Expires), None where it holds anything else."""
-    return _cached_number(line) if len(line) <= 64 else None
+    return known_number(line) if len(line) <= KNOWN_NUMBER_LENGTH else None
 
 
 @lru_cache(maxsize=4096)
-def _cached_number(line: str) -> int | None:
+def known_number(line: str) -> int | None:
     value = value_of(line)
     return int(value) if value.isascii() and value.isdigit() and len(value) <= 20 else None

@@ -14,9 +14,14 @@ import attrs
 from appliance.sip.errors import BadMessage
 from appliance.sip.headers import (
     COMPACT,
+    KNOWN_LENGTH,
+    KNOWN_NUMBER_LENGTH,
     Via,
     cseq_untrusted,
-    known_sent_by,
+    known_cseq,
+    known_number,
+    known_tag,
+    known_via_start,
     number_of,
     parse_via_untrusted,
     split_commas,
@@ -24,7 +29,7 @@ from appliance.sip.headers import (
     value_of,
 )
 from appliance.sip.message import Message, Request, Response, Shape, spelling
-from appliance.sip.uri import parse_uri_untrusted
+from appliance.sip.uri import known_uri, parse_uri_untrusted
 
 MAX_HEADERS = 256
 _MAX_KEYS = 4096
@@ -226,35 +231,59 @@ def _fault_of(keys: list[str]) -> str | None:
 
 def check_untrusted(message: Message) -> None:
     """What every message must have (RFC 3261 §8.1.1, §16.3): raises `BadMessage` naming the header."""
-    lines = message.lines
     shape = message._shape
-    if shape is None:
-        keys = message.keys
-        fault, length_at, hops_at = _fault_of(keys), _first(keys, "content-length"), _first(keys, "max-forwards")
-        if fault is None:
-            line_of = [lines[keys.index(key)] for key in _REQUIRED]
-    else:
-        fault, length_at, hops_at = shape.fault, shape.content_length, shape.max_forwards
-        if fault is None:
-            line_of = [lines[shape.call_id], lines[shape.via], lines[shape.from_], lines[shape.to], lines[shape.cseq]]
+    if shape is None or shape.fault is not None or not _usual(message, shape):
+        _check_closely(message)
+
+
+def _usual(message: Message, shape: Shape) -> bool:
+    """Whether a message is good at a glance: short lines, written as nearly all are. What it looks at is then read."""
+    lines = message.lines
+    from_, to, cseq_line = lines[shape.from_], lines[shape.to], lines[shape.cseq]
+    if len(from_) > KNOWN_LENGTH or len(to) > KNOWN_LENGTH or len(cseq_line) > KNOWN_NUMBER_LENGTH:
+        return False
+    via = lines[shape.via]
+    start, _, rest = via.partition(";branch=")
+    if not rest or len(start) > KNOWN_LENGTH or "," in rest or "\n" in rest or lines[shape.call_id][-1] in ": \t\n":
+        return False
+    if message._length < 0 and shape.content_length >= 0:
+        return False
+    try:
+        sent_by = known_via_start(start)
+        if sent_by is None:
+            return False
+        message._from_tag = known_tag(from_)
+        message._to_tag = known_tag(to)
+        message._cseq = cseq = known_cseq(cseq_line)
+        message._branch = rest.partition(";")[0].strip()
+        if isinstance(message, Request):
+            uri, hops_at = message.uri, shape.max_forwards
+            if cseq.method != message.method or len(uri) > KNOWN_LENGTH or known_uri(uri).headers is not None:
+                return False
+            if hops_at >= 0:
+                hops = known_number(lines[hops_at]) if len(lines[hops_at]) <= KNOWN_NUMBER_LENGTH else None
+                if hops is None or hops > 255:
+                    return False
+            transport, host, port, end = sent_by
+            message._via = Via(transport, host, port, via[end + 1 :].strip())
+    except BadMessage:
+        return False
+    return True
+
+
+def _check_closely(message: Message) -> None:
+    """The same for a message that has something unusual about it."""
+    keys, lines = message.keys, message.lines
+    fault = _fault_of(keys)
     if fault is not None:
         raise BadMessage(fault)
-    call_id, via, from_, to, cseq_line = line_of
+    call_id, via, from_, to, cseq_line = [lines[keys.index(key)] for key in _REQUIRED]
+    length_at, hops_at = _first(keys, "content-length"), _first(keys, "max-forwards")
     if call_id[-1] in ": \t\n" and not value_of(call_id):
         raise BadMessage("Empty Call-ID")
-    if via.startswith("Via: SIP/2.0/") and "," not in via and "\n" not in via:
-        start, _, rest = via.partition(";branch=")
-        if ";" in start:
-            message._via = parse_via_untrusted(via[5:])
-        else:
-            transport, host, port = known_sent_by(start[5:])
-            message._branch = rest.partition(";")[0].strip()
-            if isinstance(message, Request):
-                message._via = Via(transport, host, port, via[len(start) + 1 :].strip())
-    else:
-        for value in split_commas(value_of(via)):
-            parse_via_untrusted(value)
-        _ = message.via
+    for value in split_commas(value_of(via)):
+        parse_via_untrusted(value)
+    _ = message.via
     message._from_tag, message._to_tag = tags_untrusted(from_, to)
     message._cseq = cseq = cseq_untrusted(cseq_line)
     if length_at >= 0 and message._length < 0:

@@ -37,8 +37,8 @@ _VISUAL_SEPARATORS = str.maketrans("", "", "-.()")
 _SIGNIFICANT = frozenset({"user", "ttl", "method", "maddr", "transport"})
 
 _MAX_PARAMS = 256
-_CACHED_LENGTH = 256
-"""Longer texts are read each time, so that a cache has a bound in bytes, too."""
+KNOWN_LENGTH = 256
+"""Longer texts are read each time, so that a cache has a bound in bytes, too: who asks `known_uri` sees to that."""
 
 
 @attrs.frozen(slots=True)
@@ -238,7 +238,7 @@ def parse_uri_untrusted(text: str) -> Uri:
 
     Cached: a box sees the same few contacts and numbers again and again, and a `Uri` never changes.
     """
-    return _cached(text) if len(text) <= _CACHED_LENGTH else _parse(text)
+    return known_uri(text) if len(text) <= KNOWN_LENGTH else _parse(text)
 
 
 def _parse(text: str) -> Uri:
@@ -256,7 +256,7 @@ def _parse(text: str) -> Uri:
     return Uri(scheme, rest, "")
 
 
-_cached = lru_cache(maxsize=8192)(_parse)
+known_uri = lru_cache(maxsize=8192)(_parse)
 
 
 def _parse_sip(scheme: str, rest: str) -> Uri:
