@@ -60,7 +60,7 @@ class Attempt:
         if self.changed:
             restore(response, self.branch.context.request)
         core = self.branch.context.core
-        if core.gate.bears_trust(response):
+        if not self.branch.destination.trunk and core.gate.bears_trust(response):
             core.gate.relieve_answer(response, self.branch, self.flow)
         rewriting = core.rewriting
         if rewriting.within:
@@ -221,7 +221,7 @@ class Branch:
             core.logins.sign(context, self, request)
             attempt.changed = True
         if flow.transport == "UDP" and target is not None and target is not self._fallback:
-            size = sum(map(len, request.lines)) + 2 * len(request.lines) + len(request.body) + 200
+            size = len("".join(request.lines)) + 2 * len(request.lines) + len(request.body) + 200
             if destination.hiding is not None:
                 size += growth(request)
             if size > core.udp_threshold_bytes and (destination.hop is None or destination.hop.transport is None):

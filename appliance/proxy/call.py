@@ -142,7 +142,7 @@ class Call:
     """The media leg of the branch that answered."""
     changes: DialogChanges = UNCHANGED
     """What we change in the messages of its dialog."""
-    rewriting: list[str] | Callable[[], list[str]] = attrs.field(factory=list)
+    rewriting: list[str] | Callable[[], list[str]] = list
     """What the rules did to the INVITE, or what will say so."""
     codecs: dict[str, CodecFilter] | None = None
     """The codecs that may pass, by leg; None where all may."""

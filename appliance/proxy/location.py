@@ -179,7 +179,7 @@ class Location:
 
         The oldest one where several AORs claim the same contact: nobody takes over what another had first.
         """
-        found = self._contacts.get(_contact_index(uri))
+        found = self._contacts.get(_contact_index(uri)) if self._contacts else None
         if not found:
             return None
         matching = [b for b in found.values() if not b.lost and b.by_flow_only and b.uri.equals(uri)]

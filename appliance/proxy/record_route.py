@@ -20,6 +20,7 @@ SECRET, SEALED = "e", "E"
 """Letters of the item of extras that nobody else may read: as it is, and as it stands in an entry."""
 _MAC_BYTES = 9
 _NONCE_BYTES = 12
+_BLOCK = hashlib.blake2b().block_size
 _PREFIX = "jf-"
 _MOST_KNOWN = 8192
 _LONGEST_KNOWN = 256
@@ -36,8 +37,8 @@ class RecordRoutes:
 
     def __init__(self, key: bytes) -> None:
         own = hashlib.blake2b(key, person=b"record-route").digest()
-        self._keyed = hashlib.blake2b(key=own, digest_size=_MAC_BYTES)
-        """Copied for each entry: it has taken the key in already."""
+        self._keyed = hashlib.blake2b(own.ljust(_BLOCK + 1, b"\0"), digest_size=_MAC_BYTES)
+        """Copied for each entry. The key fills a block, as in BLAKE2's own keyed mode, and that is hashed already."""
         self._sealing = hashlib.blake2b(key, person=b"sealed extras").digest()
         self._known: dict[tuple[str, str], Said] = {}
         """What the latest entries say, by Route line and Call-ID, since an ACK comes soon; bounded."""

@@ -99,7 +99,15 @@ class Sender:
 
     def send_once(self, request: Request, destination: Destination) -> None:
         """Without a transaction: the ACK to a 2xx."""
-        self.reach(destination.flow, destination.hop, partial(self._send_once, request, destination.hiding))
+        flow = destination.flow
+        if flow is None and destination.hop is not None:
+            targets = self.known(destination.hop)
+            if targets:
+                flow = self.wires.connect(targets[0])
+        if flow is not None:
+            self._send_once(request, destination.hiding, flow)
+        else:
+            self.reach(None, destination.hop, partial(self._send_once, request, destination.hiding))
 
     def _send_once(self, request: Request, hiding: Hiding | None, flow: Flow) -> None:
         request.veil = None  # its sender's

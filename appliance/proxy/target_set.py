@@ -52,15 +52,6 @@ class Flows(Protocol):
 
 
 @attrs.frozen
-class _Gateway:
-    """What is the same for every call to a gateway; `address` as in a URI."""
-
-    address: str
-    label: str
-    hop: Hop
-
-
-@attrs.frozen
 class TargetSets:
     """Makes target sets from what is registered and what is configured."""
 
@@ -71,7 +62,8 @@ class TargetSets:
     hunts: Hunts
     registrations: TrunkRegistrations
     wall: Callable[[], float]
-    _trunks: dict[str, list[_Gateway]] = attrs.field(init=False)
+    _trunks: dict[str, list[Destination]] = attrs.field(init=False)
+    """What is the same for every call to a gateway, in the order of each trunk's gateways."""
 
     def __attrs_post_init__(self) -> None:
         trunks = self.settings.trunks.values()
@@ -211,27 +203,11 @@ class TargetSets:
         return found
 
     def _destination(self, name: str, position: int, user: str, number: str) -> Destination:
-        trunk = self.settings.trunks[name]
-        gateway = self._trunks[name][position]
-        return Destination(
-            uri=f"sip:{user}@{gateway.address}",
-            label=gateway.label,
-            routes=self.registrations.service_route(name) if self.registrations.any else (),
-            hop=gateway.hop,
-            by_contact=True,
-            profile=trunk.profile,
-            anchor=trunk.media_anchor,
-            failover=trunk.failover,
-            attempt_timeout_s=trunk.attempt_timeout_s,
-            progress_timeout_s=trunk.progress_timeout_s,
-            answer_timeout_s=trunk.answer_timeout_s,
-            trunk=name,
-            gateway=gateway.address,
-            number=number,
-            dscp=trunk.qos_signalling,
-            signs=trunk.sign is not Signing.NO,
-            hiding=Hiding.CALL_ID if trunk.hide_topology else None,
-        )
+        prepared = self._trunks[name][position]
+        made = prepared.again(f"sip:{user}@{prepared.gateway}", number)
+        if self.registrations.any:
+            made.routes = self.registrations.service_route(name)
+        return made
 
 
 @attrs.frozen
@@ -264,10 +240,25 @@ def _user_part(number: str) -> str:
     return number if plain else quote(number, _USER_SAFE, errors="surrogateescape")
 
 
-def _prepared(trunk: TrunkSettings, gateway: Gateway) -> _Gateway:
+def _prepared(trunk: TrunkSettings, gateway: Gateway) -> Destination:
     transport = gateway.transport.upper() if gateway.transport else None
-    hop = Hop(gateway.host, gateway.port, transport, tls=tls_options(trunk))
-    return _Gateway(str(gateway), f"trunk {trunk.name}, gateway {gateway}", hop)
+    return Destination(
+        uri="",
+        label=f"trunk {trunk.name}, gateway {gateway}",
+        hop=Hop(gateway.host, gateway.port, transport, tls=tls_options(trunk)),
+        by_contact=True,
+        profile=trunk.profile,
+        anchor=trunk.media_anchor,
+        failover=trunk.failover,
+        attempt_timeout_s=trunk.attempt_timeout_s,
+        progress_timeout_s=trunk.progress_timeout_s,
+        answer_timeout_s=trunk.answer_timeout_s,
+        trunk=trunk.name,
+        gateway=str(gateway),
+        dscp=trunk.qos_signalling,
+        signs=trunk.sign is not Signing.NO,
+        hiding=Hiding.CALL_ID if trunk.hide_topology else None,
+    )
 
 
 def _target_of(contact: str) -> str:
