@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from appliance.config.settings import Settings
 from appliance.media.figures import CallMedia, DirectionFigures
 from appliance.proxy.call import Call
+from appliance.proxy.leftover import Leftover
 from appliance.router.question import CallerKind
 from appliance.sip.errors import BadMessage
 from appliance.sip.message import Request
@@ -79,7 +80,7 @@ def record_of_refusal(refused: Refusal, settings: Settings) -> CallRecord:
         call_id=request.call_id,
         started_ms=at,
         ended_ms=at,
-        caller=_origin(request),
+        caller=_address(request, "from"),
         called=_target(request),
         source_address="{}:{}".format(*refused.source),
         status=refused.status,
@@ -88,6 +89,31 @@ def record_of_refusal(refused: Refusal, settings: Settings) -> CallRecord:
         ended_by="box",
         ending=refused.cause,
         refusal=refused.kind,
+    )
+
+
+def record_of_leftover(left: Leftover) -> CallRecord:
+    """The record of a call whose beginning a restart cut off: what its BYE tells."""
+    request = left.request
+    at = _ms(left.at)
+    caller, callee = _address(request, "from"), _address(request, "to")
+    if not left.by_caller:
+        caller, callee = callee, caller
+    reason = request.get("reason") or ""
+    who = "caller" if left.by_caller else "callee"
+    return CallRecord(
+        serial=left.serial,
+        call_id=request.call_id,
+        started_ms=at,
+        ended_ms=at,
+        caller=caller,
+        called=callee,
+        source_address="{}:{}".format(*left.source) if left.by_caller else "",
+        status=200,
+        cause=cause_of(reason),
+        reason=reason,
+        ended_by=who,
+        ending=f"the {who} hung up; the box was started again during the call, so its beginning is not known",
     )
 
 
@@ -131,12 +157,12 @@ def _caller(call: Call) -> str:
         return ""
 
 
-def _origin(request: Request) -> str:
+def _address(request: Request, key: str) -> str:
     try:
-        origin = request.from_.uri
+        uri = (request.from_ if key == "from" else request.to).uri
     except BadMessage:
         return ""
-    return origin.username or origin.host
+    return uri.username or uri.host
 
 
 def _target(request: Request) -> str:

@@ -34,6 +34,7 @@ from appliance.proxy.guests import Guests
 from appliance.proxy.hang_up import HangUp
 from appliance.proxy.initial_requests import InitialRequests
 from appliance.proxy.inner_flow import InnerFlow
+from appliance.proxy.leftover import Leftover
 from appliance.proxy.lines import Lines
 from appliance.proxy.load import LoadWatch
 from appliance.proxy.location import Location
@@ -154,6 +155,8 @@ class SipCore:
         """The last INVITEs that made no call, the latest first."""
         self.record_refusal: Callable[[Refusal], None] | None = None
         """Takes each of them, for its record."""
+        self.record_leftover: Callable[[Leftover], None] | None = None
+        """Takes the end of each call from before the box was started."""
         self.gate = Gate(timers, self._late)
         self._sources = self.gate.sources
         self.sign_in = SignIn(self.gate, clock, wall)

@@ -10,6 +10,7 @@ from appliance.proxy.call_follower import CallFollower
 from appliance.proxy.credentials import Authenticator
 from appliance.proxy.dialog_path import DialogPath, Entry
 from appliance.proxy.forwarding import spend_hop
+from appliance.proxy.leftover import Leftover
 from appliance.proxy.lines import Lines
 from appliance.proxy.response_context import ResponseContext
 from appliance.proxy.session_timers import REFRESHING
@@ -58,6 +59,8 @@ class DialogRequests:
             if request.method == "REFER" and self._transfers.concern(call, entry.leg == "a"):
                 self._transfers.begin(transaction, call, entry.leg == "a", now)
                 return
+        elif request.method == "BYE" and self._core.record_leftover is not None and entry.serial:
+            self._leave(request, transaction.flow, entry)
         if request.method in REFRESHING:
             self._follower.session_timers.asked(request)
         if destination is None:
@@ -80,6 +83,12 @@ class DialogRequests:
             self._core.rewriting.follow(context, transaction.flow.listener)
         transaction.context = context
         context.start([[destination]], now)
+
+    def _leave(self, request: Request, flow: Flow, entry: Entry) -> None:
+        """The end of a call that began before the box was started again: its record tells what is left to tell."""
+        record = self._core.record_leftover
+        if record is not None and self._core.calls.made_before(entry.serial) and entry.serial != SERIAL:
+            record(Leftover(entry.serial, request, flow.remote, self._core.wall(), by_caller=entry.leg != "a"))
 
     def acknowledge(self, request: Request, flow: Flow, now: float) -> None:
         """The ACK to a 2xx: it has no transaction. Raises `Rejected` and `BadMessage`."""

@@ -17,12 +17,13 @@ import trio
 from appliance.config.settings import Settings
 from appliance.logs import log
 from appliance.proxy.call import Call
-from appliance.proxy.call_record import record_of_call, record_of_refusal
+from appliance.proxy.call_record import record_of_call, record_of_leftover, record_of_refusal
 from appliance.proxy.core import Refusal, SipCore
+from appliance.proxy.leftover import Leftover
 from appliance.storage.call_record import CallRecord
 from appliance.storage.event_record import EventRecord
 from appliance.storage.journal import Journal
-from appliance.storage.record_line import CALLS, EVENTS
+from appliance.storage.record_line import CALLS, EVENTS, LEFTOVERS
 from appliance.storage.record_question import CallQuestion, Format, RecordQuestions, Report
 from appliance.storage.record_store import DAY_MS, RecordStore, StoreFault
 from appliance.storage.recorder import Recorder
@@ -54,6 +55,8 @@ class Records:
         self._importing = trio.Lock()
         self._asking = trio.CapacityLimiter(_AT_ONCE)
         self._faulty = False
+        self._registered: set[str] | None = None
+        core.location.on_change.append(self._registration)
         self.configure(settings)
 
     def configure(self, settings: Settings) -> None:
@@ -63,6 +66,7 @@ class Records:
         take = self.recorder.take if settings.records.enabled else None
         self._core.calls.record = take
         self._core.record_refusal = take
+        self._core.record_leftover = take
 
     def event(self, kind: str, subject: str, source: str = "", detail: str = "") -> None:
         """Something beside calls has happened. Never waits."""
@@ -70,12 +74,34 @@ class Records:
             now = int(time.time() * 1000)
             self.recorder.take(EventRecord(at_ms=now, kind=kind, subject=subject, source=source, detail=detail))
 
+    def _registration(self, aor: str) -> None:
+        """The bindings of an AOR have changed; what is told is that the first one came or the last one went."""
+        location = self._core.location
+        bindings = location.registered(aor, self._core.wall())
+        if self._registered is None:
+            self._registered = {binding.aor for binding in location} - {aor}
+            if not bindings:
+                self._registered.add(aor)
+        if bool(bindings) == (aor in self._registered):
+            return
+        user = aor.removeprefix("sip:").rpartition("@")[0]
+        if bindings:
+            self._registered.add(aor)
+            one = bindings[-1]
+            source = f"{one.received[1]}:{one.received[2]}"
+            self.event("registered", user, source, f"{one.uri} {one.user_agent}".strip())
+        else:
+            self._registered.discard(aor)
+            self.event("unregistered", user)
+
     def _line(self, ended: object) -> str:
         """In the writer's thread."""
         if isinstance(ended, Call):
             return CALLS.line_of(record_of_call(ended, self._settings, self._core.hiding.call_ids))
         if isinstance(ended, EventRecord):
             return EVENTS.line_of(ended)
+        if isinstance(ended, Leftover):
+            return LEFTOVERS.line_of(record_of_leftover(ended))
         assert isinstance(ended, Refusal)
         return CALLS.line_of(record_of_refusal(ended, self._settings))
 

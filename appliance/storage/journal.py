@@ -22,8 +22,8 @@ _HEAD: Final = _HEADER.size + _CHECK.size
 _MAGIC: Final = b"JFR1"
 SUFFIX: Final = ".journal"
 LONGEST_GROUP: Final = 64 << 20
-SEGMENT: Final = 8 << 20
-"""Bytes after which a new segment is begun."""
+SEGMENT: Final = 1 << 20
+"""Bytes after which a new segment is begun: so many that their import never holds the interpreter for long."""
 
 
 @attrs.frozen

@@ -43,7 +43,7 @@ class Shape(Generic[R]):
         line = _joined(values)
         if len(line) > _LONGEST:
             line = _joined([value[:_SHORTENED] if isinstance(value, str) else value for value in values])
-        return _STRAY.sub(" ", line) if _STRAY.search(line) else line
+        return line if line.isprintable() else _STRAY.sub(" ", line)
 
     def record_of(self, values: Sequence[object]) -> R:
         """The record of a row of the database."""
@@ -67,4 +67,6 @@ def _joined(values: Sequence[object]) -> str:
 
 CALLS: Final = Shape("C", "calls", CallRecord, "started_ms")
 EVENTS: Final = Shape("E", "events", EventRecord, "at_ms")
-SHAPES: Final = (CALLS, EVENTS)
+LEFTOVERS: Final = Shape("L", "calls", CallRecord, "started_ms")
+"""Ends of calls that a restart cut in two: dropped where the call has a record already."""
+SHAPES: Final = (CALLS, LEFTOVERS, EVENTS)

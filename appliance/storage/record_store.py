@@ -18,9 +18,9 @@ import duckdb
 
 from appliance.logs import log
 from appliance.storage.journal import Group, Journal, groups_after
-from appliance.storage.record_line import SHAPES, Shape
+from appliance.storage.record_line import LEFTOVERS, SHAPES, Shape
 
-_AT_ONCE: Final = 4
+_AT_ONCE: Final = 2
 """Segments in one transaction."""
 _OPTIONS: Final[dict[str, str | int | float | list[str]]] = {
     "threads": 1,
@@ -29,6 +29,8 @@ _OPTIONS: Final[dict[str, str | int | float | list[str]]] = {
 }
 """One thread: the other cores are for calls."""
 DAY_MS: Final = 86_400_000
+_LOOK_BACK: Final = 4
+"""Days in which a call may have ended before its BYE comes once more."""
 
 
 class StoreFault(Exception):  # noqa: N818
@@ -158,6 +160,8 @@ class RecordStore:
             )
         finally:
             file.unlink(missing_ok=True)
+        if shape is LEFTOVERS:
+            self._drop_known(cursor)
         for (day,) in cursor.execute("SELECT DISTINCT day FROM arrived").fetchall():
             table = f"{shape.table}_{_date(day):%Y%m%d}"
             definition = ", ".join(f'"{name}" {kind}' for name, kind in shape.types.items())
@@ -167,6 +171,16 @@ class RecordStore:
                 [day],
             )
         cursor.execute("DROP TABLE arrived")
+
+    def _drop_known(self, cursor: duckdb.DuckDBPyConnection) -> None:
+        """One record a call: not from a BYE that was repeated, nor where the call's own record came to the disk."""
+        cursor.execute("DELETE FROM arrived WHERE id NOT IN (SELECT min(id) FROM arrived GROUP BY serial)")
+        rows = cursor.execute(
+            "SELECT table_name FROM duckdb_tables() WHERE starts_with(table_name, 'calls_') ORDER BY 1 DESC LIMIT ?",
+            [_LOOK_BACK],
+        ).fetchall()
+        for (table,) in rows:
+            cursor.execute(f"DELETE FROM arrived WHERE serial IN (SELECT serial FROM {table})")
 
     # Days
 
@@ -190,7 +204,10 @@ class RecordStore:
         gone = []
         try:
             first = f"{_date(oldest_ms // DAY_MS):%Y%m%d}"
-            names = sorted((name for shape in SHAPES for name in self.days(shape.table)), key=lambda name: name[-8:])
+            names = sorted(
+                (name for table in {one.table for one in SHAPES} for name in self.days(table)),
+                key=lambda name: name[-8:],
+            )
             newest = names[-1][-8:] if names else ""
             for name in names:
                 day = name[-8:]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from appliance.storage.call_record import CallRecord
 from appliance.storage.event_record import EventRecord
 from appliance.storage.journal import Group, Journal, frame_of
-from appliance.storage.record_line import CALLS, EVENTS
+from appliance.storage.record_line import CALLS, EVENTS, LEFTOVERS
 from appliance.storage.record_question import REPORTS, CallQuestion, Format, RecordQuestions
 from appliance.storage.record_store import DAY_MS, RecordStore
 
@@ -183,6 +183,19 @@ def test_events_are_kept_beside_calls(kept: Kept) -> None:
     assert [one.kind for one in kept.ask.events(0, 1 << 52)] == ["x", "registered"]
     assert [one.subject for one in kept.ask.events(0, 1 << 52, "registered")] == ["1001"]
     assert [one.id for one in kept.ask.find(CallQuestion())] == [2]
+
+
+def test_the_end_of_a_forgotten_call_is_told_once_and_not_beside_its_own_record(kept: Kept) -> None:
+    def leftovers(first: int, *serials: str) -> None:
+        lines = tuple(LEFTOVERS.line_of(record(9, serial=serial)) for serial in serials)
+        kept.journal.append(Group(first, lines))
+        kept.journal.seal()
+        kept.store.take_in(kept.journal)
+
+    kept.keep(record(1))
+    leftovers(10, "ab-1", "cd-1", "cd-1")
+    leftovers(20, "cd-1", "ab-1", "cd-2")
+    assert sorted(one.serial for one in kept.ask.find(CallQuestion())) == ["ab-1", "cd-1", "cd-2"]
 
 
 @pytest.mark.parametrize("form", list(Format))
