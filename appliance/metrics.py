@@ -369,17 +369,24 @@ class Metrics:
         oid="56",
     )
     trace_bytes: Labelled[Gauge] = gauges(
-        "jackfield_trace_bytes", "Room that traced SIP messages take in memory and on disk.", "place", unit="bytes"
+        "jackfield_trace_bytes",
+        "Room that traced SIP messages take in memory and on disk.",
+        "place",
+        unit="bytes",
+        oid="57",
     )
-    trace_messages: Counter = counter("jackfield_trace_messages_total", "SIP messages that were traced.")
+    trace_messages: Counter = counter("jackfield_trace_messages_total", "SIP messages that were traced.", oid="58")
     trace_lost: Counter = counter(
-        "jackfield_trace_lost_total", "Traced messages that did not get to the disk: it was full, too slow, or broken."
+        "jackfield_trace_lost_total",
+        "Traced messages that did not get to the disk: it was full, too slow, or broken.",
+        oid="59",
     )
     hep_packets: Labelled[Counter] = counters(
         "jackfield_hep_packets_total",
         "Messages for HEP collectors by what became of them: sent, or dropped for a full buffer or a broken way.",
         "collector",
         "end",
+        oid="60",
     )
     gauges_below_zero: Counter = counter(
         "jackfield_gauges_below_zero_total", "Times a gauge would have gone below zero: a fault of ours.", oid="47"
