@@ -186,7 +186,7 @@ async def open_appliance(
     """
     configure_log(log, settings)
     metrics = Metrics()
-    metrics.start_time_seconds.set(time.time())
+    metrics.start_time_seconds.set(int(time.time()))
     async with open_supervisor(
         metrics,
         readiness=Readiness.from_environment(),
