@@ -34,9 +34,9 @@ class Disk:
         """Messages that did not get there."""
 
     @property
-    def bytes(self) -> int:
+    def used_bytes(self) -> int:
         """What the segments take; 0 while nothing is written."""
-        return 0 if self._segments is None else self._segments.bytes
+        return 0 if self._segments is None else self._segments.used_bytes
 
     def configure(self, most_bytes: int | None) -> None:
         if most_bytes != self._most_bytes:

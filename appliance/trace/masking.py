@@ -29,6 +29,8 @@ def masked(data: bytes) -> bytes:
     low = data.lower()
     if b"auth" in low and (b"authoriz" in low or b"authentic" in low):
         data = _HEADER.sub(_without_credentials, data)
+    if low.endswith(b"\r\n\r\n") and low.find(b"\r\n\r\n") == len(low) - 4 and b"\n\n" not in low:
+        return data  # it has no body
     if b"inline:" in low or b"a=ice-pwd" in low or b"\nk=" in low:
         data = _KEYS.sub(_without_key, data)
     if low.startswith((b"message ", b"info ")) and (low.startswith(b"m") or _DTMF.search(data)):

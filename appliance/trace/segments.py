@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -28,13 +28,17 @@ _DIRECTIONS: Final = tuple(Direction)
 _LONGEST: Final = 1 << 28
 
 
-def packed(entry: Entry) -> bytes:
-    """One record, secrets masked."""
+def packed(entry: Entry, known: dict[int, bytes]) -> bytes:
+    """One record, secrets masked. `known` are the names of ways by id, for as long as these live."""
     at, direction, data, way, dropped = entry
-    (host, port), (peer, peer_port) = way.local, way.remote
-    words = (way.transport, way.listener, host, str(port), peer, str(peer_port), dropped)
-    names = "\n".join(word.replace("\n", " ") for word in words).encode("utf-8", "replace")
-    rest = _FIXED.pack(at, _DIRECTIONS.index(direction), len(names)) + names + masked(data)
+    names = known.get(id(way))
+    if names is None or dropped:
+        (host, port), (peer, peer_port) = way.local, way.remote
+        words = (way.transport, way.listener, host, str(port), peer, str(peer_port), dropped)
+        names = "\n".join(word.replace("\n", " ") for word in words).encode("utf-8", "replace")
+        if not dropped:
+            known[id(way)] = names
+    rest = _FIXED.pack(at, direction is Direction.OUT, len(names)) + names + masked(data)
     return _FRAME.pack(len(rest), zlib.crc32(rest)) + rest
 
 
@@ -69,29 +73,41 @@ class Segments:
         self._path = directory
 
     @property
-    def bytes(self) -> int:
+    def used_bytes(self) -> int:
         return sum(self._sizes.values())
 
-    def write(self, entries: Iterable[Entry]) -> int:
+    def write(self, entries: Sequence[Entry]) -> int:
         """Append them; gives how many were too long to be kept."""
         too_long = 0
+        known: dict[int, bytes] = {}
+        batch: list[bytes] = []
+        size = self._sizes.get(self._path, 0) if self._file is not None else self._segment_bytes
         for entry in entries:
-            record = packed(entry)
+            record = packed(entry, known)
             if len(record) > self._segment_bytes:
                 too_long += 1
                 continue
-            file = self._file
-            if file is None or self._sizes[self._path] + len(record) > self._segment_bytes:
-                file = self._begin()
-            self._sizes[self._path] += len(record)
-            file.write(record)
-        if self._file is not None:
-            self._file.flush()
+            size += len(record)
+            if size > self._segment_bytes:
+                self._append(batch)
+                batch = []
+                self._begin()
+                size = len(record)
+            batch.append(record)
+        self._append(batch)
         return too_long
 
-    def _begin(self) -> BinaryIO:
+    def _append(self, records: list[bytes]) -> None:
+        if records:
+            assert self._file is not None
+            data = b"".join(records)
+            self._sizes[self._path] += len(data)
+            self._file.write(data)
+            self._file.flush()
+
+    def _begin(self) -> None:
         self.close()
-        while self._sizes and self.bytes + self._segment_bytes > self._most_bytes:
+        while self._sizes and self.used_bytes + self._segment_bytes > self._most_bytes:
             oldest = next(iter(self._sizes))
             oldest.unlink(missing_ok=True)
             del self._sizes[oldest]
@@ -100,7 +116,6 @@ class Segments:
         self._file = self._path.open("xb")
         self._path.chmod(0o600)
         self._sizes[self._path] = 0
-        return self._file
 
     def close(self) -> None:
         file, self._file = self._file, None

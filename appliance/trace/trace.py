@@ -79,7 +79,7 @@ class Trace:
 
     def show(self, metrics: Metrics) -> None:
         """Hang the figures into the catalogue."""
-        metrics.trace_bytes.read = lambda: {("memory",): self.ring.held_bytes, ("disk",): self.disk.bytes}
+        metrics.trace_bytes.read = lambda: {("memory",): self.ring.held_bytes, ("disk",): self.disk.used_bytes}
         metrics.trace_messages.read = lambda: self.ring.next_serial
         metrics.trace_lost.read = lambda: self.disk.lost
 

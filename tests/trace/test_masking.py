@@ -58,6 +58,8 @@ def test_texts_and_digits_are_masked_and_other_bodies_stay() -> None:
     assert masked(b"MESSAGE sip:a@b SIP/2.0\r\nTo: x\r\n\r\nhello\r\nyou") == (
         b"MESSAGE sip:a@b SIP/2.0\r\nTo: x\r\n\r\n*****\r\n***"
     )
+    assert b"hello" not in masked(b"MESSAGE sip:a@b SIP/2.0\r\nTo: x\r\n\r\nhello\r\n\r\n")
+    assert b"hello" not in masked(b"MESSAGE sip:a@b SIP/2.0\nTo: x\n\nhello\r\n\r\n")
     dtmf = b"INFO sip:a@b SIP/2.0\r\nContent-Type: application/dtmf-relay\r\n\r\nSignal=5\r\n"
     assert b"5" not in masked(dtmf)
     other = b"INFO sip:a@b SIP/2.0\r\nContent-Type: application/media_control+xml\r\n\r\n<vfu/>"

@@ -37,7 +37,7 @@ def test_files_never_take_more_than_they_may_and_hold_the_newest(steps: list[tup
             lost = segments.write([entry(number, size)])
             kept += [] if lost else [float(number)]
             files = list(directory.iterdir())
-            assert sum(file.stat().st_size for file in files) == segments.bytes <= most
+            assert sum(file.stat().st_size for file in files) == segments.used_bytes <= most
             assert all(SECRET not in file.read_bytes() for file in files)
         segments.close()
         found = [message.at for message in read_segments(directory)]
