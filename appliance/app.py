@@ -43,6 +43,7 @@ from .outlets.syslog import SyslogOutlet
 from .ports import try_ports
 from .proxy import overview
 from .proxy.overview import capacity
+from .proxy.stored_call import stored_detail
 from .readiness import Readiness
 from .recordcontrol import RecordControl
 from .selftestcontrol import SelfTest
@@ -327,6 +328,7 @@ def _inside(appliance: Appliance, telephony: Telephony, support: SupportControl,
         serve_sip=telephony.transports.serve_websocket,
         origin_allowed=origin_allowed,
         trace=telephony.trace,
+        stored=partial(stored_detail, telephony.records),
         support=support.bundle,
         actions=actions,
         audit=Audit(appliance.identity.state_dir),

@@ -88,6 +88,8 @@ class CallDetail:
     leg: str = ""
     """The media leg of the callee."""
     media: CallMedia | None = None
+    recorded: bool = False
+    """It is known by its record only."""
     series: Mapping[Key, tuple[Point, ...]] = attrs.field(factory=dict)
 
     @property

@@ -91,7 +91,7 @@ def add_call_pages(
         seen = visitor()
         if seen is None:
             return redirect("/sign-in", 303)
-        found = detail(inside.core, serial)
+        found = detail(inside.core, serial) or await inside.stored(serial)
         if found is None:
             abort(404)
         return await render_template(

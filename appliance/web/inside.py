@@ -14,6 +14,7 @@ from appliance.alarms import Alarms
 from appliance.config import Settings
 from appliance.marking import Markable
 from appliance.metrics import Metrics
+from appliance.proxy.call_detail import CallDetail
 from appliance.proxy.core import SipCore
 from appliance.trace.trace import Trace
 
@@ -135,10 +136,12 @@ class Inside:
     origin_allowed: Callable[[str | None, str, Sequence[str]], bool]
     """Origin, Host header and the allowed origins, by the rules of the listeners."""
     trace: Trace
+    """The SIP messages of calls."""
     support: Callable[[], Awaitable[tuple[str, bytes]]]
     """A support bundle: the name of the file and what is in it."""
-    """The SIP messages of calls."""
     actions: Actions
     audit: Audit
+    stored: Callable[[str], Awaitable[CallDetail | None]]
+    """A call that is in memory no more, by its record; None where there is none."""
     bind: Callable[[str, Sequence[str], int], list[socket.socket]]
     """Listening sockets for a name, addresses and a port; raises `OSError`."""

@@ -85,3 +85,17 @@ async def test_an_operator_hangs_up_a_call_on_its_page(tmp_path: Path) -> None:
         assert "event: over" in told[0]
         assert "An operator hung up after" in (await client.get(path)).text
         assert "hung up by an operator" in (await client.get(path)).text
+
+
+async def test_a_call_that_is_in_memory_no_more_is_told_by_its_record(tmp_path: Path) -> None:
+    async with open_box(tmp_path, CONF) as box, box.client() as client, RawPhone(sip_address(box)) as phone:
+        await sign_in(client, box.password)
+        _, response = await phone.call("9197")
+        assert response.status == 200
+        core = box.appliance.telephony.core
+        [call] = core.calls
+        call.hang_up("the test is over")
+        core.calls.ended.clear()
+        page = (await client.get(f"/calls/{call.serial}")).text
+        assert "the test is over" in page
+        assert "Known by its record" in page
