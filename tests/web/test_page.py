@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from appliance.accounts.account import hash_password
 from appliance.control import ask
 from tests.peers.appliance import Appliance
 from tests.peers.processes import program
@@ -20,6 +21,9 @@ pytestmark = pytest.mark.peer
 SECTIONS = {
     "trunk friend": {"trusted": "127.0.0.1"},
     "line tone": {"kind": "tone"},
+    "trunk carrier": {"gateways": "192.0.2.10"},
+    "account olga": {"role": "operator", "password_hash": hash_password("word-of-olga")},
+    "account victor": {"role": "viewer", "password_hash": hash_password("word-of-victor")},
     "route 11-tone": {"match": "exact:9197", "target": "line:tone", "callers": "trunks"},
 }
 WELL = re.compile("^(All is well|Calls go well, but look at this)$")  # a test machine's clock may be nobody's care
@@ -168,6 +172,29 @@ def test_the_page_says_that_the_box_is_gone_and_comes_back_with_it(box: Applianc
     box.restart()
     expect(page.get_by_text("Connection lost, trying again")).to_be_hidden()
     expect(page.get_by_role("heading", level=1)).to_have_text(WELL)
+
+
+def sign_in_as(box: Appliance, page: Page, name: str) -> None:
+    page.context.clear_cookies()
+    page.goto(f"http://127.0.0.1:{box.ports['http']}/sign-in")
+    page.fill("#name", name)
+    page.fill("#password", f"word-of-{name}")
+    page.click("button")
+    page.get_by_role("link", name="Trunks", exact=True).click()
+    expect(page.locator("#gateways tbody tr")).to_have_count(1)
+
+
+def test_an_operator_drains_a_gateway_and_a_viewer_is_offered_nothing(box: Appliance, page: Page) -> None:
+    sign_in_as(box, page, "victor")
+    expect(page.locator("main button.small")).to_have_count(0)
+    expect(page.get_by_role("link", name="Audit")).to_have_count(0)
+    sign_in_as(box, page, "olga")
+    page.get_by_role("button", name="Drain").click()
+    page.get_by_role("dialog").get_by_role("button", name="Drain").click()
+    expect(page.locator("#said")).to_contain_text("192.0.2.10 of carrier is being drained")
+    expect(page.locator("#gateways .badge")).to_have_text("drained")
+    page.get_by_role("button", name="Unblock").click()
+    expect(page.locator("#gateways .badge")).not_to_have_text("drained")
 
 
 def test_signing_out_leads_back_to_the_door(box: Appliance, page: Page) -> None:

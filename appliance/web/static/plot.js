@@ -70,7 +70,7 @@ export class Plot {
       const text = svg("text", { class: "axis", x: x(at) + step / 2, y: HEIGHT - 5, "text-anchor": at === number - 1 ? "end" : "middle" });
       if (at === number - 1) text.setAttribute("x", width - RIGHT);
       text.textContent = clock.format(1000 * (data.first + at * data.step_s));
-      if (x(at) > LEFT + 10) nodes.push(text);
+      if (x(at) > LEFT + 10 && (at === number - 1 || x(at) < width - RIGHT - 90)) nodes.push(text);
     }
     const path = [];
     for (let at = 0; at < number; at += 1) {

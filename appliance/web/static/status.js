@@ -9,7 +9,7 @@ import { Plot } from "./plot.js";
 const CALLS_SHOWN = 12;
 const FAILED_SHOWN = 10;
 const ENDED_SHOWN = 10;
-const GATEWAYS_SHOWN = 12;
+const GATEWAYS_SHOWN = 8;
 const id = (name) => document.getElementById(name);
 const at = ([host, port]) => (host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`);
 
@@ -192,7 +192,7 @@ function draw(box) {
   put(tiles.messages.value, perSecond(box));
   put(tiles.messages.note, "received a second");
   put(tiles.bans.value, count(box.bans.total));
-  put(tiles.bans.note, refused ? `${count(refused)} calls refused` : "no call refused");
+  put(tiles.bans.note, refused ? `${count(refused)} ${refused === 1 ? "call" : "calls"} refused` : "no call refused");
 
   const shown = box.calls.slice(0, CALLS_SHOWN);
   noCalls.hidden = shown.length !== 0;
