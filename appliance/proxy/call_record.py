@@ -174,7 +174,9 @@ def _target(request: Request) -> str:
 
 
 def _attempts(call: Call) -> str:
-    """Those in vain, then the one that answered."""
+    """Those in vain, then the one that answered; '' where the first one did."""
+    if not call.tried:
+        return ""
     found: list[dict[str, object]] = [
         {
             "to": one.to,
@@ -185,11 +187,11 @@ def _attempts(call: Call) -> str:
             "length_ms": _ms(one.ended - one.opened),
             "sentence": one.sentence,
         }
-        for one in call.tried or ()
+        for one in call.tried
     ]
     if call.answered_at is not None:
         found.append({"to": call.callee, "trunk": call.trunk, "gateway": call.gateway_name, "status": call.status})
-    return json.dumps(found, ensure_ascii=False, separators=(",", ":")) if found else ""
+    return json.dumps(found, ensure_ascii=False, separators=(",", ":"))
 
 
 def _quality(call: Call) -> tuple[float | None, float | None, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 
 
-@attrs.frozen(kw_only=True)
+@attrs.define(kw_only=True)  # not frozen: one is made for every call, and frozen costs four times as much to make
 class CallRecord:
     """One call attempt. Times `…_ms` are wall-clock milliseconds since 1970, lengths `…_ms` milliseconds; None where it
     did not come to that. Texts are '' where there is nothing to say.
@@ -68,4 +68,4 @@ class CallRecord:
     quality: str = ""
     """JSON: for each leg, of caller and callee, and direction: loss, jitter, MOS and who measured."""
     attempts: str = ""
-    """JSON: each destination tried, with status, times and sentence."""
+    """JSON: each destination tried, with status, times and sentence; '' where the first one answered."""
