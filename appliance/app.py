@@ -32,6 +32,7 @@ from .configview import look_at_files
 from .control import Answer, Json, hold_state_dir, serve_control
 from .gatecontrol import row
 from .identity import Identity, StateDamaged, open_identity, open_state_dir
+from .listings import Listings
 from .logcontrol import LogControl, configure_log
 from .logs import log
 from .metrics import Metrics
@@ -286,6 +287,9 @@ async def open_appliance(
             )
             selftest.show(metrics)
             commands["selftest"] = selftest.command
+            listings = Listings(core)
+            commands["registrations"] = listings.registrations
+            commands["trunks"] = listings.trunks
             appliance.status_parts["selftest"] = selftest.shown
             await supervisor.start(Service("selftest", selftest.run))
             support = SupportControl(

@@ -34,6 +34,7 @@ from .doctor.examination import examine
 from .doctor.finding import Grade
 from .gatecontrol import ACTIONS
 from .identity import Identity, StateDamaged
+from .listings import REGISTRATION_HEADS, TRUNK_HEADS, registration_rows, trunk_rows
 from .manual import operation_manual, transaction_manual
 from .metrics import catalogue
 from .ports import PortsRefused
@@ -110,6 +111,10 @@ def _parser() -> argparse.ArgumentParser:
                 "--welcome", action="store_true", help="show where things are, and the accounts with their passwords"
             )
         if name == "status":
+            sub.add_argument("--json", action="store_true", help="for machines: one JSON object")
+        if name == "registrations":
+            sub.add_argument("user", nargs="?", default="", metavar="USER", help="of one user only")
+        if name in ("registrations", "trunks"):
             sub.add_argument("--json", action="store_true", help="for machines: one JSON object")
         if name == "doctor":
             sub.add_argument("--all", action="store_true", help="also what is well")
@@ -282,6 +287,25 @@ def _selftest(asked: argparse.Namespace) -> int:
         print(table_of(("step", "verdict", "found", "figures"), report_rows(report), empty="Nothing was tried."))
         print("The self-test passed." if report.passed else f"The self-test failed: {report.sentence}.")
     return DONE if report.passed else FAILED
+
+
+def _registrations(asked: argparse.Namespace) -> int:
+    answer = ask(asked.state_dir, "registrations", *filter(None, (asked.user,)))
+    if asked.json:
+        print(json.dumps(answer))
+    else:
+        rows = registration_rows(answer.get("registrations"))
+        print(table_of(REGISTRATION_HEADS, rows, empty="No phone is registered."))
+    return DONE if answer.get("ok") else FAILED
+
+
+def _trunks(asked: argparse.Namespace) -> int:
+    answer = ask(asked.state_dir, "trunks")
+    if asked.json:
+        print(json.dumps(answer))
+    else:
+        print(table_of(TRUNK_HEADS, trunk_rows(answer.get("trunks")), empty="There are no trunks."))
+    return DONE if answer.get("ok") else FAILED
 
 
 def _doctor(asked: argparse.Namespace) -> int:
@@ -498,6 +522,8 @@ def command_manual() -> str:
         "alarms": "`--past` lists those that are over, `--json` prints one JSON object for machines.",
         "log": "`log call debug` makes one room tell more, `log warning` sets the level of those without one of their "
         "own. A room is the first word of an event.",
+        "registrations": "`registrations USER` lists those of one user. `--json` prints one JSON object.",
+        "trunks": "`jackfield gateway` has their gateways one by one. `--json` prints one JSON object.",
         "doctor": "Names, name servers, ports, firewall, certificates, NAT, clock, disk, open files, kernel, versions "
         "and `conf.d`, each finding with its grade (fault, warning, note) and a remedy; `--all` shows also what is "
         "well. It runs without a running box, too, and changes nothing. Exit status 1 where there is a fault. "
@@ -568,6 +594,8 @@ COMMANDS: Final = (
     ("status", _status, "Tell how the running appliance does."),
     ("alarms", _alarms, "List what is wrong just now, the worst first, each with what to do about it."),
     ("log", _log, "Show the levels of the log, or set that of a room, or of all, until the next reload."),
+    ("registrations", _registrations, "List the phones that are registered, all or those of one user."),
+    ("trunks", _trunks, "List the trunks: calls, gateways in service, and how our registration there stands."),
     ("doctor", _doctor, "Look at machine, network and configuration for what keeps calls from working."),
     ("selftest", _selftest, "Call the running box as a phone does, and tell for each step what was found."),
     ("support", _support, "Write a file for those who help: configuration without secrets, log, figures, calls."),

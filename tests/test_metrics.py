@@ -92,3 +92,9 @@ def test_prometheus_text_is_well_formed() -> None:
     assert "jackfield_up_seconds 1.5" in lines
     for line in lines:
         assert line.startswith(("# HELP ", "# TYPE ")) or SAMPLE.fullmatch(line), line
+
+
+def test_labels_are_of_a_few_names_that_we_bound() -> None:
+    bounded = {"alarm", "cause", "collector", "direction", "end", "gateway", "kind", "limit", "listener", "outlet"}
+    bounded |= {"result", "place", "service", "severity", "side", "transport", "trunk", "what"}
+    assert {label for described in catalogue().values() for label in described.labels} <= bounded

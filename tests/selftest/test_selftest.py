@@ -1,12 +1,14 @@
 """The self-test against a box that runs: it passes, and where something is wrong it says what."""
 
 import json
+import re
 import socket
 import subprocess
 import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.request import urlopen
 
 import attrs
 import pytest
@@ -45,6 +47,11 @@ def test_a_box_without_users_and_lines_calls_itself(tmp_path: Path) -> None:
         assert echo["figures"]["mos"] > 3.6
         assert echo["figures"]["dtls_ms"] > 0
         assert "self-test passed" in _status(box)
+        answer = urlopen(f"http://127.0.0.1:{box.ports['http']}/metrics", timeout=5).read().decode()
+        began = re.search(r"^jackfield_start_time_seconds ([0-9.e+]+)$", answer, re.MULTILINE)
+        assert began is not None
+        assert 0 < time.time() - float(began[1]) < 120
+        assert 'jackfield_selftest_runs_total{result="passed"} 1' in answer
 
 
 def _status(box: Appliance) -> str:
