@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Error, Page, expect
 
 from tests.browser.chromium import Chromium
 from tests.browser.conftest import DOMAIN, MakePhone
@@ -134,7 +134,8 @@ def test_a_gateway_that_is_not_there(box: Appliance, page: Page, tmp_path: Path)
 
 def test_a_wrong_password(box: Appliance, chromium: Chromium, page: Page) -> None:
     phone = chromium.phone("1002", "not this", url=f"wss://127.0.0.1:{box.ports['wss']}/sip", domain=DOMAIN)
-    phone._do("() => { phone.agent.start(); }")
+    with pytest.raises(Error, match="registration failed"):
+        phone.register()
     phone.call("9197")
     phone.expect("failed")
     phone.close()
