@@ -86,13 +86,15 @@ class HepCollector(Generic[T]):
             await wire.connect(address)
             self._is_reached()
             while True:
-                for packet in await self._packets():
+                packets = await self._packets()
+                self.dropped += len(packets)  # unless they are sent: a reload may come in between
+                for packet in packets:
                     try:
                         await wire.send(packet)
-                    except OSError:  # nobody listens there just now: ICMP tells of an earlier packet
-                        self.dropped += 1
-                    else:
-                        self.sent += 1
+                    except OSError:
+                        continue  # nobody listens there just now: ICMP tells of an earlier packet
+                    self.dropped -= 1
+                    self.sent += 1
 
     async def _by_stream(self) -> None:
         settings = self.settings
@@ -117,6 +119,7 @@ class HepCollector(Generic[T]):
 
     async def _packets(self) -> list[bytes]:
         """The next few, once there are some."""
+        await trio.lowlevel.checkpoint()  # whoever is cancelled leaves the queue to the next
         while not self._queue:
             self._wake = trio.Event()
             await self._wake.wait()

@@ -192,7 +192,7 @@ def test_it_follows_live_and_says_what_was_dropped(line: Line, tmp_path: Path) -
             return "broken@x" in following.log
 
         try:
-            wait_until(sees, "the broken message in what is followed")
+            wait_until(sees, "the broken message in what is followed", 30.0)
         finally:
             following.stop()
     said = next(one for one in following.log.splitlines() if "broken@x" in one)
