@@ -22,7 +22,7 @@ from .logs import log
 
 SOCKET: Final = "control.sock"
 LOCK: Final = "lock"
-LONGEST_ASK: Final = 16384
+LONGEST_ASK: Final = 8192
 ASK_DEADLINE_S: Final = 5.0
 MOST_CLIENTS: Final = 16
 
