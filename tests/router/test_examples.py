@@ -36,8 +36,9 @@ def test_an_example_is_well_and_its_calls_go_where_it_says(
     assert main(["check", "--conf-dir", conf_dir]) == DONE, capsys.readouterr().err
     assert "doubtful" not in capsys.readouterr().out
     files = [example] if example.is_file() else sorted(example.glob("*.conf"))
-    asked = [found for file in files for found in ASKED.findall(file.read_text())]
-    assert len(asked) > 1
+    texts = [file.read_text() for file in files]
+    asked = [found for text in texts for found in ASKED.findall(text)]
+    assert len(asked) > 1 or not any("[route " in text for text in texts)
     for options, expected in asked:
         assert main(["route", "explain", "--conf-dir", conf_dir, *shlex.split(options)]) == DONE, options
         said = capsys.readouterr().out
