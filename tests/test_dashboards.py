@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -79,7 +78,7 @@ def test_every_alert_rule_has_severity_summary_and_remedy() -> None:
         assert "remedy:" in rule, rule
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool of Debian's prometheus")
+@pytest.mark.peer
 def test_promtool_takes_the_rules_and_every_expression_of_the_dashboard(tmp_path: Path) -> None:
     lines = ["groups:", "  - name: dashboard", "    rules:"]
     for number, expression in enumerate(dashboard_expressions()):
