@@ -183,7 +183,8 @@ async def test_two_browsers_through_every_change_of_a_call(chromium_path: str) -
         table.page.evaluate("() => a.add('video')")
         table.negotiate()
         table.hears("b1", "video")
-        events = {step.sentence for leg in table.call.snapshot().legs for t in leg.transports for step in t.timeline}
+        now = trio.from_thread.run_sync(table.call.snapshot)
+        events = {step.sentence for leg in now.legs for t in leg.transports for step in t.timeline}
         assert events
 
     await in_browser(chromium_path, act)
