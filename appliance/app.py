@@ -360,4 +360,7 @@ def run_appliance(
                 announce(appliance)
                 await appliance.supervisor.wait_stopped()
 
-        trio.run(serve)
+        try:
+            trio.run(serve)
+        finally:
+            gc.unfreeze()  # else DuckDB's binding complains at the exit of what was never collected
