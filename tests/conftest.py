@@ -7,6 +7,7 @@ fails there has to do with the change; everywhere else it goes on searching.
 
 import asyncio
 import asyncio.events
+import gc
 import os
 
 import trio_asyncio  # noqa: F401 (it must patch asyncio first)
@@ -18,3 +19,8 @@ if os.environ.get("CI"):
 
 asyncio.set_event_loop_policy(asyncio.DefaultEventLoopPolicy())
 asyncio.new_event_loop = asyncio.events.new_event_loop = asyncio.SelectorEventLoop
+
+
+def pytest_unconfigure() -> None:
+    """Boxes that ran in this process froze what there was; the last line shall be pytest's, not that of a leak."""
+    gc.unfreeze()
