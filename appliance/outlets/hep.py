@@ -17,6 +17,7 @@ from appliance.config.hep import HepSettings, HepTransport
 from appliance.logs import log
 from appliance.metrics import Metrics
 
+from .crew import Crew
 from .hep_packet import Captured, hep_packet
 
 T = TypeVar("T")
@@ -137,23 +138,22 @@ class HepOutlet(Generic[T]):
     def __init__(self, read: Callable[[T], Captured]) -> None:
         self.collectors: dict[str, HepCollector[T]] = {}
         self._read = read
-        self._scopes: dict[str, trio.CancelScope] = {}
-        self._nursery: trio.Nursery | None = None
+        self._crew = Crew()
 
     def configure(self, collectors: Mapping[str, HepSettings], node: str) -> None:
         """Take new settings; what waits for a collector that stays goes on waiting. `node` is who we are."""
         for name in [name for name in self.collectors if name not in collectors]:
-            self._stop(name)
+            self._crew.stop(name)
             del self.collectors[name]
         for name, settings in collectors.items():
             one = self.collectors.get(name)
             if one is None:
                 self.collectors[name] = HepCollector(settings, node, self._read)
-                self._start(name)
+                self._crew.start(name, self.collectors[name])
             elif (one.settings, one.node) != (settings, node):
                 one.settings, one.node = settings, node
-                self._stop(name)
-                self._start(name)
+                self._crew.stop(name)
+                self._crew.start(name, self.collectors[name])
 
     def take(self, messages: Sequence[T]) -> None:
         for one in self.collectors.values():
@@ -161,15 +161,7 @@ class HepOutlet(Generic[T]):
 
     async def run(self, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED) -> None:
         """A leaf service: ends only when it is cancelled."""
-        try:
-            async with trio.open_nursery() as nursery:
-                self._nursery = nursery
-                for name in self.collectors:
-                    self._start(name)
-                task_status.started(", ".join(self.collectors))
-                await trio.sleep_forever()
-        finally:
-            self._nursery = None
+        await self._crew.work(self.collectors, task_status)
 
     def show(self, metrics: Metrics) -> None:
         """Hang the figures into the catalogue."""
@@ -178,17 +170,3 @@ class HepOutlet(Generic[T]):
             for name, one in self.collectors.items()
             for end, count in (("sent", one.sent), ("dropped", one.dropped))
         }
-
-    def _start(self, name: str) -> None:
-        if self._nursery is not None:
-            scope = self._scopes[name] = trio.CancelScope()
-            self._nursery.start_soon(self._run_one, self.collectors[name], scope)
-
-    async def _run_one(self, collector: HepCollector[T], scope: trio.CancelScope) -> None:
-        with scope:
-            await collector.run()
-
-    def _stop(self, name: str) -> None:
-        scope = self._scopes.pop(name, None)
-        if scope is not None:
-            scope.cancel()

@@ -27,6 +27,7 @@ from appliance.config.log import SYSLOG_PORTS, SyslogSettings, SyslogTransport
 from appliance.logs import LEVELS, Event, EventLog
 from appliance.metrics import Metrics
 
+from .crew import Crew
 from .syslog_message import LONGEST, LONGEST_DATAGRAM, Origin, framed, message_of
 
 FIRST_PAUSE_S: Final = 0.5
@@ -340,23 +341,22 @@ class SyslogOutlet:
         self.collectors: dict[str, Collector] = {}
         self._log = log
         self._alarms = alarms
-        self._scopes: dict[str, trio.CancelScope] = {}
-        self._nursery: trio.Nursery | None = None
+        self._crew = Crew()
 
     def configure(self, collectors: Mapping[str, SyslogSettings], host: str) -> None:
         """Take new settings: what waits for a collector that stays goes on waiting. `host` is who we are."""
         for name in [name for name in self.collectors if name not in collectors]:
-            self._stop(name)
+            self._crew.stop(name)
             del self.collectors[name]
         for name, settings in collectors.items():
             one = self.collectors.get(name)
             if one is None:
                 self.collectors[name] = Collector(settings, host, self._log, self._alarms)
-                self._start(name)
+                self._crew.start(name, self.collectors[name])
             elif one.settings != settings:
                 one.configure(settings, host)
-                self._stop(name)
-                self._start(name)
+                self._crew.stop(name)
+                self._crew.start(name, self.collectors[name])
         self._alarms.keep(LOG_COLLECTOR, set(collectors))
         listening = self.take in self._log.sinks
         if self.collectors and not listening:
@@ -371,14 +371,8 @@ class SyslogOutlet:
     async def run(self, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED) -> None:
         """A leaf service: ends only when it is cancelled."""
         try:
-            async with trio.open_nursery() as nursery:
-                self._nursery = nursery
-                for name in self.collectors:
-                    self._start(name)
-                task_status.started(", ".join(self.collectors))
-                await trio.sleep_forever()
+            await self._crew.work(self.collectors, task_status)
         finally:
-            self._nursery = None
             if self.take in self._log.sinks:
                 self._log.sinks.remove(self.take)
 
@@ -392,17 +386,3 @@ class SyslogOutlet:
         metrics.syslog_events.read = lambda: each(
             lambda one: {"sent": one.sent, "dropped": one.dropped, "repeated": one.repeated}
         )
-
-    def _start(self, name: str) -> None:
-        if self._nursery is not None:
-            scope = self._scopes[name] = trio.CancelScope()
-            self._nursery.start_soon(self._run_one, self.collectors[name], scope)
-
-    async def _run_one(self, collector: Collector, scope: trio.CancelScope) -> None:
-        with scope:
-            await collector.run()
-
-    def _stop(self, name: str) -> None:
-        scope = self._scopes.pop(name, None)
-        if scope is not None:
-            scope.cancel()
