@@ -25,6 +25,7 @@ from .alarm_manual import alarm_manual
 from .alarmcontrol import alarm_lines
 from .app import Appliance, run_appliance
 from .bancontrol import lines_of
+from .boxcommands import BOX_COMMANDS, BOX_MANUAL, add_box_arguments
 from .config import Secret
 from .config.loader import load_settings
 from .config.mistakes import ConfigRejected, Mistake
@@ -155,6 +156,8 @@ def _parser() -> argparse.ArgumentParser:
             add_password_arguments(sub)
         if name == "audit":
             add_audit_arguments(sub)
+        if name in BOX_MANUAL:
+            add_box_arguments(name, sub)
         if name == "reference":
             sub.add_argument(
                 "part",
@@ -551,7 +554,7 @@ def command_manual() -> str:
         "audit": "`--last NUMBER` of entries, `--json` prints one JSON object a line. Nothing need run.",
         "reference": "A part is one of commands, running, routing, settings, alarms, metrics, transactions; `example` "
         "is the file.",
-    }
+    } | BOX_MANUAL
     lines += [f"`jackfield {name}`: {about} {options.get(name, '')}".rstrip() + "\n" for name, _, about in COMMANDS]
     return "\n".join(lines)
 
@@ -614,5 +617,6 @@ COMMANDS: Final = (
     ("trace", trace, "Show SIP messages, live or as they were, of one call or of all; or export them for Wireshark."),
     ("password", password, "Make the hash of a password for an [account NAME] of the web side."),
     ("audit", audit, "Print who signed in and what they did on the web side, the latest last."),
+    *BOX_COMMANDS,
     ("reference", _reference, "Print the manual, one part of it, or a file with every setting to copy from."),
 )

@@ -26,6 +26,7 @@ MAY_IMPORT = (
     | dict.fromkeys(FLOOR_2, GROUND | SHARED)
     | {room: GROUND | {"router", "trace"} | FLOOR_2 | FLOOR_3 | SHARED for room in FLOOR_3}
     | {"trace": GROUND | SHARED}
+    | {"box": {"config", "metrics", "logs"}}
     | {"doctor": GROUND | SHARED | {"alarm_watch", "control", "interfaces", "ports", "selftest"}}
     | {"web": FLOOR_3 | {"config", "trace"} | SHARED}
 )
