@@ -23,6 +23,7 @@ from . import __version__
 from .accounts.audit import Audit
 from .alarm_watch import AlarmWatch, look_around
 from .alarmcontrol import AlarmControl
+from .backupcontrol import BackupControl, take_up_restore
 from .bancontrol import BanControl
 from .config import Settings
 from .config.difference import difference
@@ -221,6 +222,8 @@ async def open_appliance(
             appliance.reloaders["telephony"] = telephony.prepare(lambda: appliance.identity)
             core = telephony.core
             commands["records"] = RecordControl(telephony.records).command
+            backups = BackupControl(conf_dir, identity.state_dir, lambda: appliance.settings, telephony.records)
+            commands["backup"] = backups.command
             commands["gateway"] = telephony.gates.command
             bans = BanControl(core.gate, identity.state_dir)
             bans.load()
@@ -347,6 +350,7 @@ def run_appliance(
 
     Raises ConfigRejected, StateDamaged, AlreadyRuns or PortsRefused before anything is bound, CoreFailed afterwards.
     """
+    take_up_restore(state_dir)
     settings = load_settings(conf_dir)
     state_dir = open_state_dir(state_dir)
     with hold_state_dir(state_dir):

@@ -24,6 +24,7 @@ from .accountcontrol import add_audit_arguments, add_password_arguments, audit, 
 from .alarm_manual import alarm_manual
 from .alarmcontrol import alarm_lines
 from .app import Appliance, run_appliance
+from .backupcontrol import BACKUP_COMMANDS, BACKUP_MANUAL, add_backup_arguments
 from .bancontrol import lines_of
 from .boxcommands import BOX_COMMANDS, BOX_MANUAL, add_box_arguments
 from .config import Secret
@@ -158,6 +159,8 @@ def _parser() -> argparse.ArgumentParser:
             add_audit_arguments(sub)
         if name in BOX_MANUAL:
             add_box_arguments(name, sub)
+        if name in BACKUP_MANUAL:
+            add_backup_arguments(name, sub)
         if name == "reference":
             sub.add_argument(
                 "part",
@@ -554,7 +557,8 @@ def command_manual() -> str:
         "audit": "`--last NUMBER` of entries, `--json` prints one JSON object a line. Nothing need run.",
         "reference": "A part is one of commands, running, routing, settings, alarms, metrics, transactions; `example` "
         "is the file.",
-    } | BOX_MANUAL
+    }
+    options |= BOX_MANUAL | BACKUP_MANUAL
     lines += [f"`jackfield {name}`: {about} {options.get(name, '')}".rstrip() + "\n" for name, _, about in COMMANDS]
     return "\n".join(lines)
 
@@ -617,6 +621,7 @@ COMMANDS: Final = (
     ("trace", trace, "Show SIP messages, live or as they were, of one call or of all; or export them for Wireshark."),
     ("password", password, "Make the hash of a password for an [account NAME] of the web side."),
     ("audit", audit, "Print who signed in and what they did on the web side, the latest last."),
+    *BACKUP_COMMANDS,
     *BOX_COMMANDS,
     ("reference", _reference, "Print the manual, one part of it, or a file with every setting to copy from."),
 )

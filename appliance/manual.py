@@ -60,7 +60,7 @@ bounds them.
 ### Files of the state directory
 
 The directory is made with mode 0700, its keys and passwords with 0600. Nothing in it is ever made anew by itself
-while it exists. Copy it while nothing runs, and you have a backup.
+while it exists. `jackfield backup FILE` keeps all of it but the trace, also while the box runs.
 
 | file | holds | without it |
 |---|---|---|
@@ -78,6 +78,8 @@ while it exists. Copy it while nothing runs, and you have a backup.
 | `bans.json` | bans of source addresses, a few seconds old at most | delete it before a start: nobody is banned |
 | `trace/` | SIP messages, their secrets masked, where `[trace]` gives them room on disk | delete it: they are gone |
 | `quality.json` | the figures of gateways that `[quality …]` counts, of the last window | counted anew |
+| `before-restore-…/` | what the last two restores put aside; the configuration's part is in `conf.d/.before-restore-…/` | may be deleted |
+| `restore/`, `restore.json` | a backup that is proved and taken up at the next start | it is not taken up |
 | `control.sock` | where `reload`, `status` and others ask; for the owner only | made at each start |
 | `lock` | keeps a second appliance off this directory | made at each start |
 

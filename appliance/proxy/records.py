@@ -193,3 +193,11 @@ class Records:
                 question, self._questions, limiter=self._asking, abandon_on_cancel=True
             )
         raise StoreFault(f"the question took longer than {_LONGEST_S:g} s: ask for a shorter time")
+
+    async def copy_to(self, folder: Path) -> None:
+        """A copy of all records of now, as they lie in a folder of records. Raises `StoreFault`."""
+        await self.recorder.sync_soon()
+        await self._settle()
+        if self._faulty:
+            raise StoreFault("the database of call records is not well just now: see the status page")
+        await trio.to_thread.run_sync(self.store.copy_to, folder / self.store.path.name)

@@ -98,6 +98,19 @@ class RecordStore:
             raise StoreFault(f"{self.path} is not open")
         return self._connection.cursor()
 
+    def copy_to(self, file: Path) -> None:
+        """A consistent copy of all that was imported, as a database of its own."""
+        try:
+            with self.cursor() as cursor:
+                name = str(file).replace("'", "''")
+                cursor.execute(f"ATTACH '{name}' AS copy")
+                try:
+                    cursor.execute(f'COPY FROM DATABASE "{self.path.stem}" TO copy')
+                finally:
+                    cursor.execute("DETACH copy")
+        except duckdb.Error as error:
+            raise StoreFault(f"{self.path} cannot be copied: {_first_line(error)}") from error
+
     # From the journal
 
     def take_in(self, journal: Journal) -> int:

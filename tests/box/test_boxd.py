@@ -112,7 +112,7 @@ async def test_every_verb_leaves_a_line_in_the_log(tmp_path: Path) -> None:
 _WORDS = st.one_of(st.text(max_size=20), st.integers(), st.none(), st.lists(st.integers(), max_size=2))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     line=st.one_of(
         st.binary(max_size=200),
