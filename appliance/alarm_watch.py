@@ -11,7 +11,7 @@ import os
 import resource
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +23,7 @@ from . import alarm_kinds
 from .alarm_kinds import Severity
 from .alarms import Alarms
 from .config import Settings
+from .config.certificate_places import certificate_places
 from .identity import Identity
 from .logs import log
 from .proxy.core import SipCore
@@ -185,26 +186,16 @@ def _running_out(days: float) -> tuple[str, Severity]:
 def look_around(settings: Settings, identity: Identity) -> Looked:
     """Certificates, disk, open files and clock. It reads files: for a thread."""
     certificates = {}
-    for place, file in _certificate_files(settings, identity):
-        ends_at = _ends_at(file)
+    for place in certificate_places(settings, identity.certificate, identity.private_key):
+        ends_at = _ends_at(place.certificate)
         if ends_at is not None:
-            certificates[place] = ends_at
+            certificates[f"[{place.section}]"] = ends_at
     disk = os.statvfs(identity.state_dir)
     used = disk.f_blocks - disk.f_bfree
     usable = used + disk.f_bavail
     most_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     files = 0.0 if most_files == resource.RLIM_INFINITY else len(os.listdir("/proc/self/fd")) / most_files
     return Looked(certificates, used / usable if usable else 0.0, files, synchronised())
-
-
-def _certificate_files(settings: Settings, identity: Identity) -> Iterator[tuple[str, Path]]:
-    for listener in settings.listeners.values():
-        if listener.transport.secure:
-            yield f"[listener {listener.name}]", listener.certificate or identity.certificate
-    yield "[web]", settings.web.certificate or identity.certificate
-    for trunk in settings.trunks.values():
-        if trunk.tls_certificate is not None:
-            yield f"[trunk {trunk.name}]", trunk.tls_certificate
 
 
 def _ends_at(file: Path) -> float | None:

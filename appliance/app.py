@@ -29,7 +29,7 @@ from .config import Settings
 from .config.difference import difference
 from .config.loader import load_settings
 from .config.mistakes import ConfigRejected
-from .configview import look_at_files
+from .configview import look_at_certificates, look_at_files, look_with_the_doctor
 from .control import Answer, Json, hold_state_dir, serve_control
 from .gatecontrol import row
 from .identity import Identity, StateDamaged, open_identity, open_state_dir
@@ -44,6 +44,7 @@ from .outlets.snmp.service import SnmpAgent
 from .outlets.syslog import SyslogOutlet
 from .ports import try_ports
 from .proxy import overview
+from .proxy.gateway_quality import gateway_quality
 from .proxy.overview import capacity
 from .proxy.stored_call import stored_detail
 from .readiness import Readiness
@@ -309,15 +310,19 @@ async def open_appliance(
                 unregister=telephony.unregister,
                 reload=supervisor.reload,
                 look_at_files=partial(look_at_files, lambda: appliance),
+                test=selftest.begin,
+                examine=partial(look_with_the_doctor, conf_dir, identity.state_dir, trio.CapacityLimiter(1)),
             )
-            appliance.web = WebSide(_inside(appliance, telephony, support, actions))
+            appliance.web = WebSide(_inside(appliance, telephony, support, actions, selftest))
             appliance.reloaders["web"] = appliance.web.prepare
             await supervisor.start(Service("web", appliance.web.run))
             appliance.is_ready()
             yield appliance
 
 
-def _inside(appliance: Appliance, telephony: Telephony, support: SupportControl, actions: Actions) -> Inside:
+def _inside(
+    appliance: Appliance, telephony: Telephony, support: SupportControl, actions: Actions, selftest: SelfTest
+) -> Inside:
     """What the web side sees of the rest."""
 
     def bind(name: str, hosts: Sequence[str], port: int) -> list[socket.socket]:
@@ -336,6 +341,9 @@ def _inside(appliance: Appliance, telephony: Telephony, support: SupportControl,
         origin_allowed=origin_allowed,
         trace=telephony.trace,
         stored=partial(stored_detail, telephony.records),
+        certificates=lambda: look_at_certificates(appliance.settings, appliance.identity),
+        quality=partial(gateway_quality, telephony.records, telephony.core),
+        test=selftest.look,
         support=support.bundle,
         actions=actions,
         audit=Audit(appliance.identity.state_dir),

@@ -549,8 +549,8 @@ def command_manual() -> str:
         "calls": "`--from`, `--to`, `--number`, `--user`, `--trunk`, `--tenant`, `--status` and `--limit` choose them; "
         "`--json` prints one JSON object. Where no box runs, this and the next three read its store.",
         "call": "`jackfield call ID`: an id as `calls` lists it, the serial of the call, or its Call-ID; `--json`.",
-        "report": "`jackfield report KIND`: total, trunks, sources, prefixes, tenants, hours, busiest or causes, over "
-        "the calls that the options of `calls` choose; `--digits` for prefixes; `--json` or `--csv`.",
+        "report": "`jackfield report KIND`: total, trunks, gateways, sources, prefixes, tenants, hours, busiest or "
+        "causes, over the calls that the options of `calls` choose; `--digits` for prefixes; `--json` or `--csv`.",
         "export": "`jackfield export --output FILE`: `--format` csv, json (a line a call) or parquet; chosen as by "
         "`calls`.",
         "password": "Asks twice at a terminal, else reads a line. `password NAME --role ROLE` prints a whole section.",

@@ -1,13 +1,14 @@
 """The self-test as the running box sees it: permissions for whoever may use the control socket, and the last report.
 
-At the start, where `[selftest] at-start` says so, the box tests itself; a failure is an alarm until a test passes.
+At the start, where `[selftest] at-start` says so, and when a page asks for it, the box tests itself, one test at a
+time; a failure is an alarm until a test passes.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import attrs
@@ -25,8 +26,9 @@ from .metrics import Metrics
 from .proxy.core import SipCore
 from .selftest.course import run
 from .selftest.permission import Door, Permission
-from .selftest.report import Report
+from .selftest.report import Report, Step
 from .transport.transports import Transports
+from .web.inside import TestLook, TestStep
 
 SUBJECT: Final = "the box"
 _WILDCARDS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (that is where nothing is bound)
@@ -44,6 +46,10 @@ class SelfTest:
     last: Report | None = None
     runs: int = 0
     failures: int = 0
+    _permission: Permission | None = None
+    _steps: list[Step] | None = None
+    """Both of the test that the box runs just now."""
+    _asked: trio.Event = attrs.field(factory=trio.Event)
 
     def show(self, metrics: Metrics) -> None:
         """Hang the figures into the catalogue."""
@@ -54,15 +60,33 @@ class SelfTest:
         metrics.selftest_passed.read = lambda: 1.0 if self.last is not None and self.last.passed else 0.0
 
     async def run(self, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED) -> None:
-        """As a service: test once at the start, where wanted."""
+        """As a service: test at the start, where wanted, and whenever `begin` was asked to."""
         task_status.started("at the start" if self.settings().selftest.at_start else "when asked")
-        if self.settings().selftest.at_start:
-            permission = self.permit()
+        if self.settings().selftest.at_start and not self.begin().get("ok"):
+            log.warning("selftest.refused")
+        while True:
+            await self._asked.wait()
+            self._asked = trio.Event()
+            permission, steps = self._permission, self._steps
+            assert permission is not None
+            assert steps is not None
             try:
-                self.take(await run(permission))
+                self.take(await run(permission, steps.append))
             finally:
                 self.core.guests.dismiss(permission.user)
-        await trio.sleep_forever()
+                self._permission = self._steps = None
+
+    def begin(self) -> Answer:
+        """Let the box test itself; refused while it does."""
+        if self._steps is not None:
+            return {"ok": False, "error": "A self-test runs already. Its steps are shown as they come."}
+        try:
+            self._permission = self.permit()
+        except ValueError as error:
+            return {"ok": False, "error": str(error)}
+        self._steps = []
+        self._asked.set()
+        return {"ok": True}
 
     def permit(self) -> Permission:
         """A throwaway account, and where to call. Raises `ValueError` where too many have one."""
@@ -103,6 +127,15 @@ class SelfTest:
                 return {"ok": False, "error": "known are permit, done, report and last"}
         return {"ok": True, "last": self.shown()}
 
+    def look(self) -> TestLook:
+        """For the pages."""
+        if self._steps is not None:
+            return TestLook(running=True, at=None, passed=None, sentence="", steps=_looks(self._steps))
+        last = self.last
+        if last is None:
+            return TestLook(running=False, at=None, passed=None, sentence="", steps=())
+        return TestLook(False, last.at, last.passed, last.sentence, _looks(last.steps))
+
     def shown(self) -> Json:
         return None if self.last is None else self.last.as_json()
 
@@ -126,6 +159,10 @@ class SelfTest:
             shown = f"[{host}]" if ":" in host else host
             origin = next((one for one in listener.origins if "://" in one), f"https://{shown}")
         return Door(listener.name, listener.transport.value, host, port, listener.ws_path, origin, certificate)
+
+
+def _looks(steps: Iterable[Step]) -> tuple[TestStep, ...]:
+    return tuple(TestStep(one.name, one.verdict.value, one.sentence, one.remedy, one.figures) for one in steps)
 
 
 def _rank(host: str) -> tuple[int, bool]:

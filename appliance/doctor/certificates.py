@@ -1,4 +1,4 @@
-"""Certificates of listeners and of the web side: readable, in time, for our names, with their key, and trusted."""
+"""Certificates of our own: readable, in time, with their key; those of listeners and of the web also for our names."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
 from appliance.config import Settings
+from appliance.config.certificate_places import CertificatePlace, certificate_places
 from appliance.interfaces import local_names
 from appliance.selftest.certificate import covers, names_of
 
@@ -25,20 +26,16 @@ _RENEW: Final = "Put a new certificate into the file and run jackfield reload: c
 
 def examine_certificates(settings: Settings, state_dir: Path, now: datetime.datetime) -> Iterator[Finding]:
     own = state_dir / "certificate.pem", state_dir / "private-key.pem"
-    places: list[tuple[str, Path | None, Path | None]] = [
-        (f"listener {one.name}", one.certificate, one.private_key)
-        for one in settings.listeners.values()
-        if one.transport.secure
-    ]
-    places.append(("web", settings.web.certificate, settings.web.private_key))
-    domains = tuple(settings.appliance.domains or ()) or local_names()
-    for about, certificate, key in places:
-        yield _judged(about, certificate or own[0], key or (None if certificate else own[1]), domains, now)
+    for place in certificate_places(settings, *own):
+        yield judged(place, settings, now)
 
 
-def _judged(about: str, file: Path, key: Path | None, names: tuple[str, ...], now: datetime.datetime) -> Finding:
+def judged(place: CertificatePlace, settings: Settings, now: datetime.datetime) -> Finding:
+    """What is to be said of the certificate at one place. It reads files."""
+    file, key = place.certificate, place.private_key
+
     def found(grade: Grade, sentence: str, remedy: str = "") -> Finding:
-        return Finding("certificates", about, grade, sentence, remedy)
+        return Finding("certificates", place.section, grade, sentence, remedy)
 
     try:
         chain = x509.load_pem_x509_certificates(file.read_bytes())
@@ -51,9 +48,15 @@ def _judged(about: str, file: Path, key: Path | None, names: tuple[str, ...], no
         return found(Grade.FAULT, f"{key} is not the key of {file}", "Give the key that the certificate was made for.")
     left = min(one.not_valid_after_utc for one in chain) - now
     if left.total_seconds() <= 0:
-        return found(Grade.FAULT, f"it ran out {-left.days} days ago: phones refuse it", _RENEW)
+        who = "phones refuse" if place.server else "the other side refuses"
+        return found(Grade.FAULT, f"it ran out {-left.days} days ago: {who} it", _RENEW)
     if leaf.not_valid_before_utc > now:
         return found(Grade.FAULT, f"it is valid from {leaf.not_valid_before_utc:%Y-%m-%d} only", "Look at the clock.")
+    if not place.server:
+        if left.days < SOON_DAYS:
+            return found(Grade.WARNING, f"it runs out in {left.days} days", _RENEW)
+        return found(Grade.OK, f"valid for {left.days} more days, of {leaf.issuer.rfc4514_string()}")
+    names = tuple(settings.appliance.domains or ()) or local_names()
     held = names_of(leaf)
     missing = [name for name in names if not covers(held, name)]
     if missing:

@@ -96,6 +96,7 @@ _HOUR: Final = "strftime(make_timestamp(started_ms * 1000), '%Y-%m-%d %H:00')"
 _KINDS: Final = {
     "total": _Kind("all calls together", "what", "'all calls'"),
     "trunks": _Kind("by the trunk that calls went to", "trunk", "trunk", "trunk <> ''"),
+    "gateways": _Kind("by trunk and gateway that calls went to", "gateway", "trunk || ' ' || gateway", "trunk <> ''"),
     "sources": _Kind("by the user or trunk that calls came from", "source", "trim(source_kind || ' ' || source)"),
     "prefixes": _Kind(
         "by the first digits of the number as it was dialled",

@@ -63,7 +63,7 @@ class Feed:
         trunks = overview.trunks(core)
         reach = [any(gateway.usable for gateway in one.gateways) for one in trunks if one.gateways]
         listeners = [one for one in inside.listeners() if one.name]
-        wellness = judge(health, inside.alarms.active, listeners, reach)
+        wellness = judge(health, inside.alarms.active, listeners, reach, core.load.sentence)
         return {
             "now": time.time(),
             "name": inside.settings().appliance.name,
@@ -93,7 +93,7 @@ class Feed:
             "registrations": [short(one) for one in registrations],
             "trunks": [_trunk(one) for one in trunks[:MOST_SHOWN]],
             "capacity": [attrs.asdict(one) for one in overview.capacity(core)[:MOST_SHOWN]],
-            "overload": core.load.sentence,
+            "test": attrs.asdict(inside.test()),
             "listeners": [
                 {
                     "name": one.name,

@@ -48,9 +48,11 @@ class History:
     def add(self, wall: float, totals: Totals, calls: int, registrations: int) -> None:
         """`calls` are those in progress now."""
         at = int(wall) // MINUTE_S * MINUTE_S
+        while self._minutes and self._minutes[-1].at > at + MINUTE_S:
+            self._minutes.pop()  # the clock was ahead and was put right: nobody would see what is in the future
         if not self._minutes or self._minutes[-1].at < at:
             self._minutes.append(Minute(at))
-        # where the clock was set back, the last minute goes on until the clock has come that far again
+        # where the clock was set back a little, the last minute goes on until the clock has come that far again
         minute, before = self._minutes[-1], self._before
         minute.calls += totals.made - before.made + totals.refused - before.refused
         minute.answered += totals.answered - before.answered

@@ -16,6 +16,7 @@ from appliance.marking import Markable
 from appliance.metrics import Metrics
 from appliance.proxy.call_detail import CallDetail
 from appliance.proxy.core import SipCore
+from appliance.proxy.gateway_quality import GatewayQuality
 from appliance.trace.trace import Trace
 
 Receive = Callable[[], Awaitable[str | bytes]]
@@ -107,6 +108,56 @@ class ConfigurationLook:
 
 
 @attrs.frozen(kw_only=True)
+class CertificateLook:
+    """One certificate of ours. `serves` are the sections whose connections show it; `issuer` is "" where it vouches for
+    itself, `ends_at` (seconds since 1970) None where it cannot be read. `tone` is bad, fair, good or ""."""
+
+    names: tuple[str, ...]
+    file: str
+    serves: tuple[str, ...]
+    issuer: str
+    ends_at: float | None
+    tone: str
+    sentence: str
+    remedy: str
+
+
+@attrs.frozen
+class TestStep:
+    """One step of a self-test. `verdict` is ok, failed or skipped; `figures` by name: setup_ms, media_ms, mos and
+    more."""
+
+    name: str
+    verdict: str
+    sentence: str
+    remedy: str
+    figures: Mapping[str, float]
+
+
+@attrs.frozen
+class TestLook:
+    """The self-test that runs, with the steps it has made, or the last one, `at` seconds since 1970; nothing of both
+    where there was none. `passed` is None before its end."""
+
+    running: bool
+    at: float | None
+    passed: bool | None
+    sentence: str
+    steps: tuple[TestStep, ...]
+
+
+@attrs.frozen
+class DoctorFinding:
+    """What the doctor says of one thing; `grade` is fault, warning, note or ok."""
+
+    subject: str
+    about: str
+    grade: str
+    sentence: str
+    remedy: str
+
+
+@attrs.frozen(kw_only=True)
 class Actions:
     """What the pages may set going. Who may, is judged before (door.py)."""
 
@@ -118,6 +169,10 @@ class Actions:
     """Take away the binding of this id."""
     reload: Callable[[], Awaitable[Answer]]
     look_at_files: Callable[[], Awaitable[ConfigurationLook]]
+    test: Callable[[], Answer]
+    """Begin a self-test; not ok where one runs."""
+    examine: Callable[[], Awaitable[tuple[DoctorFinding, ...]]]
+    """Let the doctor look at everything, which takes some seconds."""
 
 
 @attrs.frozen(kw_only=True)
@@ -137,6 +192,13 @@ class Inside:
     """Origin, Host header and the allowed origins, by the rules of the listeners."""
     trace: Trace
     """The SIP messages of calls."""
+    certificates: Callable[[], Awaitable[tuple[CertificateLook, ...]]]
+    """Those of our own, the first to run out before the others; reads files."""
+    quality: Callable[[float], Awaitable[tuple[GatewayQuality, ...]]]
+    """How calls to each gateway went since (seconds since 1970), by their records. Raises `ValueError` with a sentence
+    where they cannot be asked."""
+    test: Callable[[], TestLook]
+    """The self-test."""
     support: Callable[[], Awaitable[tuple[str, bytes]]]
     """A support bundle: the name of the file and what is in it."""
     actions: Actions

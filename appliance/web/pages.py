@@ -28,6 +28,7 @@ PAGES: Final = (
     ("/security", "Security", Role.VIEWER),
     ("/alarms", "Alarms", Role.VIEWER),
     ("/configuration", "Configuration", Role.VIEWER),
+    ("/diagnosis", "Diagnosis", Role.VIEWER),
     ("/audit", "Audit", Role.ADMINISTRATOR),
 )
 """The navigation: those of them that the site has, and that one may see."""

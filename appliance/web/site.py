@@ -23,6 +23,7 @@ from appliance.metrics import render_prometheus
 from .actions import add_actions
 from .assets import read_assets
 from .call_pages import Visitor, add_call_pages
+from .diagnosis import add_diagnosis
 from .door import Door, cookie_name, plain
 from .feed import Feed
 from .history import History
@@ -222,6 +223,7 @@ def make_site(inside: Inside, feed: Feed, history: History) -> QuartTrio:
     add_call_pages(site, inside, visitor, streams, door.write_down)
     add_pages(site, inside, door, history)
     add_actions(site, inside, door)
+    add_diagnosis(site, inside, door)
     add_support_page(site, inside, door.administrator, door.write_down)
     return site
 

@@ -25,8 +25,13 @@ _PAGES: Final = {
     "capacity": "/#h-capacity",
     "ban-storm": "/security",
     "configuration": "/configuration",
-    "certificate": "/configuration",
+    "certificate": "/#h-certificates",
+    "selftest": "/diagnosis",
 }
+
+_OVERLOAD: Final = (
+    "Calls in progress go on. Look who calls so much; else give the box more processor or memory, or limit a source."
+)
 
 
 class Grade(StrEnum):
@@ -61,40 +66,55 @@ class Wellness:
 
 
 def judge(
-    health: Health, alarms: Sequence[Alarm], listeners: Sequence[ListenerFigures], trunks: Sequence[bool]
+    health: Health,
+    alarms: Sequence[Alarm],
+    listeners: Sequence[ListenerFigures],
+    trunks: Sequence[bool],
+    overload: str = "",
 ) -> Wellness:
-    """`alarms` the worst first; `trunks`: for each that has gateways, whether calls can go out there."""
+    """`alarms` the worst first; `trunks`: for each that has gateways, whether calls can go out there; `overload`: why
+    new requests are refused, "" where none are."""
     reasons = [_of_alarm(one) for one in alarms if one.clears_at is None]
     told = {one.subject for one in alarms} | {one.sentence for one in alarms}
     for service in health.services:
         if service.state in ("degraded", "starting") and service.name not in told and service.fault not in told:
             fault = service.fault or f"it is {service.state}"
-            reasons.append(Reason("bad", f"service {service.name}", fault, "It is tried again by itself.", "/", None))
+            page = "/#h-services"
+            reasons.append(Reason("bad", f"service {service.name}", fault, "It is tried again by itself.", page, None))
     for name, fault in health.faults.items():
         if name not in told and fault not in told:
-            reasons.append(Reason("bad", name, fault, "The log says more: jackfield run writes it.", "/", None))
+            remedy = "The log says more: jackfield run writes it, the support bundle holds its end."
+            reasons.append(Reason("bad", name, fault, remedy, "/diagnosis", None))
+    if overload:
+        reasons.insert(0, Reason("bad", "overload", overload, _OVERLOAD, "/#h-capacity", None))
     deaf = bool(listeners) and not any(one.accepting for one in listeners)
-    if health.state == "starting":
-        grade, sentence = Grade.CHANGING, "Starting"
-    elif health.state == "draining":
-        grade, sentence = Grade.CHANGING, "Going down: no new calls"
-    elif deaf:
-        grade, sentence = Grade.DOWN, "Down: no listener takes calls"
-        reasons.insert(
-            0, Reason("bad", "listeners", "None of them takes messages.", "Restart the box.", "/#h-listeners", None)
-        )
-    elif trunks and not any(trunks):
-        grade, sentence = Grade.DOWN, "Down: no trunk can be reached"
-    elif any(one.tone == "bad" for one in reasons):
-        bad = sum(one.tone == "bad" for one in reasons)
-        grade = Grade.DEGRADED
-        sentence = "Something does not work" if bad == 1 else f"{bad} things do not work"
-    elif reasons:
-        grade = Grade.DEGRADED
-        sentence = "Calls go well, but look at this" if len(reasons) == 1 else "Calls go well, but look at these"
-    else:
-        grade, sentence = Grade.WELL, "All is well"
+    cut_off = bool(trunks) and not any(trunks)
+    if deaf:
+        remedy = "Restart the box; if it is so again, a support bundle from the page Diagnosis says why."
+        reasons.insert(0, Reason("bad", "listeners", "None of them takes messages.", remedy, "/#h-listeners", None))
+    if cut_off and not any(one.page == "/trunks" for one in reasons):
+        said = "Every gateway of every trunk is out of service, drained or blocked."
+        reasons.insert(0, Reason("bad", "trunks", said, "See what each waits for; unblock one.", "/trunks", None))
+    grade, sentence = _whole(health.state, reasons, deaf=deaf, cut_off=cut_off)
     return Wellness(grade, sentence, tuple(reasons[:MOST_REASONS]), max(0, len(reasons) - MOST_REASONS))
+
+
+def _whole(state: str, reasons: Sequence[Reason], *, deaf: bool, cut_off: bool) -> tuple[Grade, str]:
+    """The box in a word and a sentence."""
+    if state == "starting":
+        return Grade.CHANGING, "Starting"
+    if state == "draining":
+        return Grade.CHANGING, "Going down: no new calls"
+    if deaf:
+        return Grade.DOWN, "Down: no listener takes calls"
+    if cut_off:
+        return Grade.DOWN, "Down: no trunk can be reached"
+    bad = sum(one.tone == "bad" for one in reasons)
+    if bad:
+        return Grade.DEGRADED, "Something does not work" if bad == 1 else f"{bad} things do not work"
+    if reasons:
+        return Grade.DEGRADED, f"Calls go well, but look at {'this' if len(reasons) == 1 else 'these'}"
+    return Grade.WELL, "All is well"
 
 
 def _of_alarm(alarm: Alarm) -> Reason:

@@ -15,7 +15,7 @@ async def test_the_button_gives_a_bundle_to_an_administrator_only(tmp_path: Path
     async with open_box(tmp_path, "[user 1002]\npassword = hunter2hunter2\n") as box, box.client() as client:
         assert (await client.post("/support", data={"token": "x"})).status_code == 403
         await sign_in(client, box.password)
-        page = await client.get("/")
+        page = await client.get("/diagnosis")
         token = re.search(r'action="/support">\s*<input type="hidden" name="token" value="([^"]+)"', page.text)
         assert token
         assert (await client.post("/support", data={"token": "guessed"})).status_code == 403

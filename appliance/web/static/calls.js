@@ -35,7 +35,9 @@ export function make(call) {
   const parties = el("span", "parties", el("span", "party caller"), el("span", "arrow", "→"), el("span", "party called"));
   parties.children[1].setAttribute("aria-label", "calls");
   toggle.append(el("span", "chip state"), parties, el("span", "chip mos"), el("span", "time"));
-  const detail = el("div", "detail", el("p", "route"), el("div", "legs"));
+  const more = el("a", "", "The page of this call");
+  more.href = `/calls/${encodeURIComponent(call.serial)}`;
+  const detail = el("div", "detail", el("p", "route"), el("div", "legs"), el("p", "more", more));
   detail.id = `call-${call.serial}`;
   toggle.setAttribute("aria-controls", detail.id);
   toggle.addEventListener("click", () => {

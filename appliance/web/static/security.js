@@ -36,6 +36,8 @@ if (mayOperate)
   id("ban").addEventListener("submit", async (event) => {
     event.preventDefault();
     const source = id("ban-source").value.trim();
+    const why = "Nothing from there is heard any more: no calls, no registrations. Calls in progress go on.";
+    if (!(await sure(`Ban ${source}?`, why, "Ban"))) return;
     if (await act("ban", { action: "add", source, length: id("ban-length").value }, `${source} is banned.`)) {
       id("ban-source").value = "";
       again();

@@ -2,7 +2,7 @@
 
 import { change, forget, grade, gradeName, make, worst } from "./calls.js";
 import { gatewayColumns, either, pageOf, plain, refusedColumns, when } from "./columns.js";
-import { Table, count, curve, el, hint, keyed, mark, put, roughly, span } from "./draw.js";
+import { Table, count, curve, dateAndTime, el, hint, keyed, mark, put, roughly, span } from "./draw.js";
 import { live, tone } from "./live.js";
 import { Plot } from "./plot.js";
 
@@ -68,6 +68,84 @@ function sound(call) {
   return score === null ? "–" : { text: score.toFixed(1), tone: grade(score), title: `The worst direction sounded ${gradeName(score)} (MOS)` };
 }
 
+// From the records and from files, asked now and then.
+
+const QUALITY_SHOWN = 20;
+const DAY_S = 86_400;
+let now = Date.now() / 1000;
+
+const judged = (name, unit, digits) => (one) => (one[name] === null ? "–" : { text: `${one[name].toFixed(digits)}${unit}`, tone: one.tones[name] });
+const quality = new Table(
+  id("quality"),
+  "Quality by gateway, the worst first",
+  [
+    { label: "Gateway", kind: "wide", order: (one) => `${one.trunk} ${one.gateway}`, value: (one) => ({ text: one.gateway || "none", sub: one.trunk, title: `trunk ${one.trunk}, ${one.gateway || "no gateway was tried"}` }) },
+    { label: "Calls", kind: "num", order: (one) => one.calls, value: (one) => ({ text: count(one.calls), title: `${count(one.answered)} of ${count(one.calls)} were answered` }) },
+    { label: "ASR", kind: "num", order: (one) => one.asr ?? -1, value: judged("asr", " %", 0) },
+    { label: "NER", kind: "num", order: (one) => one.ner ?? -1, value: judged("ner", " %", 0) },
+    { label: "PDD", kind: "num", order: (one) => one.pdd_s ?? -1, value: judged("pdd_s", " s", 1) },
+    { label: "Talked", kind: "num", order: (one) => one.acd_s ?? -1, value: (one) => (one.acd_s === null ? "–" : span(one.acd_s)) },
+    { label: "MOS", kind: "num", order: (one) => one.mos ?? -1, value: judged("mos", "", 1) },
+    { label: "Used", kind: "wide", value: (one) => (one.put_back ? { text: `after the others: ${one.put_back}`, tone: "bad" } : "–") },
+  ],
+  (one) => `${one.trunk} ${one.gateway}`,
+  hint("No call went to a trunk in this time", "Here stands for each gateway how many calls were answered, how many the network lost, how long callers waited, and how it sounded."),
+);
+
+const certificates = new Table(
+  id("certificates"),
+  "Certificates, the first to run out before the others",
+  [
+    { label: "Certificate", kind: "wide", value: (one) => ({ text: one.names.join(", ") || "cannot be read", sub: one.file, title: `${one.names.join("\n")}\n${one.issuer || "self-signed"}` }) },
+    { label: "Shown by", kind: "party", value: (one) => ({ text: one.serves.join(", "), title: one.serves.join("\n") }) },
+    { label: "Left", kind: "num", order: (one) => one.ends_at ?? 0, value: left },
+    { label: "How it is, and what to do", kind: "wide", value: (one) => ({ text: one.sentence, sub: one.remedy, title: one.sentence, tone: one.tone === "good" ? "" : one.tone }) },
+  ],
+  (one) => one.file,
+  hint("No certificate is in use", "Listeners for TLS and WSS have one, and so has this page."),
+);
+
+function left(one) {
+  if (one.ends_at === null) return "–";
+  const days = Math.floor((one.ends_at - now) / DAY_S);
+  const tone = days < 7 ? "bad" : days < 30 ? "fair" : "";
+  return { text: days < 0 ? "ran out" : `${count(days)} ${days === 1 ? "day" : "days"}`, tone, title: dateAndTime(one.ends_at) };
+}
+
+async function found(path) {
+  try {
+    const answer = await fetch(path, { signal: AbortSignal.timeout(20_000) });
+    return answer.ok ? await answer.json() : null;
+  } catch {
+    return null; // the page says that the box is gone
+  }
+}
+
+let qualityOf = "day";
+async function askQuality() {
+  const asked = qualityOf;
+  const answer = await found(`/find/quality?span=${asked}`);
+  if (!answer || asked !== qualityOf) return;
+  quality.show(answer.rows.slice(0, QUALITY_SHOWN));
+  put(id("n-quality"), answer.error || (answer.rows.length > QUALITY_SHOWN ? `the ${QUALITY_SHOWN} worst of ${count(answer.rows.length)}` : ""));
+}
+toggle(id("quality-spans"), [["hour", "An hour"], ["day", "A day"], ["week", "A week"]], qualityOf, (name) => {
+  qualityOf = name;
+  askQuality();
+});
+
+async function askCertificates() {
+  const answer = await found("/find/certificates");
+  if (!answer) return;
+  now = answer.now;
+  certificates.show(answer.rows);
+  put(id("n-certificates"), answer.rows.length ? count(answer.rows.length) : "");
+}
+askQuality();
+askCertificates();
+setInterval(() => document.hidden || askQuality(), 20_000);
+setInterval(() => document.hidden || askCertificates(), 60_000);
+
 const services = new Table(
   id("services"),
   "Services",
@@ -105,16 +183,23 @@ function dropped(drops) {
 
 const plot = new Plot(id("hours"));
 let spanShown = "day";
-for (const [name, label] of [["hour", "An hour"], ["day", "A day"], ["days", "Two days"]]) {
-  const button = el("button", "", label);
-  button.type = "button";
-  mark(button, "aria-pressed", name === spanShown);
-  button.addEventListener("click", () => {
-    spanShown = name;
-    for (const other of id("spans").children) mark(other, "aria-pressed", other === button);
-    hours();
-  });
-  id("spans").append(button);
+toggle(id("spans"), [["hour", "An hour"], ["day", "A day"], ["days", "Two days"]], spanShown, (name) => {
+  spanShown = name;
+  hours();
+});
+
+// Buttons of which one is pressed.
+function toggle(mount, choices, first, chosen) {
+  for (const [name, label] of choices) {
+    const button = el("button", "", label);
+    button.type = "button";
+    mark(button, "aria-pressed", name === first);
+    button.addEventListener("click", () => {
+      for (const other of mount.children) mark(other, "aria-pressed", other === button);
+      chosen(name);
+    });
+    mount.append(button);
+  }
 }
 
 async function hours() {
