@@ -31,6 +31,7 @@ from .config.loader import load_settings
 from .config.mistakes import ConfigRejected
 from .configview import look_at_certificates, look_at_files, look_with_the_doctor
 from .control import Answer, Json, hold_state_dir, serve_control
+from .garbage import GarbageCollector
 from .gatecontrol import row
 from .identity import Identity, StateDamaged, open_identity, open_state_dir
 from .listings import Listings
@@ -44,6 +45,7 @@ from .outlets.snmp.service import SnmpAgent
 from .outlets.syslog import SyslogOutlet
 from .ports import try_ports
 from .proxy import overview
+from .proxy.core import SipCore
 from .proxy.gateway_quality import gateway_quality
 from .proxy.overview import capacity
 from .proxy.stored_call import stored_detail
@@ -62,10 +64,6 @@ from .transport.options import ListenerOptions
 from .transport.websocket import origin_allowed
 from .web.inside import Actions, Health, Inside, ServiceState
 from .web.service import WebSide
-
-COLLECT_AFTER = 10_000, 50, 10
-"""Thresholds of the garbage collector: net growth in containers until the young are looked at (about 1 ms), and how
-many such visits until the older are."""
 
 Prepare = Callable[[Settings], Callable[[], None]]
 """A room's part of a reload: verify the new settings and change nothing; what is returned then applies them
@@ -93,13 +91,8 @@ class Appliance:
         self.metrics.up_seconds.read = self._up_s
         self.metrics.gauges_below_zero.read = self.metrics.below_zero
         self.metrics.log_lines_lost.read = lambda: log.lost + log.left_out
-        # What was made until here lives as long as the process: the collector need not look at it again. Calls leave no
-        # cycles behind (a test holds it), so it only has to come when containers pile up, not after every tenth call.
-        gc.collect()
-        gc.freeze()
         # The database's thread must not wait 5 ms for its turn while calls keep ours busy.
         sys.setswitchinterval(0.001)
-        gc.set_threshold(*COLLECT_AFTER)
         self.supervisor.readiness.ready("running")
         log.info("appliance.ready", version=__version__, degraded="; ".join(self.supervisor.degraded) or None)
 
@@ -316,8 +309,16 @@ async def open_appliance(
             appliance.web = WebSide(_inside(appliance, telephony, support, actions, selftest))
             appliance.reloaders["web"] = appliance.web.prepare
             await supervisor.start(Service("web", appliance.web.run))
+            collector = GarbageCollector(partial(_standing, core), lambda: core.load.memory.share > 0)
+            await supervisor.start(Service("garbage-collector", collector.run))
+            collector.take_over(trio.current_time())
             appliance.is_ready()
             yield appliance
+
+
+def _standing(core: SipCore) -> int:
+    """How much there is for the collector to look at: transactions, calls and registrations of now."""
+    return len(core.layer.servers) + len(core.layer.clients) + len(core.calls.active) + len(core.location)
 
 
 def _inside(
