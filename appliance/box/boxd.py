@@ -19,7 +19,7 @@ from typing import Final
 import trio
 
 from ..logs import log
-from . import power
+from . import power, update
 from .machine import Machine, NotOurImage, Refused
 from .verb import Answer, Callers, Json, Peer, Verb, Words
 
@@ -41,6 +41,7 @@ async def _help(machine: Machine, words: Words) -> Answer:
 VERBS: Final[tuple[Verb, ...]] = (
     Verb("help", "Tell what may be asked.", Callers.GROUP, _help),
     *power.VERBS,
+    *update.VERBS,
 )
 
 
