@@ -31,7 +31,7 @@ from .config.mistakes import ConfigRejected
 from .control import AlreadyRuns, Answer, NothingRuns, ask, hold_state_dir
 from .identity import open_state_dir
 from .proxy.records import Records
-from .storage.record_store import StoreFault
+from .storage.call_data import StoreFault
 from .storage.schema import VERSION
 
 UPLOAD: Final = "upload.new"

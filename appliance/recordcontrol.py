@@ -17,9 +17,10 @@ from typing import Final, cast
 from .config.loader import load_settings
 from .control import AlreadyRuns, Answer, Json, NothingRuns, ask, hold_state_dir
 from .proxy.records import Records
+from .storage.call_data import CallData, Format, StoreFault
 from .storage.journal import Journal
-from .storage.record_question import REPORTS, CallQuestion, Format, RecordQuestions, facts_of
-from .storage.record_store import RecordStore, StoreFault
+from .storage.record_question import REPORTS, CallQuestion, RecordQuestions, facts_of
+from .storage.stores import store_of
 
 COMMANDS: Final = ("calls", "call", "report", "export")
 _MOST: Final = 10_000
@@ -142,18 +143,18 @@ def answer_to(asked: Asked, conf_dir: Path, state_dir: Path) -> Answer:
     try:
         return ask(state_dir, "records", json.dumps(asked), deadline_s=180.0)
     except NothingRuns as nothing:
-        directory = state_dir / load_settings(conf_dir).records.directory
+        settings = load_settings(conf_dir)
+        directory = state_dir / settings.records.directory
         if not directory.is_dir():
             raise
         try:
             with hold_state_dir(state_dir):
-                return _of_store(asked, directory)
+                return _of_store(asked, store_of(settings.records, directory, settings.appliance.name), directory)
         except (AlreadyRuns, OSError):
             raise nothing from None
 
 
-def _of_store(asked: Asked, directory: Path) -> Answer:
-    store = RecordStore(directory)
+def _of_store(asked: Asked, store: CallData, directory: Path) -> Answer:
     try:
         store.open()
         store.take_in(Journal(directory / "journal"))

@@ -51,7 +51,7 @@ def _webhooks(settings: Settings, places: Places) -> Iterator[Mistake]:
         if parts.username is not None:
             remedy = "Put Basic and the Base64 of user:password into authorization"
             yield Mistake(place, title, "url", "holds a user name, which logs would show", remedy)
-        if parts.scheme == "http" and not _of_this_machine(host):
+        if parts.scheme == "http" and not of_this_machine(host):
             mistake = f"goes to {host} without TLS, where everybody on the way reads and forges alarms"
             yield Mistake(place, title, "url", mistake, "Use https, or a server on this machine")
 
@@ -66,13 +66,13 @@ def _mails(settings: Settings, places: Places) -> Iterator[Mistake]:
             there, missing = ("username", "password") if one.password is None else ("password", "username")
             place = places.of("mail", one.name, there)
             yield Mistake(place, title, there, f"stands without {missing}", f"Give {missing} too, or take it away")
-        if one.security is MailSecurity.NONE and not _of_this_machine(one.host):
+        if one.security is MailSecurity.NONE and not of_this_machine(one.host):
             place = places.of("mail", one.name, "security")
             mistake = f"none would send alarms, and passwords, in the clear to {one.host}"
             yield Mistake(place, title, "security", mistake, "Use tls or starttls, or a server on this machine")
 
 
-def _of_this_machine(host: str) -> bool:
+def of_this_machine(host: str) -> bool:
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -74,7 +74,7 @@ def authorities_mistakes(ca: Path | None, heading: str, name: str, key: str, pla
     except (OSError, ssl.SSLError) as error:
         mistake = f"{ca} cannot be used: {error.strerror or error}"
         remedy = "Name a PEM file with the authorities' certificates"
-        yield Mistake(places.of(heading, name, key), f"[{heading} {name}]", key, mistake, remedy)
+        yield Mistake(places.of(heading, name, key), f"[{heading} {name}]".replace(" ]", "]"), key, mistake, remedy)
 
 
 def _identities(settings: Settings, places: Places) -> Iterator[Mistake]:

@@ -18,6 +18,7 @@ from .hiding_checks import hiding_contradictions
 from .limit_checks import limit_contradictions
 from .mistakes import Mistake, Place
 from .places import Places
+from .record_checks import record_mistakes
 from .rewriting_checks import find_rewriting_contradictions
 from .route_checks import find_route_mistakes
 from .sections import Transport
@@ -47,6 +48,7 @@ def find_contradictions(settings: Settings, places: Places) -> list[Mistake]:
         *trace_contradictions(settings, places),
         *snmp_contradictions(settings, places),
         *alarm_mistakes(settings, places),
+        *record_mistakes(settings, places),
     ]
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import attrs
 
-from .kinds import flag, milliseconds, path, seconds, size, whole
+from .kinds import flag, milliseconds, optional, path, seconds, secret, size, text, whole
+from .secret import Secret
 from .setting import setting
 
 
@@ -36,4 +37,38 @@ class RecordsSettings:
     )
     keep_size_bytes: int = setting(
         size(16 << 20, 1 << 44), "20480 MiB", "When the database holds more than this, the oldest days are removed."
+    )
+    journal_size_bytes: int = setting(
+        size(64 << 20, 1 << 44),
+        "4096 MiB",
+        "When the journal holds more than this, because the database takes nothing, its oldest records are given up, "
+        "and counted.",
+    )
+    url: str | None = setting(
+        optional(
+            text("an address such as https://clickhouse.example.com:8443", pattern=r"https?://[^\s#?@]+", longest=2000),
+            "none",
+            "a file beside the journal",
+        ),
+        "none",
+        "A ClickHouse server that the records go to in place of the file. While it is away they wait in the journal.",
+    )
+    database: str = setting(
+        text("a name of letters, digits and _", pattern=r"[A-Za-z_][A-Za-z0-9_]{0,62}"),
+        "jackfield",
+        "The database in ClickHouse; it is made where it is missing. Boxes with names of their own may share it.",
+    )
+    username: str | None = setting(
+        optional(text("a user name", pattern=r"[!-~]+"), "none", "the default user"), "none", "The user in ClickHouse."
+    )
+    password: Secret | None = setting(
+        optional(secret("the password", pattern=r"[ -~]+"), "none", "no password"),
+        "none",
+        "The password of username.",
+        secret=True,
+    )
+    ca: Path | None = setting(
+        optional(path(), "auto", "the authorities of the system"),
+        "auto",
+        "PEM file with the authorities that the certificate of the ClickHouse server must come from.",
     )

@@ -10,8 +10,8 @@ import attrs
 from appliance.proxy.core import SipCore
 from appliance.proxy.records import Records
 from appliance.router.quality import Quality
-from appliance.storage.record_question import CallQuestion, Cell
-from appliance.storage.record_store import StoreFault
+from appliance.storage.call_data import Cell, StoreFault
+from appliance.storage.record_question import CallQuestion
 
 MOST_GATEWAYS: Final = 500
 

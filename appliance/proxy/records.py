@@ -20,17 +20,21 @@ from appliance.proxy.call import Call
 from appliance.proxy.call_record import record_of_call, record_of_leftover, record_of_refusal
 from appliance.proxy.core import Refusal, SipCore
 from appliance.proxy.leftover import Leftover
+from appliance.storage.call_data import CallData, Format, StoreFault
 from appliance.storage.call_record import CallRecord
 from appliance.storage.event_record import EventRecord
 from appliance.storage.journal import Journal
 from appliance.storage.record_line import CALLS, EVENTS, LEFTOVERS
-from appliance.storage.record_question import CallQuestion, Format, RecordQuestions, Report
-from appliance.storage.record_store import DAY_MS, RecordStore, StoreFault
+from appliance.storage.record_question import CallQuestion, EventQuestion, RecordQuestions, Report
+from appliance.storage.record_store import DAY_MS
 from appliance.storage.recorder import Recorder
+from appliance.storage.stores import store_of
 
 IMPORT_S = 10.0
 """How often the journal is brought into the database while nobody asks."""
 _RETRY_S = 30.0
+_SOON_S = 0.1
+"""The same while it is catching up."""
 _LONGEST_S = 60.0
 _AT_ONCE = 2
 """Questions at a time."""
@@ -46,21 +50,30 @@ class Records:
         self._settings = settings
         self._told = told
         self.directory = state_dir / settings.records.directory
-        self.store = RecordStore(self.directory)
+        self.store = store_of(settings.records, self.directory, settings.appliance.name)
         self.recorder = Recorder(
             Journal(self.directory / "journal"), self._line, settings.records, partial(told, "records")
         )
         self._questions = RecordQuestions(self.store)
         self._open = False
+        self._left: list[CallData] = []
+        """Stores that other settings have put out of use; closed when nobody imports."""
         self._importing = trio.Lock()
         self._asking = trio.CapacityLimiter(_AT_ONCE)
         self._faulty = False
+        self._more = False
+        """The last import left something to the next."""
         self._registered: set[str] | None = None
         core.location.on_change.append(self._registration)
         self.configure(settings)
 
     def configure(self, settings: Settings) -> None:
         """Take new settings; nothing that waits is lost."""
+        if _place(settings) != _place(self._settings):
+            self._left.append(self.store)
+            self.store = store_of(settings.records, self.directory, settings.appliance.name)
+            self._questions = RecordQuestions(self.store)
+            self._open = False
         self._settings = settings
         self.recorder.settings = settings.records
         take = self.recorder.take if settings.records.enabled else None
@@ -116,7 +129,7 @@ class Records:
                 await nursery.start(self.recorder.run)
                 task_status.started(str(self.directory))
                 while True:
-                    await trio.sleep(_RETRY_S if self._faulty else IMPORT_S)
+                    await trio.sleep(_RETRY_S if self._faulty else _SOON_S if self._more else IMPORT_S)
                     await self._settle(tidy=True)
         finally:
             self._open = False
@@ -148,10 +161,20 @@ class Records:
 
     def _take_in(self, tidy: bool) -> None:
         store, settings = self.store, self._settings.records
-        if not self._open:
-            store.open()
-            self._open = True
-        new = store.take_in(self.recorder.journal)
+        while self._left:
+            self._left.pop().close()
+        try:
+            if not self._open:
+                store.open()
+                self._open = True
+            new = store.take_in(self.recorder.journal)
+            self._more = bool(self.recorder.journal.sealed())
+        except StoreFault:
+            lost = self.recorder.journal.shrink(settings.journal_size_bytes)
+            if lost:
+                self.recorder.figures.lost += lost
+                log.error("records.given_up", records=lost)
+            raise
         if tidy and new:
             oldest = int(time.time() * 1000 - settings.keep_time_s * 1000)
             for day in store.forget(max(oldest, DAY_MS), settings.keep_size_bytes):
@@ -172,9 +195,9 @@ class Records:
         """The call of this id, serial or Call-ID."""
         return await self.ask(lambda questions: questions.call(name))
 
-    async def events(self, from_ms: int, to_ms: int, kind: str = "", limit: int = 100) -> list[EventRecord]:
+    async def events(self, question: EventQuestion) -> list[EventRecord]:
         """Registrations, sign-ins and the like, the latest first."""
-        return await self.ask(lambda questions: questions.events(from_ms, to_ms, kind, limit))
+        return await self.ask(lambda questions: questions.events(question))
 
     async def report(self, kind: str, question: CallQuestion, digits: int = 4) -> Report:
         """One of `record_question.REPORTS`; for prefixes, of so many digits."""
@@ -198,6 +221,13 @@ class Records:
         """A copy of all records of now, as they lie in a folder of records. Raises `StoreFault`."""
         await self.recorder.sync_soon()
         await self._settle()
-        if self._faulty:
+        if self._faulty and self._settings.records.url is None:
             raise StoreFault("the database of call records is not well just now: see the status page")
-        await trio.to_thread.run_sync(self.store.copy_to, folder / self.store.path.name)
+        await trio.to_thread.run_sync(self.store.copy_to, folder)
+
+
+def _place(settings: Settings) -> tuple[object, ...]:
+    """What says where records are kept."""
+    records = settings.records
+    password = None if records.password is None else records.password.reveal()
+    return records.url, records.database, records.username, password, records.ca, settings.appliance.name

@@ -8,8 +8,8 @@ from appliance.logs import log
 from appliance.proxy.call_detail import CallDetail, Party, Vain
 from appliance.proxy.records import Records
 from appliance.router.causes import Cause, cause_of_answer
+from appliance.storage.call_data import StoreFault
 from appliance.storage.call_record import CallRecord
-from appliance.storage.record_store import StoreFault
 
 _OURS = {
     401: Cause.CREDENTIALS,

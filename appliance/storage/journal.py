@@ -138,6 +138,19 @@ class Journal:
         except OSError:
             return []
 
+    def shrink(self, most_bytes: int) -> int:
+        """Give up the oldest sealed segments while all of them hold more; how many records went with them."""
+        sizes = [(path, path.stat().st_size) for path in self.sealed()]
+        used = sum(size for _, size in sizes)
+        lost = 0
+        for path, size in sizes:
+            if used <= most_bytes:
+                break
+            lost += sum(len(group.lines) for group in groups_of(path.read_bytes())[0])
+            path.unlink()
+            used -= size
+        return lost
+
 
 def groups_after(segments: Sequence[Path], last: int) -> Iterator[tuple[Path, list[Group], int]]:
     """Segment by segment, the groups with ids above `last`, each id once, and the bytes that belong to none."""

@@ -1,71 +1,176 @@
-"""Questions to the database of call records: which calls, and reports of how well they went."""
+"""Questions to a database of call records: which calls and events, and reports of how well calls went.
+
+One text of SQL for all stores, but for the words of a `Dialect`; what can be counted or named in Python is, so that
+the same calls give the same answer wherever they are kept.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
-from enum import StrEnum
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Final
 
 import attrs
-import duckdb
 
+from appliance.storage.call_data import CallData, Cell, Dialect, Format
 from appliance.storage.call_record import CallRecord
 from appliance.storage.event_record import EventRecord
 from appliance.storage.record_line import CALLS, EVENTS
-from appliance.storage.record_store import RecordStore, StoreFault
 
-Cell = str | int | float | None
+HOUR_MS: Final = 3_600_000
+_EVER: Final = 1 << 52
+SORTS: Final = {
+    "started": "started_ms",
+    "caller": "caller",
+    "called": "called",
+    "length": "talk_ms",
+    "status": "status",
+}
+_TEXTS: Final = [
+    "caller",
+    "called",
+    "number",
+    "source",
+    "source_address",
+    "trunk",
+    "gateway",
+    '"user"',
+    "callee",
+    "call_id",
+    "out_call_id",
+    "serial",
+    "ending",
+    "reason",
+    "route",
+]
+
+
+class _Conditions:
+    """What stands after WHERE, and the values in it."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.values: list[Cell] = []
+
+    def add(self, text: str, *values: Cell) -> None:
+        self.texts.append(text)
+        self.values.extend(values)
+
+    def words(self, text: str, columns: Sequence[str], dialect: Dialect) -> None:
+        """Each word is a part of one of the columns, in capitals or not."""
+        place = dialect.lower.format(f"concat({', '.join(_apart(columns))})")
+        for word in text.lower().split():
+            self.add(dialect.contains.format(place), word)
+
+    def __str__(self) -> str:
+        return " AND ".join(self.texts)
+
+
+def _apart(columns: Sequence[str]) -> Iterable[str]:
+    for number, column in enumerate(columns):
+        if number:
+            yield "' '"
+        yield column
 
 
 @attrs.frozen(kw_only=True)
 class CallQuestion:
-    """Which calls. `from_ms` and `to_ms` bound their start; '' and None ask for nothing. `number` is a part of the
-    caller's or called number; `status` one such as 486, a class such as 4xx, answered, or failed. `before` is an id:
-    only older records. The latest come first.
+    """Which calls. `from_ms` and `to_ms` bound their start; '' and None ask for nothing. `text` is words of which each
+    stands somewhere in the record; `number` a part of the caller's or called number; `status` one such as 486, a class
+    such as 4xx, answered, or failed; `cause` by Q.850. `before` is the start and id of a call: only those before it.
+
+    The latest come first, or they are in the order of `sort`, a key of SORTS, of which `skip` are left out.
     """
 
     from_ms: int = 0
-    to_ms: int = 1 << 52
+    to_ms: int = _EVER
+    text: str = ""
     number: str = ""
     user: str = ""
     trunk: str = ""
     tenant: str = ""
     status: str = ""
-    before: int | None = None
+    cause: int | None = None
+    before: tuple[int, int] | None = None
+    sort: str = "started"
+    ascending: bool = False
+    skip: int = 0
     limit: int = 100
 
-    def conditions(self) -> tuple[str, list[Cell]]:
-        """For WHERE. Raises `ValueError` for a status that is none."""
-        found, values = ["started_ms BETWEEN ? AND ?"], list[Cell]([self.from_ms, self.to_ms])
+    @property
+    def latest_ms(self) -> int:
+        return self.to_ms if self.before is None else min(self.to_ms, self.before[0])
 
-        def add(condition: str, *given: Cell) -> None:
-            found.append(condition)
-            values.extend(given)
-
-        if self.number:
-            add("(contains(caller, ?) OR contains(called, ?) OR contains(number, ?))", *[self.number] * 3)
-        if self.user:
-            add("((source_kind = 'user' AND source = ?) OR \"user\" = ?)", self.user, self.user)
-        if self.trunk:
-            add("((source_kind = 'trunk' AND source = ?) OR trunk = ?)", self.trunk, self.trunk)
-        if self.tenant:
-            add("(source_tenant = ? OR tenant = ?)", self.tenant, self.tenant)
+    def conditions(self, dialect: Dialect) -> _Conditions:
+        """Raises `ValueError` for a status that is none."""
+        found = _Conditions()
+        found.add("started_ms BETWEEN ? AND ?", self.from_ms, self.latest_ms)
         if self.before is not None:
-            add("id < ?", self.before)
+            found.add("(started_ms < ? OR id < ?)", *self.before)
+        if self.number:
+            parts = (dialect.contains.format(column) for column in ("caller", "called", "number"))
+            found.add(f"({' OR '.join(parts)})", *[self.number] * 3)
+        if self.user:
+            found.add("((source_kind = 'user' AND source = ?) OR \"user\" = ?)", self.user, self.user)
+        if self.trunk:
+            found.add("((source_kind = 'trunk' AND source = ?) OR trunk = ?)", self.trunk, self.trunk)
+        if self.tenant:
+            found.add("(source_tenant = ? OR tenant = ?)", self.tenant, self.tenant)
+        if self.cause is not None:
+            found.add("cause = ?", self.cause)
         if self.status == "answered":
-            add(_ANSWERED)
+            found.add(_ANSWERED)
         elif self.status == "failed":
-            add(f"NOT ({_ANSWERED})")
+            found.add(f"NOT ({_ANSWERED})")
         elif re.fullmatch(r"[1-6]xx", self.status):
-            add("status // 100 = ?", int(self.status[0]))
+            least = int(self.status[0]) * 100
+            found.add("status BETWEEN ? AND ?", least, least + 99)
         elif re.fullmatch(r"[1-6]\d\d", self.status):
-            add("status = ?", int(self.status))
+            found.add("status = ?", int(self.status))
         elif self.status:
             raise ValueError(f"{self.status!r} is no status: give one such as 486 or 4xx, answered, or failed")
-        return " AND ".join(found), values
+        found.words(self.text, _TEXTS, dialect)
+        return found
+
+    @property
+    def order(self) -> str:
+        """For ORDER BY. Raises `ValueError`."""
+        if self.sort not in SORTS:
+            raise ValueError(f"{self.sort!r} is no order: there are {', '.join(SORTS)}")
+        way = "ASC" if self.ascending else "DESC"
+        return f"{SORTS[self.sort]} {way} NULLS LAST, started_ms {way}, id {way}"
+
+
+@attrs.frozen(kw_only=True)
+class EventQuestion:
+    """Which events, the latest first. `kind` is one, or several with commas between them; `text` words of which each
+    stands somewhere in it; `before` time and id of one: only those before it.
+    """
+
+    from_ms: int = 0
+    to_ms: int = _EVER
+    kind: str = ""
+    text: str = ""
+    before: tuple[int, int] | None = None
+    limit: int = 100
+
+    @property
+    def latest_ms(self) -> int:
+        return self.to_ms if self.before is None else min(self.to_ms, self.before[0])
+
+    def conditions(self, dialect: Dialect) -> _Conditions:
+        found = _Conditions()
+        found.add("at_ms BETWEEN ? AND ?", self.from_ms, self.latest_ms)
+        if self.before is not None:
+            found.add("(at_ms < ? OR id < ?)", *self.before)
+        kinds = [kind.strip() for kind in self.kind.split(",") if kind.strip()]
+        if kinds:
+            found.add(f"kind IN ({', '.join('?' * len(kinds))})", *kinds)
+        found.words(self.text, ("kind", "subject", "source", "detail"), dialect)
+        return found
 
 
 _ANSWERED: Final = "answered_ms IS NOT NULL"
@@ -73,41 +178,51 @@ _EFFECTIVE: Final = (
     f"({_ANSWERED} OR status IN (486, 600, 603) OR (status IN (408, 480, 487) AND ringing_ms IS NOT NULL))"
 )
 """NER (ITU-T E.425): the network did its part, whatever the people did."""
-_FIGURES: Final = f"""count(*) AS calls,
-    count(*) FILTER ({_ANSWERED}) AS answered,
-    round(100.0 * count(*) FILTER ({_ANSWERED}) / count(*), 1) AS asr,
-    round(100.0 * count(*) FILTER {_EFFECTIVE} / count(*), 1) AS ner,
-    round(avg(talk_ms) / 1000, 1) AS acd_s,
-    round(coalesce(sum(talk_ms), 0) / 60000, 1) AS minutes,
-    round(avg(pdd_ms) / 1000, 2) AS pdd_s,
-    round(avg(least(coalesce(mos_caller, mos_callee), coalesce(mos_callee, mos_caller))), 2) AS mos"""
+_MOS: Final = "least(coalesce(mos_caller, mos_callee), coalesce(mos_callee, mos_caller))"
+FIGURES: Final = ("calls", "answered", "asr", "ner", "acd_s", "minutes", "pdd_s", "mos")
+"""The columns of a report after its key: numbers of calls, per cent, seconds and minutes, None where not known."""
 
 
 @attrs.frozen
 class _Kind:
     about: str
     name: str
-    key: str
-    where: str = "true"
-    order: str = "calls DESC"
+    key: Callable[[Dialect], str]
+    where: str = ""
+    matches: tuple[str, str] = "", ""
+    """A column, and what it must match."""
+    in_order: bool = False
 
 
-_HOUR: Final = "strftime(make_timestamp(started_ms * 1000), '%Y-%m-%d %H:00')"
+def _column(text: str) -> Callable[[Dialect], str]:
+    return lambda dialect: text
+
+
+_HOUR: Final = _column(f"floor(started_ms / {HOUR_MS})")
 _KINDS: Final = {
-    "total": _Kind("all calls together", "what", "'all calls'"),
-    "trunks": _Kind("by the trunk that calls went to", "trunk", "trunk", "trunk <> ''"),
-    "gateways": _Kind("by trunk and gateway that calls went to", "gateway", "trunk || ' ' || gateway", "trunk <> ''"),
-    "sources": _Kind("by the user or trunk that calls came from", "source", "trim(source_kind || ' ' || source)"),
+    "total": _Kind("all calls together", "what", _column("'all calls'")),
+    "trunks": _Kind("by the trunk that calls went to", "trunk", _column("trunk"), "trunk <> ''"),
+    "gateways": _Kind(
+        "by trunk and gateway that calls went to",
+        "gateway",
+        _column("concat(trunk, ' ', gateway)"),
+        "trunk <> ''",
+    ),
+    "sources": _Kind(
+        "by the user or trunk that calls came from",
+        "source",
+        _column("CASE WHEN source = '' THEN source_kind ELSE concat(source_kind, ' ', source) END"),
+    ),
     "prefixes": _Kind(
         "by the first digits of the number as it was dialled",
         "prefix",
-        "left(regexp_replace(number, '^([+]|00)', ''), ?)",
-        "regexp_matches(number, '^[+]?[0-9]+$')",
+        lambda dialect: f"substring({dialect.replace_first.format('number')}, 1, ?)",
+        matches=("number", "^[+]?[0-9]+$"),
     ),
-    "tenants": _Kind("by the tenant of whoever called", "tenant", "source_tenant", "source_tenant <> ''"),
-    "hours": _Kind("hour by hour (UTC)", "hour", _HOUR, order="hour"),
+    "tenants": _Kind("by the tenant of whoever called", "tenant", _column("source_tenant"), "source_tenant <> ''"),
+    "hours": _Kind("hour by hour (UTC)", "hour", _HOUR, in_order=True),
     "busiest": _Kind("the hours with the most calls (UTC)", "hour", _HOUR),
-    "causes": _Kind("why calls failed, by status and Q.850 cause", "cause", "", f"NOT ({_ANSWERED})"),
+    "causes": _Kind("why calls failed, by status and Q.850 cause", "cause", _column("cause"), f"NOT ({_ANSWERED})"),
 }
 REPORTS: Final = {name: kind.about for name, kind in _KINDS.items()}
 """The kinds of report and what they show."""
@@ -122,113 +237,124 @@ class Report:
     rows: tuple[tuple[Cell, ...], ...]
 
 
-class Format(StrEnum):
-    CSV = "csv"
-    JSON = "json"
-    PARQUET = "parquet"
-
-
 class RecordQuestions:
     """Asks a store, in the caller's thread. Raises `StoreFault`, and `ValueError` for what cannot be asked."""
 
-    def __init__(self, store: RecordStore) -> None:
+    def __init__(self, store: CallData) -> None:
         self._store = store
 
     def find(self, question: CallQuestion) -> list[CallRecord]:
-        """The calls, the latest first, day by day until there are enough."""
-        where, values = question.conditions()
-        found: list[CallRecord] = []
-        for table in reversed(self._store.days(CALLS.table, question.from_ms, question.to_ms)):
-            left = question.limit - len(found)
-            if left <= 0:
-                break
-            sql = f'SELECT {_COLUMNS} FROM "{table}" WHERE {where} ORDER BY started_ms DESC, id DESC LIMIT {left:d}'
-            found += [CALLS.record_of(row) for row in self._ask(sql, values)]
-        return found
+        """The calls, day by day until there are enough where the latest come first."""
+        where, order = question.conditions(self._store.dialect), question.order
+        span = question.from_ms, question.latest_ms
+        if (question.sort, question.ascending, question.skip) == ("started", False, 0):
+            rows = self._latest(CALLS.table, _COLUMNS, where, span, order, question.limit)
+            return [CALLS.record_of(row) for row in rows]
+        together = self._store.together(CALLS.table, *span)
+        if together is None:
+            return []
+        sql = (
+            f"SELECT {_COLUMNS} FROM {together} AND {where} ORDER BY {order} LIMIT {question.limit:d} "
+            f"OFFSET {question.skip:d}"
+        )
+        return [CALLS.record_of(row) for row in self._store.rows(sql, where.values)]
 
     def call(self, name: str) -> CallRecord | None:
         """The call of this id, serial or Call-ID; the latest of several."""
         number = int(name) if re.fullmatch(r"\d{1,18}", name) else -1
-        for table in reversed(self._store.days(CALLS.table)):
-            sql = (
-                f'SELECT {_COLUMNS} FROM "{table}" WHERE id = ? OR serial = ? OR call_id = ? OR out_call_id = ? '
-                "ORDER BY id DESC LIMIT 1"
-            )
-            for row in self._ask(sql, [number, name, name, name]):
-                return CALLS.record_of(row)
+        where = _Conditions()
+        where.add("(id = ? OR serial = ? OR call_id = ? OR out_call_id = ?)", number, name, name, name)
+        for row in self._latest(CALLS.table, _COLUMNS, where, (0, _EVER), "id DESC", 1):
+            return CALLS.record_of(row)
         return None
 
-    def events(self, from_ms: int, to_ms: int, kind: str = "", limit: int = 100) -> list[EventRecord]:
+    def events(self, question: EventQuestion) -> list[EventRecord]:
         """Registrations, sign-ins and the like, the latest first."""
-        found: list[EventRecord] = []
-        for table in reversed(self._store.days(EVENTS.table, from_ms, to_ms)):
-            sql = (
-                f"SELECT * FROM \"{table}\" WHERE at_ms BETWEEN ? AND ? AND (? = '' OR kind = ?) "
-                f"ORDER BY id DESC LIMIT {limit - len(found):d}"
-            )
-            found += [EVENTS.record_of(row) for row in self._ask(sql, [from_ms, to_ms, kind, kind])]
-            if len(found) >= limit:
-                break
-        return found
+        where = question.conditions(self._store.dialect)
+        span = question.from_ms, question.latest_ms
+        columns = ", ".join(EVENTS.columns)
+        rows = self._latest(EVENTS.table, columns, where, span, "at_ms DESC, id DESC", question.limit)
+        return [EVENTS.record_of(row) for row in rows]
 
-    def report(self, kind: str, question: CallQuestion, digits: int = 4) -> Report:
-        """One of `REPORTS` over the calls of the question; its limit bounds the rows."""
+    def report(self, kind: str, question: CallQuestion, digits: int = 4, zone: tzinfo = UTC) -> Report:
+        """One of `REPORTS` over the calls of the question; its limit bounds the rows. Hours are told in the zone."""
         described = _KINDS.get(kind)
         if described is None:
             raise ValueError(f"{kind!r} is no report: there are {', '.join(_KINDS)}")
-        where, values = question.conditions()
-        source = self._source(question)
-        if source is None:
-            return Report(kind, (), ())
-        if kind == "causes":
+        dialect = self._store.dialect
+        where = question.conditions(dialect)
+        if described.where:
+            where.add(described.where)
+        column, pattern = described.matches
+        if column:
+            where.add(dialect.matches.format(column), pattern)
+        together = self._store.together(CALLS.table, question.from_ms, question.latest_ms)
+        causes = kind == "causes"
+        columns = ("status", "cause", "calls", "example") if causes else (described.name, *FIGURES)
+        if together is None:
+            return Report(kind, columns, ())
+        if causes:
             sql = (
-                "SELECT status, cause, count(*) AS calls, any_value(ending) AS example "
-                f"FROM {source} WHERE {where} AND {described.where} GROUP BY 1, 2 ORDER BY 3 DESC"
+                f"SELECT status, cause, count(*) AS n, max(ending) FROM {together} AND {where} "
+                "GROUP BY status, cause ORDER BY n DESC, status, cause"
             )
-        else:
-            sql = (
-                f"SELECT {described.key} AS {described.name}, {_FIGURES} FROM {source} "
-                f"WHERE {where} AND {described.where} GROUP BY 1 ORDER BY {described.order}, 1"
-            )
-            values = [*([digits] if kind == "prefixes" else []), *values]
-        with self._store.cursor() as cursor:
-            rows = self._run(cursor, f"{sql} LIMIT {question.limit:d}", values)
-            names = tuple(column[0] for column in cursor.description or ())
-        return Report(kind, names, tuple(rows))
+            return Report(kind, columns, tuple(self._store.rows(f"{sql} LIMIT {question.limit:d}", where.values)))
+        sql = (
+            f"SELECT {described.key(dialect)} AS k, count(*) AS n, {dialect.count_if.format(_ANSWERED)}, "
+            f"{dialect.count_if.format(_EFFECTIVE)}, avg(talk_ms), sum(talk_ms), avg(pdd_ms), avg({_MOS}) "
+            f"FROM {together} AND {where} GROUP BY k ORDER BY {'k' if described.in_order else 'n DESC, k'} "
+            f"LIMIT {question.limit:d}"
+        )
+        values = [*([digits] if kind == "prefixes" else []), *where.values]
+        rows = [(key, *_figures(*told)) for key, *told in self._store.rows(sql, values)]
+        if described.key is _HOUR:
+            rows = [(_hour(key, zone), *told) for key, *told in rows]
+        return Report(kind, columns, tuple(rows))
 
     def export(self, question: CallQuestion, form: Format, file: Path) -> int:
         """Write the calls into a file, the oldest first; how many."""
-        where, values = question.conditions()
-        source = self._source(question)
-        options = {Format.CSV: "FORMAT csv, HEADER", Format.JSON: "FORMAT json", Format.PARQUET: "FORMAT parquet"}
-        if source is None:
-            nothing = ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in CALLS.types.items())
-            source = f"(SELECT {nothing} LIMIT 0)"
-        name = str(file).replace("'", "''")
+        where = question.conditions(self._store.dialect)
+        together = self._store.together(CALLS.table, question.from_ms, question.latest_ms)
         sql = (
-            f"COPY (SELECT {_COLUMNS} FROM {source} WHERE {where} ORDER BY started_ms, id LIMIT {question.limit:d}) "
-            f"TO '{name}' ({options[form]})"
+            ""
+            if together is None
+            else f"SELECT {_COLUMNS} FROM {together} AND {where} ORDER BY started_ms, id LIMIT {question.limit:d}"
         )
-        [(count,)] = self._ask(sql, values)
-        return int(count or 0)
+        return self._store.export(sql, where.values if sql else [], form, file)
 
-    def _source(self, question: CallQuestion) -> str | None:
-        """All days of the question as one table, None where there are none."""
-        days = self._store.days(CALLS.table, question.from_ms, question.to_ms)
-        return "(" + " UNION ALL ".join(f'SELECT * FROM "{day}"' for day in days) + ")" if days else None
-
-    def _ask(self, sql: str, values: Sequence[Cell]) -> list[tuple[Cell, ...]]:
-        with self._store.cursor() as cursor:
-            return self._run(cursor, sql, values)
-
-    def _run(self, cursor: duckdb.DuckDBPyConnection, sql: str, values: Sequence[Cell]) -> list[tuple[Cell, ...]]:
-        try:
-            return cursor.execute(sql, list(values)).fetchall()
-        except duckdb.Error as error:
-            raise StoreFault(str(error).partition("\n")[0]) from error
+    def _latest(
+        self, table: str, columns: str, where: _Conditions, span: tuple[int, int], order: str, limit: int
+    ) -> list[tuple[Cell, ...]]:
+        found: list[tuple[Cell, ...]] = []
+        for day in reversed(self._store.day_by_day(table, *span)):
+            if len(found) >= limit:
+                break
+            sql = f"SELECT {columns} FROM {day} AND {where} ORDER BY {order} LIMIT {limit - len(found):d}"
+            found += self._store.rows(sql, where.values)
+        return found
 
 
 _COLUMNS: Final = ", ".join(f'"{name}"' for name in CALLS.columns)
+
+
+def _figures(calls: Cell, answered: Cell, effective: Cell, *means: Cell) -> list[Cell]:
+    """FIGURES of one key."""
+    count = int(calls or 0)
+    talk_ms, all_ms, pdd_ms, mos = (None if one is None else float(one) for one in means)
+    return [
+        count,
+        int(answered or 0),
+        round(100 * int(answered or 0) / count, 1) if count else None,
+        round(100 * int(effective or 0) / count, 1) if count else None,
+        None if talk_ms is None else round(talk_ms / 1000, 1),
+        round((all_ms or 0.0) / 60_000, 1),
+        None if pdd_ms is None else round(pdd_ms / 1000, 2),
+        None if mos is None else round(mos, 2),
+    ]
+
+
+def _hour(number: Cell, zone: tzinfo) -> str:
+    return datetime.fromtimestamp(int(number or 0) * HOUR_MS // 1000, zone).strftime("%Y-%m-%d %H:%M")
 
 
 def facts_of(record: CallRecord | EventRecord) -> dict[str, object]:

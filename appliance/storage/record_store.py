@@ -17,28 +17,39 @@ from typing import Final
 import duckdb
 
 from appliance.logs import log
+from appliance.storage.call_data import Cell, Dialect, Format, StoreFault
 from appliance.storage.journal import Group, Journal, groups_after
-from appliance.storage.record_line import LEFTOVERS, SHAPES, Shape
+from appliance.storage.record_line import CALLS, LEFTOVERS, SHAPES, Shape
 
 _AT_ONCE: Final = 2
 """Segments in one transaction."""
-_OPTIONS: Final[dict[str, str | int | float | list[str]]] = {
+OPTIONS: Final[dict[str, str | int | float | list[str]]] = {
     "threads": 1,
     "memory_limit": "512MB",
     "autoinstall_known_extensions": False,
 }
 """One thread: the other cores are for calls."""
 DAY_MS: Final = 86_400_000
-_LOOK_BACK: Final = 4
+LOOK_BACK: Final = 4
 """Days in which a call may have ended before its BYE comes once more."""
-
-
-class StoreFault(Exception):  # noqa: N818
-    """The database cannot do what was asked; the text says what is wrong, for people."""
+DIALECT: Final = Dialect(
+    count_if="count(*) FILTER ({})",
+    contains="contains({}, ?)",
+    lower="lower({})",
+    matches="regexp_matches({}, ?)",
+    replace_first="regexp_replace({}, '^([+]|00)', '')",
+)
+_WRITTEN: Final = {
+    Format.CSV: "FORMAT csv, HEADER",
+    Format.JSON: "FORMAT json",
+    Format.PARQUET: "FORMAT parquet",
+}
 
 
 class RecordStore:
-    """The file `records.duckdb` of a directory. Methods raise `StoreFault`."""
+    """`CallData` in the file `records.duckdb` of a directory."""
+
+    dialect = DIALECT
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -70,7 +81,7 @@ class RecordStore:
     def _open(self) -> None:
         before = os.umask(0o077)
         try:
-            self._connection = connection = duckdb.connect(str(self.path), config=dict(_OPTIONS))
+            self._connection = connection = duckdb.connect(str(self.path), config=dict(OPTIONS))
         finally:
             os.umask(before)
         connection.execute("CREATE TABLE IF NOT EXISTS imported (last_id BIGINT NOT NULL)")
@@ -98,11 +109,11 @@ class RecordStore:
             raise StoreFault(f"{self.path} is not open")
         return self._connection.cursor()
 
-    def copy_to(self, file: Path) -> None:
-        """A consistent copy of all that was imported, as a database of its own."""
+    def copy_to(self, folder: Path) -> None:
+        """See `CallData.copy_to`: a database of its own."""
         try:
             with self.cursor() as cursor:
-                name = str(file).replace("'", "''")
+                name = str(folder / self.path.name).replace("'", "''")
                 cursor.execute(f"ATTACH '{name}' AS copy")
                 try:
                     cursor.execute(f'COPY FROM DATABASE "{self.path.stem}" TO copy')
@@ -176,7 +187,7 @@ class RecordStore:
         if shape is LEFTOVERS:
             self._drop_known(cursor)
         for (day,) in cursor.execute("SELECT DISTINCT day FROM arrived").fetchall():
-            table = f"{shape.table}_{_date(day):%Y%m%d}"
+            table = f"{shape.table}_{date_of(day):%Y%m%d}"
             definition = ", ".join(f'"{name}" {kind}' for name, kind in shape.types.items())
             cursor.execute(f"CREATE TABLE IF NOT EXISTS {table} ({definition})")
             cursor.execute(
@@ -190,16 +201,37 @@ class RecordStore:
         cursor.execute("DELETE FROM arrived WHERE id NOT IN (SELECT min(id) FROM arrived GROUP BY serial)")
         rows = cursor.execute(
             "SELECT table_name FROM duckdb_tables() WHERE starts_with(table_name, 'calls_') ORDER BY 1 DESC LIMIT ?",
-            [_LOOK_BACK],
+            [LOOK_BACK],
         ).fetchall()
         for (table,) in rows:
             cursor.execute(f"DELETE FROM arrived WHERE serial IN (SELECT serial FROM {table})")
+
+    # Asking
+
+    def rows(self, sql: str, values: Sequence[Cell] = ()) -> list[tuple[Cell, ...]]:
+        """See `CallData.rows`."""
+        with self.cursor() as cursor:
+            return _run(cursor, sql, values)
+
+    def day_by_day(self, table: str, from_ms: int = 0, to_ms: int = 1 << 52) -> list[str]:
+        """See `CallData.day_by_day`."""
+        return [f'"{day}" WHERE true' for day in self.days(table, from_ms, to_ms)]
+
+    def together(self, table: str, from_ms: int = 0, to_ms: int = 1 << 52) -> str | None:
+        """See `CallData.together`."""
+        days = self.days(table, from_ms, to_ms)
+        return "(" + " UNION ALL ".join(f'SELECT * FROM "{day}"' for day in days) + ") WHERE true" if days else None
+
+    def export(self, sql: str, values: Sequence[Cell], form: Format, file: Path) -> int:
+        """See `CallData.export`."""
+        with self.cursor() as cursor:
+            return write_calls(cursor, sql, values, form, file)
 
     # Days
 
     def days(self, table: str, from_ms: int = 0, to_ms: int = 1 << 52) -> list[str]:
         """The tables of a kind that may hold something of this time, the oldest first."""
-        low, high = f"{table}_{_date(from_ms // DAY_MS):%Y%m%d}", f"{table}_{_date(to_ms // DAY_MS):%Y%m%d}"
+        low, high = f"{table}_{date_of(from_ms // DAY_MS):%Y%m%d}", f"{table}_{date_of(to_ms // DAY_MS):%Y%m%d}"
         with self.cursor() as cursor:
             rows = cursor.execute(
                 "SELECT table_name FROM duckdb_tables() WHERE starts_with(table_name, ?) ORDER BY 1", [table + "_"]
@@ -216,7 +248,7 @@ class RecordStore:
         """Remove the tables of days before `oldest_ms`, and the oldest while the file holds more; what was removed."""
         gone = []
         try:
-            first = f"{_date(oldest_ms // DAY_MS):%Y%m%d}"
+            first = f"{date_of(oldest_ms // DAY_MS):%Y%m%d}"
             names = sorted(
                 (name for table in {one.table for one in SHAPES} for name in self.days(table)),
                 key=lambda name: name[-8:],
@@ -239,7 +271,22 @@ class RecordStore:
         return gone
 
 
-def _date(day: int) -> datetime:
+def write_calls(cursor: duckdb.DuckDBPyConnection, sql: str, values: Sequence[Cell], form: Format, file: Path) -> int:
+    """Write what a SELECT of all columns of calls finds, '' for nothing, into a file; how many. Raises `StoreFault`."""
+    nothing = ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in CALLS.types.items())
+    quoted = str(file).replace("'", "''")
+    [(count,)] = _run(cursor, f"COPY ({sql or f'SELECT {nothing} LIMIT 0'}) TO '{quoted}' ({_WRITTEN[form]})", values)
+    return int(count or 0)
+
+
+def _run(cursor: duckdb.DuckDBPyConnection, sql: str, values: Sequence[Cell]) -> list[tuple[Cell, ...]]:
+    try:
+        return cursor.execute(sql, list(values)).fetchall()
+    except duckdb.Error as error:
+        raise StoreFault(_first_line(error)) from error
+
+
+def date_of(day: int) -> datetime:
     """The date of a day since 1970, held to what a date can be."""
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=min(max(day, 0), 2_900_000))
 
