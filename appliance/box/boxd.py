@@ -19,7 +19,7 @@ from typing import Final
 import trio
 
 from ..logs import log
-from . import power, update
+from . import clock, firewall, network_change, power, update
 from .machine import Machine, NotOurImage, Refused
 from .verb import Answer, Callers, Json, Peer, Verb, Words
 
@@ -42,7 +42,12 @@ VERBS: Final[tuple[Verb, ...]] = (
     Verb("help", "Tell what may be asked.", Callers.GROUP, _help),
     *power.VERBS,
     *update.VERBS,
+    *network_change.VERBS,
+    *clock.VERBS,
+    *firewall.VERBS,
 )
+BEGINNINGS: Final = (network_change.begin, firewall.begin, clock.begin)
+"""What is put in place at boxd's start; none of them raises for what the configuration says."""
 
 
 async def serve_box(
@@ -67,9 +72,12 @@ async def serve_box(
             os.umask(before)
         _open_to_group(str(file))
         listener.listen(MOST_CLIENTS)
+        for begin in BEGINNINGS:
+            await begin(machine)
         log.info("box.ready", socket=file, verbs=len(table), image=machine.version)
         task_status.started()
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(network_change.watch, machine)
             while True:
                 await clients.acquire_on_behalf_of(waiting := object())
                 client, _ = await listener.accept()

@@ -16,6 +16,7 @@ from .certificate_checks import certificate_mistakes
 from .group_checks import find_in_groups
 from .hiding_checks import hiding_contradictions
 from .limit_checks import limit_contradictions
+from .machine_checks import machine_contradictions
 from .mistakes import Mistake, Place
 from .places import Places
 from .record_checks import record_mistakes
@@ -49,6 +50,7 @@ def find_contradictions(settings: Settings, places: Places) -> list[Mistake]:
         *snmp_contradictions(settings, places),
         *alarm_mistakes(settings, places),
         *record_mistakes(settings, places),
+        *machine_contradictions(settings, places),
     ]
 
 

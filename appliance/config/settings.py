@@ -18,6 +18,7 @@ from .groups import GroupSettings
 from .health import HealthSettings
 from .hep import HepSettings
 from .log import LogSettings, SyslogSettings
+from .machine import InterfaceSettings, TimeSettings
 from .mistakes import Place
 from .numbers import NumberList, NumbersSettings
 from .qos import QosSettings
@@ -109,6 +110,8 @@ class Settings:
     snmp: SnmpSettings = attrs.field(factory=SnmpSettings)
     records: RecordsSettings = attrs.field(factory=RecordsSettings)
     selftest: SelfTestSettings = attrs.field(factory=SelfTestSettings)
+    interfaces: Mapping[str, InterfaceSettings] = attrs.field(factory=dict, converter=_ordered)
+    time: TimeSettings = attrs.field(factory=TimeSettings)
 
     def with_passwords(self, passwords: Mapping[str, Secret]) -> Settings:
         """The same with the given passwords, keyed by user, for the users whose password is auto."""
@@ -186,4 +189,6 @@ SECTIONS: Final = (
     SectionKind("trace", "trace", TraceSettings),
     SectionKind("hep", "heps", HepSettings, named=True),
     SectionKind("records", "records", RecordsSettings),
+    SectionKind("interface", "interfaces", InterfaceSettings, named=True),
+    SectionKind("time", "time", TimeSettings),
 )
