@@ -47,6 +47,21 @@ class Alarm:
     clears_at: float | None = None
     """Monotonic: when its hold-down ends, if nobody raises it again."""
 
+    def facts(self) -> dict[str, str | int | float | None]:
+        """As JSON; times are seconds since 1970."""
+        return {
+            "number": self.number,
+            "alarm": self.kind.name,
+            "severity": self.severity.value,
+            "subject": self.subject,
+            "sentence": self.sentence,
+            "about": self.kind.about,
+            "remedy": self.kind.remedy,
+            "raised_at": self.raised_at,
+            "cleared_at": self.cleared_at,
+            "count": self.count,
+        }
+
 
 Subscriber = Callable[[Change, Alarm], None]
 """Told of each change, synchronously; what it raises is logged and goes no further. It must not wait."""

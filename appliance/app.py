@@ -21,22 +21,32 @@ import trio
 
 from . import __version__
 from .accounts.audit import Audit
-from .alarm_watch import AlarmWatch, look_around
-from .alarmcontrol import AlarmControl
-from .backupcontrol import BackupControl, take_up_restore
-from .bancontrol import BanControl
 from .config import Settings
 from .config.difference import difference
 from .config.loader import load_settings
 from .config.mistakes import ConfigRejected
-from .configview import look_at_certificates, look_at_files, look_with_the_doctor
-from .control import Answer, Json, hold_state_dir, serve_control
+from .control.alarms import AlarmControl
+from .control.asking import Answer, Json
+from .control.backup import BackupControl, take_up_restore
+from .control.bans import BanControl
+from .control.gateways import row
+from .control.listings import Listings
+from .control.lock import hold_state_dir
+from .control.logs import LogControl, configure_log
+from .control.records import RecordControl
+from .control.selftest import SelfTest
+from .control.serving import serve_control
+from .control.support import SupportControl
+from .control.trace import TraceControl
 from .garbage import GarbageCollector
-from .gatecontrol import row
 from .identity import Identity, StateDamaged, open_identity, open_state_dir
-from .listings import Listings
-from .logcontrol import LogControl, configure_log
 from .logs import log
+from .management.alarm_watch import AlarmWatch, look_around
+from .management.hep_view import for_collectors
+from .management.snmp_tables import Sources
+from .management.snmp_view import LivingBox, SnmpView
+from .management.support import live_parts
+from .management.web_view import look_at_certificates, look_at_files, look_with_the_doctor
 from .metrics import Metrics
 from .outlets.alarm_post import AlarmOutlets
 from .outlets.couriers import courier_of
@@ -50,15 +60,8 @@ from .proxy.gateway_quality import gateway_quality
 from .proxy.overview import capacity
 from .proxy.stored_call import stored_detail
 from .readiness import Readiness
-from .recordcontrol import RecordControl
-from .selftestcontrol import SelfTest
-from .snmptables import Sources
-from .snmpview import LivingBox, SnmpView
 from .supervisor import Service, Supervisor, open_supervisor
-from .support import live_parts
-from .supportcontrol import SupportControl
 from .telephony import Telephony, open_telephony
-from .trace_control import TraceControl, for_collectors
 from .transport.listener import bind_all
 from .transport.options import ListenerOptions
 from .transport.websocket import origin_allowed

@@ -25,6 +25,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from .config import Secret, Settings
 from .interfaces import local_addresses, local_names
 from .logs import log
+from .storage.whole_file import write_whole
 
 CERTIFICATE_DAYS: Final = 730
 TOKEN_BYTES: Final = 32
@@ -101,27 +102,15 @@ def _keep(file: Path, make: Callable[[], bytes]) -> bytes:
     try:
         return file.read_bytes()
     except FileNotFoundError:
-        write_whole(file, make())
+        _write(file, make())
         return file.read_bytes()
     except OSError as error:
         raise StateDamaged(f"{file} cannot be read: {error.strerror}. Mend its permissions.") from error
 
 
-def write_whole(file: Path, data: bytes) -> None:
-    """Write the whole file or nothing, durably, for our eyes only."""
-    new = file.with_name(file.name + ".new")
+def _write(file: Path, data: bytes) -> None:
     try:
-        new.unlink(missing_ok=True)
-        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
-            out.write(data)
-            out.flush()
-            os.fsync(out.fileno())
-        new.rename(file)
-        directory = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        write_whole(file, data)
     except OSError as error:
         raise StateDamaged(f"{file} cannot be written: {error.strerror}. Make room or mend permissions.") from error
 
@@ -139,7 +128,7 @@ def _texts(file: Path) -> dict[str, str]:
 
 
 def _write_texts(file: Path, texts: Mapping[str, str]) -> None:
-    write_whole(file, json.dumps(texts, indent=1, sort_keys=True).encode() + b"\n")
+    _write(file, json.dumps(texts, indent=1, sort_keys=True).encode() + b"\n")
 
 
 def make_password(groups: int = 3, letters: int = 5) -> Secret:
@@ -179,8 +168,8 @@ def _own_certificate(state_dir: Path, settings: Settings) -> tuple[Path, Path]:
     if not certificate.exists():
         hosts = _certificate_hosts(settings)
         chain, key = _self_signed(settings.appliance.name, hosts)
-        write_whole(private_key, key)
-        write_whole(certificate, chain)
+        _write(private_key, key)
+        _write(certificate, chain)
         log.info("identity.made", what="certificate", hosts=",".join(hosts), days=CERTIFICATE_DAYS)
         return certificate, private_key
     try:

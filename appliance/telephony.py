@@ -19,8 +19,7 @@ from . import alarm_kinds
 from .config import Settings, TrunkSettings
 from .config.sections import ListenerSettings
 from .config.stir_material import load_material
-from .gatecontrol import GateControl
-from .gatefigures import GateFigures
+from .control.gateways import GateControl
 from .identity import Identity
 from .interfaces import local_addresses, own_domains
 from .logs import log
@@ -33,6 +32,7 @@ from .outlets.certificate_fetcher import CertificateFetcher
 from .proxy import overview
 from .proxy.core import SipCore
 from .proxy.credentials import Authenticator
+from .proxy.gateway_figures import GateFigures
 from .proxy.gruu import TemporaryGruus
 from .proxy.location import Location
 from .proxy.overview import CapacityOverview, capacity

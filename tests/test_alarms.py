@@ -4,9 +4,10 @@ import attrs
 import pytest
 
 from appliance.alarm_kinds import CAPACITY, CATALOGUE, CERTIFICATE, GATEWAY_DOWN, TRUNK_DOWN, Severity
-from appliance.alarm_manual import alarm_manual
-from appliance.alarmcontrol import AlarmControl, alarm_lines
 from appliance.alarms import MOST_ACTIVE, MOST_PAST, Alarm, Alarms, Change
+from appliance.commands.alarms import alarm_lines
+from appliance.control.alarms import AlarmControl
+from appliance.manuals.alarms import alarm_manual
 from appliance.metrics import Metrics, render_prometheus
 
 

@@ -6,27 +6,24 @@ from pathlib import Path
 
 import pytest
 
-from appliance.cli import (
-    COMMANDS,
-    DONE,
-    FAILED,
-    MISTAKEN,
-    NOTHING_RUNS,
-    command_manual,
-    main,
-    metric_manual,
-)
+from appliance.cli import main
+from appliance.commands import COMMANDS
+from appliance.commands.answers import DONE, FAILED, MISTAKEN, NOTHING_RUNS
+from appliance.commands.reference import command_manual
 from appliance.config import SECTIONS
 from appliance.config.loader import load_settings
 from appliance.config.patch import MatchKind, TargetKind
 from appliance.config.reference import example, manual
 from appliance.config.routes import RouteSettings
 from appliance.config.setting import declarations
-from appliance.control import LOCK, SOCKET
+from appliance.control.asking import SOCKET
+from appliance.control.lock import LOCK
 from appliance.identity import CERTIFICATE_DAYS, open_identity
-from appliance.manual import operation_manual, transaction_manual
+from appliance.manuals.metrics import metric_manual
+from appliance.manuals.operation import operation_manual
+from appliance.manuals.routing import routing_manual
+from appliance.manuals.transactions import transaction_manual
 from appliance.metrics import catalogue
-from appliance.routing_manual import routing_manual
 from appliance.sip.machines import Machine, diagram
 
 ROOT = Path(__file__).parent.parent
@@ -66,7 +63,7 @@ def test_every_metric_is_in_the_manual() -> None:
 
 def test_every_command_is_in_the_manual() -> None:
     text = command_manual()
-    for name, _, about in COMMANDS:
+    for name, about in COMMANDS:
         assert f"`jackfield {name}`: {about}" in text
 
 

@@ -18,17 +18,28 @@ GROUND = {"sip", "rtc", "config"}
 FLOOR_2 = {"transport", "media", "storage", "outlets", "selftest"}
 FLOOR_3 = {"accounts", "proxy"}
 SHARED = {"metrics", "logs", "marking", "alarms", "alarm_kinds"}
+BELOW = GROUND | {"router", "trace"} | FLOOR_2 | FLOOR_3 | SHARED
 
 MAY_IMPORT = (
     {room: set() for room in GROUND}
     | {"config": {"alarm_kinds"}}  # plain facts, which settings may name
     | {"router": GROUND | SHARED}
     | dict.fromkeys(FLOOR_2, GROUND | SHARED)
-    | {room: GROUND | {"router", "trace"} | FLOOR_2 | FLOOR_3 | SHARED for room in FLOOR_3}
+    | dict.fromkeys(FLOOR_3, BELOW)
     | {"trace": GROUND | SHARED}
     | {"box": {"config", "metrics", "logs"}}
-    | {"doctor": GROUND | SHARED | {"alarm_watch", "control", "interfaces", "ports", "selftest"}}
     | {"web": FLOOR_3 | {"config", "trace"} | SHARED}
+    # The running box from outside the call path: how it is managed, and what it answers over its control socket.
+    | {"management": BELOW | {"doctor", "identity", "interfaces", "supervisor", "web"}}
+    | {"control": BELOW | {"box", "identity", "interfaces", "management", "web"}}
+    | {"doctor": GROUND | SHARED | {"control", "interfaces", "management", "ports", "selftest"}}
+    | {"manuals": GROUND | SHARED | {"outlets", "management"}}
+    # The command line is above all but the web side, which only a running box has.
+    | {
+        "commands": BELOW
+        | {"app", "box", "control", "doctor", "identity", "interfaces", "management", "manuals", "ports"}
+        | {"supervisor", "telephony"}
+    }
 )
 BINDINGS = {"OpenSSL", "cryptography", "pylibsrtp", "re2"}
 ASYNCIO_GUESTS = {"asyncio", "trio_asyncio", "aiosqlite", "redis", "sqlalchemy", "uvloop"}
@@ -77,6 +88,12 @@ def faults_of(path: Path, source: str) -> list[str]:
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_a_file_imports_only_what_its_floor_may(path: Path) -> None:
     assert faults_of(path, path.read_text()) == []
+
+
+def test_the_top_level_holds_wiring_and_shared_nouns_only() -> None:
+    wiring = {"__init__", "__main__", "cli", "app", "telephony", "supervisor", "garbage", "readiness"}
+    nouns = {"identity", "interfaces", "ports"}
+    assert {path.stem for path in PACKAGE.glob("*.py")} == wiring | nouns | SHARED
 
 
 def test_every_room_has_a_floor() -> None:

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from appliance.config import Secret
-from appliance.logcontrol import LogControl
+from appliance.control.logs import LogControl
 from appliance.logs import BURST, LEVELS, Event, EventLog
 
 

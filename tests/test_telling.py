@@ -8,7 +8,8 @@ import pytest
 import trio
 
 from appliance.alarm_kinds import TRUNK_DOWN
-from appliance.cli import DONE, main
+from appliance.cli import main
+from appliance.commands.answers import DONE
 from appliance.logs import log
 from appliance.metrics import render_prometheus
 from tests.test_app import CONF, appliance_in

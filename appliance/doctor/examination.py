@@ -10,7 +10,7 @@ from typing import Any
 from appliance.config import Settings
 from appliance.config.loader import load_settings
 from appliance.config.mistakes import ConfigRejected, Mistake
-from appliance.control import NothingRuns, ask
+from appliance.control.asking import NothingRuns, ask
 
 from .certificates import examine_certificates
 from .finding import Finding, Grade

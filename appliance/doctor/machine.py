@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from appliance.alarm_watch import synchronised
 from appliance.config import Settings
+from appliance.management.alarm_watch import synchronised
 
 from .finding import Finding, Grade
 

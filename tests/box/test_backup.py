@@ -19,7 +19,6 @@ import trio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from appliance.backupcontrol import BackupControl, take_up_restore
 from appliance.box import restoring
 from appliance.box.archive import ArchiveReader, Entry, Manifest, manifest_untrusted, write_archive
 from appliance.box.restoring import stage, take_up
@@ -28,6 +27,7 @@ from appliance.box.sealing import MAGIC, Damaged
 from appliance.cli import main
 from appliance.config.loader import load_settings
 from appliance.config.mistakes import ConfigRejected
+from appliance.control.backup import BackupControl, take_up_restore
 from tests.test_app import CONF, appliance_in
 
 PASSPHRASE = "correct horse battery"

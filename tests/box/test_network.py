@@ -11,8 +11,8 @@ from appliance.box.boxd import VERBS, answer_untrusted
 from appliance.box.machine import Machine, Ran
 from appliance.box.network import FOLDER
 from appliance.box.verb import Json, Peer
-from appliance.boxcommands import network_lines
 from appliance.cli import main
+from appliance.commands.network import network_lines
 from appliance.config.loader import load_settings
 from appliance.config.mistakes import ConfigRejected
 from tests.box.machines import Programs, image_in

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance.cli import DONE, main
+from appliance.cli import main
+from appliance.commands.answers import DONE
 from appliance.config.loader import load_settings
 from appliance.config.mistakes import ConfigRejected, Mistake
 from tests.router.plans import BASE, settings_of

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from appliance.commands.snmp import snmpd_conf
 from appliance.config.loader import load_settings
 from appliance.config.mistakes import ConfigRejected
 from appliance.config.snmp import SnmpSettings, agentx_address
-from appliance.snmpcommand import snmpd_conf
 
 LISTENER = "[listener udp]\ntransport = udp\nport = 5060\n"
 

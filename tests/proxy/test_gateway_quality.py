@@ -10,7 +10,7 @@ import trio
 from appliance.config.groups import Algorithm
 from appliance.config.quality import Marks, QualitySettings
 from appliance.config.settings import Settings
-from appliance.gatefigures import GateFigures
+from appliance.proxy.gateway_figures import GateFigures
 from appliance.router.outcome import AttemptOutcome, CallOutcome, End
 from appliance.sip.message import Request
 

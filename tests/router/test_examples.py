@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance.cli import DONE, main
+from appliance.cli import main
+from appliance.commands.answers import DONE
 
 CONF = Path(__file__).parents[2] / "conf.d"
 EXAMPLES = CONF / "examples"

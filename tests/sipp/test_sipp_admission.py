@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.control import ask
+from appliance.control.asking import ask
 from tests.peers.ports import free_port
 from tests.peers.sipp import Sipp
 from tests.sipp.conftest import CARRIER, Box

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.control import ask
+from appliance.control.asking import ask
 from tests.peers.appliance import Appliance
 from tests.peers.carrier import Carrier, CarrierTls
 from tests.peers.ports import free_port

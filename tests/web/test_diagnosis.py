@@ -10,7 +10,7 @@ import trio
 from appliance.config.sections import ApplianceSettings, WebSettings
 from appliance.config.settings import Settings
 from appliance.config.stir import StirSettings
-from appliance.configview import certificates_of
+from appliance.management.web_view import certificates_of
 from tests.doctor.certificates import make_certificate
 from tests.peers.ports import free_port
 from tests.web.box import open_box

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
 from appliance.accounts.account import hash_password
-from appliance.control import ask
+from appliance.control.asking import ask
 from tests.peers.appliance import Appliance
 from tests.peers.processes import program
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from appliance.alarm_kinds import CATALOGUE
+from appliance.management.snmp_figures import object_name
+from appliance.management.snmp_view import module
 from appliance.metrics import catalogue
 from appliance.outlets.snmp.mib_text import render
-from appliance.snmpfigures import object_name
-from appliance.snmpview import module
 from tests.outlets.snmp.mibs import OURS, lint
 
 

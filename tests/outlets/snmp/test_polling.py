@@ -13,9 +13,9 @@ from pathlib import Path
 import attrs
 import pytest
 
-from appliance.control import ask
+from appliance.control.asking import ask
+from appliance.management.snmp_figures import object_name
 from appliance.metrics import catalogue
-from appliance.snmpfigures import object_name
 from tests.outlets.snmp.mibs import mib_directory
 from tests.outlets.snmp.snmpd import V2C, Snmpd, Snmptrapd
 from tests.peers.ports import free_port

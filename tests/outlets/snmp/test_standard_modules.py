@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from appliance.snmpsip import bits
+from appliance.management.snmp_sip import bits
 from tests.outlets.snmp.snmpd import Snmpd, answers
 from tests.peers.appliance import Appliance
 from tests.peers.processes import wait_until

@@ -1,0 +1,43 @@
+"""`jackfield ban`: the sources that are banned, and bans by hand."""
+
+from __future__ import annotations
+
+import argparse
+
+from ..control.asking import Json, ask
+from .answers import DONE, FAILED, json_argument, objects, print_json, refused
+
+MANUAL = (
+    "`ban add SOURCE` bans an address or a network by hand, `--for TIME` or for ever; `ban remove SOURCE` lifts its "
+    "bans. Trunks and exempt networks cannot be banned. Bans outlive a restart."
+)
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", nargs="?", choices=["list", "add", "remove"], default="list")
+    parser.add_argument("source", nargs="?", default="", metavar="SOURCE", help="an address or a network")
+    parser.add_argument("--for", default="", dest="length", metavar="TIME", help="30s, 5min, 12h, 7d; or for ever")
+    json_argument(parser)
+
+
+def run(asked: argparse.Namespace) -> int:
+    answer = ask(asked.state_dir, "ban", asked.action, *filter(None, (asked.source, asked.length)))
+    if asked.json:
+        return print_json(answer)
+    if refused(answer):
+        return FAILED
+    if asked.action == "remove":
+        print(f"{asked.source} is heard again.")
+    else:
+        print(*(ban_lines(answer.get("bans")) or ["Nobody is banned."]), sep="\n")
+    return DONE
+
+
+def ban_lines(bans: Json) -> list[str]:
+    """One line each."""
+    lines = []
+    for one in objects(bans):
+        left = one["left_s"]
+        ends = f"{round(left)} s more" if isinstance(left, int | float) else "for ever"
+        lines.append(f"{one['source']!s:<40} {one['grade']!s:<6} {ends:<16} {one['cause']}")
+    return lines

@@ -1,0 +1,48 @@
+"""`jackfield gateway`: the gateways one by one, and the operator's hand on them."""
+
+from __future__ import annotations
+
+import argparse
+
+from ..control.asking import Json, ask
+from .answers import DONE, FAILED, count, json_argument, objects, print_json, refused, whole
+from .tables import columns_of
+
+MANUAL = (
+    "`gateway drain TRUNK [GATEWAY]`: no new calls go there, those in progress go on, pings too; `gateway block …`: "
+    "the same, and no pings; `gateway unblock …` lets it in again. This lasts over a restart."
+)
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    actions = ("list", "drain", "block", "unblock")
+    parser.add_argument("action", nargs="?", choices=actions, default="list", help="default: list")
+    parser.add_argument("trunk", nargs="?", default="", metavar="TRUNK", help="all of its gateways, or")
+    parser.add_argument("gateway", nargs="?", default="", metavar="GATEWAY", help="one, as the list names it")
+    json_argument(parser)
+
+
+def run(asked: argparse.Namespace) -> int:
+    answer = ask(asked.state_dir, "gateway", asked.action, *filter(None, (asked.trunk, asked.gateway)))
+    if asked.json:
+        return print_json(answer)
+    if refused(answer):
+        return FAILED
+    print(*gateway_lines(answer.get("gateways")) or ["No trunk has gateways."], sep="\n")
+    return DONE
+
+
+def gateway_lines(gateways: Json) -> list[str]:
+    """One line a gateway, in columns."""
+    return columns_of(
+        [
+            (
+                f"{one['trunk']} {one['gateway']}",
+                str(one["state"]),
+                count(whole(one["calls"]), "call"),
+                "" if one["latency_ms"] is None else f"{one['latency_ms']} ms",
+                "; ".join(filter(None, (str(one["why"]), str(one["quality"])))),
+            )
+            for one in objects(gateways)
+        ]
+    )

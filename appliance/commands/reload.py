@@ -1,0 +1,26 @@
+"""`jackfield reload`: the running box takes up its configuration, or tells why not."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from ..control.asking import ask
+from .answers import DONE, FAILED, MISTAKEN, texts
+
+MANUAL = ""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """None of its own."""
+
+
+def run(asked: argparse.Namespace) -> int:
+    answer = ask(asked.state_dir, "reload")
+    if not answer.get("ok"):
+        mistakes = texts(answer.get("mistakes")) or [str(answer.get("error", "no reason given"))]
+        print(*mistakes, sep="\n", file=sys.stderr)
+        print("Nothing was changed.", file=sys.stderr)
+        return MISTAKEN if "mistakes" in answer else FAILED
+    print(*(texts(answer.get("changes")) or ["Nothing has changed."]), sep="\n")
+    return DONE

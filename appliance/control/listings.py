@@ -1,0 +1,46 @@
+"""What lives in the box as lists for the command line: phones that are registered, trunks with their gateways.
+
+Facts are JSON, times in seconds from now.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from ..proxy import overview
+from ..proxy.core import SipCore
+from .asking import Answer, Json
+
+
+class Listings:
+    """Asked over the control socket."""
+
+    def __init__(self, core: SipCore) -> None:
+        self._core = core
+
+    async def registrations(self, of: str = "") -> Answer:
+        """Every binding, or those of one user."""
+        now = self._core.wall()
+        found: list[Json] = [
+            {
+                "aor": one.aor,
+                "contact": one.contact,
+                "transport": one.transport,
+                "address": f"[{one.received[1]}]:{one.received[2]}"
+                if ":" in one.received[1]
+                else f"{one.received[1]}:{one.received[2]}",
+                "expires_s": round(max(0.0, one.expires_at - now)),
+                "user_agent": one.user_agent,
+            }
+            for one in sorted(self._core.location.snapshot(now), key=lambda one: (one.aor, one.key))
+            if of in ("", one.aor, one.aor.removeprefix("sip:").rpartition("@")[0])
+        ]
+        return {"ok": True, "registrations": found}
+
+    async def trunks(self) -> Answer:
+        """Every trunk with its gateways and how our registration there stands."""
+        found: list[Json] = []
+        for one in overview.trunks(self._core):
+            facts: dict[str, Json] = attrs.asdict(one)
+            found.append(facts | {"gateways": [attrs.asdict(each) for each in one.gateways], "trusted": [*one.trusted]})
+        return {"ok": True, "trunks": found}
