@@ -7,7 +7,6 @@ below counts as a fault of ours. Every metric is declared in Metrics and set som
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final, Generic, TypeVar, cast
 
@@ -77,30 +76,7 @@ class Gauge:
         yield "", (), self.value
 
 
-class Histogram:
-    """Counts observations in buckets; the bounds are inclusive upper ends in the metric's unit."""
-
-    __slots__ = ("bounds", "counts", "total")
-
-    def __init__(self, bounds: tuple[float, ...]) -> None:
-        self.bounds = bounds
-        self.counts = [0] * (len(bounds) + 1)
-        self.total = 0.0
-
-    def observe(self, value: float) -> None:
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.total += value
-
-    def samples(self) -> Iterator[tuple[str, tuple[tuple[str, str], ...], float]]:
-        so_far = 0
-        for bound, count in zip((*self.bounds, float("inf")), self.counts, strict=True):
-            so_far += count
-            yield "_bucket", (("le", "+Inf" if bound == float("inf") else f"{bound:g}"),), so_far
-        yield "_sum", (), self.total
-        yield "_count", (), so_far
-
-
-C = TypeVar("C", Counter, Gauge, Histogram)
+C = TypeVar("C", Counter, Gauge)
 
 
 class Labelled(Generic[C]):
@@ -161,11 +137,6 @@ def gauges(name: str, about: str, *labels: str, unit: str = "", oid: str | None 
     """Declare gauges told apart by labels."""
     described = Description(name, "gauge", about, unit, labels, oid)
     return cast("Labelled[Gauge]", _field(described, lambda: Labelled(labels, Gauge)))
-
-
-def histogram(name: str, about: str, bounds: tuple[float, ...], *, unit: str = "") -> Histogram:
-    """Declare a histogram with the upper ends of its buckets."""
-    return cast(Histogram, _field(Description(name, "histogram", about, unit), lambda: Histogram(bounds)))
 
 
 def _field(description: Description, make: Callable[[], object]) -> object:

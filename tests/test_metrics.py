@@ -10,7 +10,6 @@ from appliance.metrics import (
     MOST_CHILDREN,
     Counter,
     Gauge,
-    Histogram,
     Labelled,
     Metrics,
     catalogue,
@@ -72,15 +71,6 @@ def test_labels_cannot_grow_without_end() -> None:
 def test_a_wrong_number_of_labels_is_our_bug() -> None:
     with pytest.raises(TypeError):
         Labelled(("method",), Counter).of("INVITE", "UDP")
-
-
-def test_a_histogram_counts_up_to_and_with_its_bounds() -> None:
-    histogram = Histogram((1, 5))
-    for value in (0.5, 1, 3, 100):
-        histogram.observe(value)
-    samples = list(histogram.samples())
-    assert [value for _, _, value in samples] == [2, 3, 4, 104.5, 4]
-    assert samples[2][1] == (("le", "+Inf"),)
 
 
 def test_prometheus_text_is_well_formed() -> None:

@@ -333,9 +333,8 @@ class RelayEndpoint:
         return sum(source.reception.packets for source in self.sources.values())
 
     def _may_latch(self, address: Address, now: float) -> bool:
-        """Symmetric RTP (RFC 4961) within what the SDP allows: the signalled host, hosts that the
-        signalling came from, anyone for a short time where the option says so; never while the settled
-        address is heard."""
+        """Symmetric RTP (RFC 4961) within what the SDP allows: the signalled host and hosts that the signalling came
+        from; never while the settled address is heard."""
         signalled = self.remote.rtp
         if signalled is None:
             return False
@@ -345,9 +344,7 @@ class RelayEndpoint:
             return False  # still under way when the peer moved
         if heard > self._connected_at and now - heard < options.relatch_s:
             return False
-        if address[0] == signalled[0] or address[0] in self.remote.latch_hosts:
-            return True
-        return options.latch_any and heard < 0 and now - self._connected_at < options.latch_window_s
+        return address[0] == signalled[0] or address[0] in self.remote.latch_hosts
 
     def refuse(self, address: Address) -> None:
         self.foreign = address

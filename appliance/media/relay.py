@@ -44,16 +44,12 @@ HOUSEKEEPING_S = 1.0
 class RelayOptions:
     """`silence_s`: how long a stream that should be heard may be mute before its owner is told.
     `relatch_s`: how long the settled address must be mute before another allowed one may take over.
-    `latch_any`: for phones behind NAT whose SDP and signalling both name another host, take the first
-    sender within `latch_window_s`. `gather_s`: while packets come thick, take them together this often, at
-    the price of that much delay; 0 never.
+    `gather_s`: while packets come thick, take them together this often, at the price of that much delay; 0 never.
     """
 
     ports: PortOptions = field(factory=PortOptions)
     silence_s: float = 20.0
     relatch_s: float = 2.0
-    latch_any: bool = False
-    latch_window_s: float = 5.0
     consent_s: float = 30.0
     gather_s: float = 0.002
 

@@ -16,6 +16,7 @@ import attrs
 
 from appliance.logs import LEVELS, log
 from appliance.media.figures import CallMedia
+from appliance.proxy.destination import Hop
 from appliance.proxy.dialog_changes import UNCHANGED, DialogChanges
 from appliance.proxy.media_history import MediaHistory
 from appliance.proxy.media_path import MediaPath
@@ -31,6 +32,7 @@ from appliance.sip.errors import BadMessage
 from appliance.sip.flow import Flow
 from appliance.sip.headers import parse_name_addr_untrusted
 from appliance.sip.message import Message
+from appliance.sip.uri import parse_uri_untrusted
 
 if TYPE_CHECKING:
     from appliance.proxy.stand_in import StandIn
@@ -87,6 +89,20 @@ class Side:
             return str(parse_name_addr_untrusted(contacts[0], "Contact").uri) if contacts else ""
         except BadMessage:
             return ""
+
+    @property
+    def hop(self) -> Hop | None:
+        """Where a request towards it goes first; None where its Contact never became known."""
+        contact = self.contact
+        if not contact:
+            return None
+        routes = self.routes
+        return Hop.of(parse_name_addr_untrusted(routes[0]).uri if routes else parse_uri_untrusted(contact))
+
+    @property
+    def open_flow(self) -> Flow | None:
+        """The flow that a request towards it takes before `hop`; None where it goes by the Contact, or none is open."""
+        return None if self.by_contact or self.flow is None or self.flow.closed else self.flow
 
     @property
     def routes(self) -> tuple[str, ...]:

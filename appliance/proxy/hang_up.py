@@ -38,12 +38,11 @@ class HangUp:
         core.calls.end(call, sentence, core.wall())
         if callee is not None:
             for to, peer in ((callee, caller), (caller, callee)):
-                hop = next_hop(to)
-                flow = None if to.by_contact or to.flow is None or to.flow.closed else to.flow
+                hop = to.hop
                 if hop is not None:
                     leg = "a" if to is caller else call.leg
                     make = partial(bye, call, to, peer, sentence)
-                    OwnRequest(core, make, call.changes.extras, leg, to.hiding).send(flow, hop)
+                    OwnRequest(core, make, call.changes.extras, leg, to.hiding).send(to.open_flow, hop)
 
     def answer(self, context: ResponseContext, attempt: Attempt, response: Response, sentence: str) -> None:
         """Acknowledge a 2xx that does not go back, the first time with a BYE after it; '' for a repeated one."""
@@ -54,7 +53,7 @@ class HangUp:
             first = parse_name_addr_untrusted(routes[0]).uri if routes else parse_uri_untrusted(target)
         except BadMessage:
             return
-        flow = None if side.by_contact or attempt.flow.closed else attempt.flow
+        flow = side.open_flow
         number = context.request.cseq.number
         make = partial(_to_callee, response, target, routes)
         branch = attempt.branch
@@ -156,11 +155,3 @@ def _request(method: str, target: str, routes: tuple[str, ...], headers: list[tu
     if routes:
         set_next_hop(request)
     return request
-
-
-def next_hop(side: Side) -> Hop | None:
-    """Where a request towards `side` goes first; None where its Contact never became known."""
-    if not side.contact:
-        return None
-    routes = side.routes
-    return Hop.of(parse_name_addr_untrusted(routes[0]).uri if routes else parse_uri_untrusted(side.contact))

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from appliance.config.dialplan import Refer
 from appliance.proxy.call import Call, CallState
-from appliance.proxy.hang_up import next_hop, reason_header, request_towards
+from appliance.proxy.hang_up import reason_header, request_towards
 from appliance.proxy.inner_flow import InnerFlow
 from appliance.proxy.own_request import OwnRequest
 from appliance.proxy.splice import End, Splice, payload
@@ -71,7 +71,7 @@ class Transfers:
             raise Rejected(603, "Decline", f"cannot refer to {target}")
         if call.stand_in is not None or call.state is not CallState.ANSWERED:
             raise Rejected(491, "Request Pending", "a transfer of this call is under way")
-        if call.callee_side is None or next_hop(call.caller_side) is None or next_hop(call.callee_side) is None:
+        if call.callee_side is None or call.caller_side.hop is None or call.callee_side.hop is None:
             raise Rejected(603, "Decline", "an end of the call has no Contact")
         if call.notifies >= _NOTIFIES:
             raise Rejected(603, "Decline", "this call was referred in vain too often")
@@ -178,7 +178,7 @@ class Transfer:
             return None
         if call.state is not CallState.ANSWERED or tags != {call.caller_side.address_tag, call.callee_side.address_tag}:
             return None
-        if next_hop(call.caller_side) is None or next_hop(call.callee_side) is None:
+        if call.caller_side.hop is None or call.callee_side.hop is None:
             return None
         own = self._stand_in.own.flow
         for caller, side in ((True, call.caller_side), (False, call.callee_side)):
@@ -322,13 +322,12 @@ class Transfer:
         shift = changes.towards_caller if stand_in.caller else changes.towards_callee
         place = call.notifies + (method == "BYE")
         number = peer.cseq + place if shift is None else peer.cseq
-        hop = next_hop(own)
+        hop = own.hop
         if hop is None:
             return
-        flow = None if own.by_contact or own.flow is None or own.flow.closed else own.flow
         make = partial(request_towards, call, own, peer, method, number, headers, body)
         leg = "a" if stand_in.caller else call.leg
-        OwnRequest(self.core, make, changes.extras, leg, own.hiding, place=place).send(flow, hop)
+        OwnRequest(self.core, make, changes.extras, leg, own.hiding, place=place).send(own.open_flow, hop)
 
 
 def _rights(call: Call, caller: bool) -> Caller:

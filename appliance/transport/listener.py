@@ -231,12 +231,6 @@ class Listener:
             sock.close()
         self._sockets = []
 
-    def stop(self) -> None:
-        self.stop_accepting()
-        self.accepting = False
-        for endpoint in self.endpoints:
-            endpoint.close()
-
 
 def tune(sock: socket.socket) -> None:
     """What every SIP stream wants of TCP: no waiting for more to send, and dead peers found in minutes."""

@@ -145,13 +145,6 @@ class Transports:
         self._chosen.clear()
         return listener
 
-    async def stop_listening(self, name: str) -> None:
-        """Close the sockets of one listener. Its connections stay, new ones are refused; UDP ends at once."""
-        await trio.lowlevel.checkpoint()
-        listener = self._listeners.pop(name)
-        listener.stop()
-        self._chosen.clear()
-
     async def stop_accepting(self) -> None:
         """Take no new connections on any listener. What stands goes on, and so does UDP, where calls end by it."""
         await trio.lowlevel.checkpoint()

@@ -8,7 +8,7 @@ import pytest
 
 from appliance.control.asking import ask
 from tests.peers.appliance import Appliance
-from tests.peers.carrier import Carrier, CarrierTls
+from tests.peers.kamailio import Carrier, CarrierTls
 from tests.peers.ports import free_port
 from tests.peers.processes import wait_until
 from tests.peers.sipp import Sipp

@@ -65,7 +65,8 @@ async def test_a_flow_id_outlives_a_restart(core: Core, host: str, family: int) 
         with await phone(family, host) as sock:
             await sock.sendto(options(), (host, listener.port))
             _, flow = await core.arrived()
-            await first.stop_listening("udp")
+            for endpoint in listener.endpoints:
+                endpoint.close()
             with pytest.raises(FlowClosed):
                 flow.send(ok())
             second = Transports(core.on_message, core.on_closed, TransportOptions(), nursery)
