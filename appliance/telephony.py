@@ -346,9 +346,6 @@ async def open_telephony(
             async with trio.open_nursery() as nursery:
 
                 def receive(data: bytes, flow: Flow) -> None:
-                    tap = transports.tap
-                    if tap is not None:
-                        tap.heard(data, flow)
                     core.receive(data, flow)
 
                 def closed(flow: Flow) -> None:

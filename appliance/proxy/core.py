@@ -281,6 +281,8 @@ class SipCore:
             return
         if self.shedder.active and self.shedder.take(data, flow, source.trusted):
             return
+        if self.tap is not None:
+            self.tap.heard(data, flow)
         try:
             message = parse_message_untrusted(data)
         except BadMessage as bad:

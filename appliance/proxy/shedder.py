@@ -1,9 +1,10 @@
 """Refusing under overload, as cheaply as it can be done: from the bytes of a request to those of a 503.
 
 No parsing, no transaction (RFC 3261 §8.2.7): the same request gets the same answer with the same tag, and the ACK is
-known by that tag. Only plain new requests are refused here; what is inside a dialog, repeats something admitted, calls
-an emergency or priority number, or is written in an unusual way goes on. The Call-ID decides who is refused, so that
-one call is not admitted now and refused when it comes again with a password.
+known by that tag. Neither is traced: a flood must not push out what an operator looks for. Only plain new requests are
+refused here; what is inside a dialog, repeats something admitted, calls an emergency or priority number, or is written
+in an unusual way goes on. The Call-ID decides who is refused, so that one call is not admitted now and refused when it
+comes again with a password.
 """
 
 from __future__ import annotations
@@ -113,16 +114,21 @@ class Shedder:
         drawn = crc32(data[at : data.find(b"\r\n", at + 2)], self._salt)
         if drawn & 1023 >= self._threshold:
             return False
-        head = _HEAD.match(data, space)
-        if head is None or b"\r\n " in data or b"\r\nVia:" in data[head.end() :] or b"iority:" in data:
+        head, end = _HEAD.match(data, space), data.find(b"\r\n\r\n") + 2
+        if head is None or data.find(b"\r\nVia:", head.end(), end) > 0 or data.find(b"iority:", 0, end) > 0:
             return self._refuse_untrusted(data, space, drawn, flow, trusted)
         _, via, via_host, via_port, branch = head.groups()
         key = (branch.decode(), via_host.decode(), int(via_port) if via_port else None, data[:space].decode())
-        from_at, to_at, cseq_at = data.find(b"\r\nFrom:"), data.find(b"\r\nTo:"), data.find(b"\r\nCSeq:")
-        if head[1] in self._spared or key in self._servers or min(from_at, to_at, cseq_at) < 0:
+        if head[1] in self._spared or key in self._servers:
             return self._refuse_untrusted(data, space, drawn, flow, trusted)
-        to = data[to_at : data.find(b"\r\n", to_at + 2)]
-        if b"tag" in to:
+        lines = []
+        for name in (b"\r\nFrom:", b"\r\nTo:", b"\r\nCall-ID:", b"\r\nCSeq:"):
+            begins = data.find(name, 0, end)
+            ends = data.find(b"\r\n", begins + 2)
+            if begins < 0 or data[ends + 2] in b" \t":
+                return self._refuse_untrusted(data, space, drawn, flow, trusted)
+            lines.append(data[begins:ends])
+        if b"tag" in lines[1]:
             return False
         host, port = flow.remote
         self._send(
@@ -132,12 +138,12 @@ class Shedder:
                 via,
                 port,
                 host.encode(),
-                data[from_at : data.find(b"\r\n", from_at + 2)],
-                to,
+                lines[0],
+                lines[1],
                 self._tag,
                 crc32(branch),
-                data[at : data.find(b"\r\n", at + 2)],
-                data[cseq_at : data.find(b"\r\n", cseq_at + 2)],
+                lines[2],
+                lines[3],
                 self._ends[drawn >> 10 & 15],
             ),
             flow,
@@ -192,7 +198,7 @@ class Shedder:
         self.offered += 1
         self.refused += 1
         try:
-            flow.send(answer)
+            flow.send_untraced(answer)
         except FlowClosed:
             pass  # nobody is there to be told
 

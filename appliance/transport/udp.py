@@ -75,6 +75,9 @@ class UdpFlow(Flow):
         if endpoint.tap is not None:
             endpoint.tap.said(data, self, lost)
 
+    def send_untraced(self, data: bytes) -> None:
+        self._endpoint.send(data, self._sockaddr)
+
     def towards(self, remote: tuple[str, int]) -> Flow:
         try:
             return self._endpoint.flow_to(remote[0], remote[1])
@@ -113,6 +116,9 @@ class MarkedUdpFlow(UdpFlow):
         lost = endpoint.send_marked(data, self._sockaddr, self._control)
         if endpoint.tap is not None:
             endpoint.tap.said(data, self, lost)
+
+    def send_untraced(self, data: bytes) -> None:
+        self._endpoint.send_marked(data, self._sockaddr, self._control)
 
 
 class UdpEndpoint:

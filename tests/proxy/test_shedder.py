@@ -8,6 +8,7 @@ import pytest
 from appliance.config.admission import GuardSettings, RefusalKind
 from appliance.router.guards import LoadGuard, MemoryGuard
 from appliance.sip.message import Request
+from appliance.trace.ring import Ring
 
 from .pretend_net import Box, Peer, _settings
 
@@ -64,12 +65,39 @@ def test_the_answer_can_be_read_where_the_request_is_compact() -> None:
     assert caller.take_response(503).require("to").startswith("<sip:1002@example.com>;tag=")
 
 
-def test_a_folded_request_is_left_to_the_parser() -> None:
+@pytest.mark.parametrize("blank", [" ", "\t"])
+@pytest.mark.parametrize("name", ["From", "To", "Call-ID", "CSeq"])
+def test_a_request_whose_answer_would_be_folded_is_left_to_the_parser(name: str, blank: str) -> None:
     box = shedding()
     caller = box.peer("192.0.2.1")
-    data = invite(caller, headers=(("subject", "@"),)).to_bytes().replace(b"@\r\n", b"a\r\n b\r\n")
-    box.core.receive(data.replace(b"To: <sip:1002a\r\n b\r\n", b"To: "), caller.flow)
+    asked = invite(caller)
+    value = asked.require(name.lower())
+    folded = f"\r\n{name}: {value}".encode()
+    data = asked.to_bytes()
+    assert folded in data
+    box.core.receive(data.replace(folded, f"\r\n{name}:\r\n{blank}{value}".encode()), caller.flow)
     assert caller.take_kinds() == ["407"]
+
+
+def test_what_is_folded_elsewhere_is_refused_like_any_other() -> None:
+    box = shedding()
+    caller = box.peer("192.0.2.1")
+    data = invite(caller, headers=(("subject", "@"),)).to_bytes()
+    assert b": @\r\n" in data
+    box.core.receive(data.replace(b": @\r\n", b": a\r\n b\r\n"), caller.flow)
+    assert caller.take_response(503).call_id
+
+
+def test_what_is_refused_is_not_traced() -> None:
+    box = shedding()
+    box.core.tap = ring = Ring(1 << 20, 60.0)
+    caller = box.peer("192.0.2.1")
+    caller.send(invite(caller))
+    assert caller.take_response(503).to_tag
+    caller.send(invite(caller, "112"))
+    assert caller.take_kinds() == ["407"]
+    ring.close_chunk()
+    assert [entry[2].split(b" ")[1] for _, entry in ring.entries()] == [b"sip:112@example.com"]
 
 
 def test_every_via_comes_back() -> None:
