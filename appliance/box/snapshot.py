@@ -110,8 +110,9 @@ def _give_back(machine: Machine, copy: Path) -> list[str]:
 
 
 def _forget_old(machine: Machine, keep: set[str]) -> None:
-    known = [_folder(machine, one).name for one in keep]
-    for name in [one for one in snapshots(machine) if one not in known][max(0, MOST_KEPT - len(known)) :]:
+    known = {_folder(machine, one).name for one in keep}
+    there = sorted(snapshots(machine), key=lambda name: name not in known)
+    for name in there[MOST_KEPT:]:
         shutil.rmtree(machine.own / FOLDER / name, ignore_errors=True)
 
 

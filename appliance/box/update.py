@@ -243,6 +243,8 @@ def _why_no_way_back(slots: Slots, record: Record) -> str:
 def _version_of(machine: Machine, slot: Slot, record: Record) -> str:
     if slot.booted:
         return machine.version or ""
+    if _on_trial(slot, record) and record.trial is not None:
+        return record.trial.version
     return record.versions.get(slot.name) or slot.version
 
 

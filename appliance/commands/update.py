@@ -1,0 +1,284 @@
+"""`jackfield update`: both slots, judging and installing a bundle, the previous version; and what the units call.
+
+What changes the machine is asked of boxd. `apply`, `look` and `prepare` are for units of the image: they run as root.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+import attrs
+import trio
+
+from ..box.asking import ask_box
+from ..box.boot_health import Outcome, look_after_start
+from ..box.bundle import Bundle, judge
+from ..box.machine import Machine, NotOurImage, Refused
+from ..box.snapshot import before_start
+from ..box.update import apply, inbox, is_bundle_name
+from ..box.update_record import read_record
+from ..box.verb import Answer, Json
+from ..config.loader import load_settings
+from ..config.mistakes import ConfigRejected
+from ..control.asking import NothingRuns
+from ..logs import feeds_journal, log
+from .answers import DONE, FAILED, json_argument, objects
+from .selftest import test_box
+from .tables import table_of
+
+MANUAL = (
+    "`update check FILE` judges a bundle and changes nothing; `update install FILE` writes it into the slot that does "
+    "not run, `--stick` takes it from a stick labelled JACKFIELD; `update previous` has the other slot start next, "
+    "`update give-up` does not start what was installed. Versions change at a restart: `--restart`, or `update "
+    "restart`. A new version has three starts to pass its health check, a call of the self-test included; then the old "
+    "one comes back. `--json` prints one JSON object."
+)
+ACTIONS: Final = ("status", "check", "install", "previous", "give-up", "restart")
+UNIT_ACTIONS: Final = ("apply", "look", "prepare")
+HEALTH_DEADLINE_S: Final = 300.0
+"""From the start of Jackfield's own unit on, with an emulated processor in mind."""
+_STEP_S: Final = 2.0
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", nargs="?", choices=[*ACTIONS, *UNIT_ACTIONS], default="status", metavar="ACTION")
+    parser.add_argument("file", nargs="?", default="", metavar="FILE", help="a bundle, *.raucb")
+    parser.add_argument("--stick", action="store_true", help="FILE lies on a stick labelled JACKFIELD; none lists them")
+    parser.add_argument("--restart", action="store_true", help="restart the machine once it is installed")
+    json_argument(parser)
+    parser.add_argument("--root", type=Path, default=Path("/"), metavar="DIR", help=argparse.SUPPRESS)
+
+
+def run(asked: argparse.Namespace) -> int:
+    """Do what is asked; exit code 1 where it is refused, with the reason."""
+    machine = Machine(asked.root)
+    try:
+        return _ACTIONS[asked.action](asked, machine)
+    except (NotOurImage, Refused) as refused:
+        if asked.json:
+            print(json.dumps({"ok": False, "error": str(refused)}))
+        else:
+            print(f"jackfield: {refused}", file=sys.stderr)
+        return FAILED
+    except OSError as error:
+        print(f"jackfield: {error.filename or asked.action}: {error.strerror or error}", file=sys.stderr)
+        return FAILED
+
+
+def _status(asked: argparse.Namespace, machine: Machine) -> int:
+    answer = ask_box("update-status", machine=machine)
+    print(*([json.dumps(answer)] if asked.json else status_lines(answer)), sep="\n")
+    return DONE
+
+
+def status_lines(answer: Mapping[str, Json]) -> list[str]:
+    """For people: the slots as a table, then what there is to say."""
+    rows = [
+        (
+            str(one["slot"]),
+            str(one["version"]),
+            str(one["state"]),
+            ", ".join(word for word, holds in (("runs", one["runs"]), ("starts next", one["next"])) if holds),
+            str(one["installed_at"]),
+        )
+        for one in objects(answer.get("slots"))
+    ]
+    lines = [table_of(("slot", "version", "state", "", "installed"), rows, empty="There are no slots.")]
+    progress, fallen, trial = answer.get("progress"), answer.get("fallen"), answer.get("trial")
+    if isinstance(progress, dict) and progress["state"] != "done":
+        lines.append(progress_line(progress))
+    if answer.get("restart"):
+        lines.append("The other slot starts at the next restart: jackfield update restart")
+    elif isinstance(trial, dict):
+        lines.append(f"Version {trial['version']} is on trial: start {trial['starts']} of 3.")
+    if isinstance(fallen, dict):
+        at = time.strftime("%Y-%m-%d %H:%M", time.localtime(float(str(fallen["at"]))))
+        lines.append(f"Version {fallen['version']} was given up at {at}: {fallen['reason']}.")
+    if answer.get("previous"):
+        lines.append(f"The previous version is {answer['previous']}: jackfield update previous")
+    return lines
+
+
+def progress_line(progress: Mapping[str, Json]) -> str:
+    bundle = progress["bundle"]
+    if progress["state"] == "failed":
+        return f"{bundle} was not installed: {progress['error']}."
+    if progress["state"] == "checking":
+        return f"{bundle} is being checked."
+    if progress["state"] == "done":
+        return f"Version {progress['version']} is installed."
+    return f"{bundle}: {progress.get('percent') or 0} % {progress.get('step') or ''}".rstrip()
+
+
+def _check(asked: argparse.Namespace, machine: Machine) -> int:
+    machine.must_be_ours()
+    bundle = trio.run(judge, machine, _file(asked))
+    if asked.json:
+        print(json.dumps({"ok": True, **attrs.asdict(bundle)}))
+    else:
+        print(f"{bundle.name} is version {bundle.version} for {bundle.compatible} and can be installed.")
+    return DONE
+
+
+def _install(asked: argparse.Namespace, machine: Machine) -> int:
+    machine.must_be_ours()
+    if asked.stick and not asked.file:
+        names = [str(one["file"]) for one in objects(ask_box("update-find", machine=machine)["bundles"])]
+        print(*(names or ["No bundle lies on the stick."]), sep="\n")
+        return DONE
+    if asked.stick:
+        ask_box("update-install", machine=machine, file=asked.file, stick="yes")
+    else:
+        bundle = trio.run(judge, machine, _file(asked))
+        ask_box("update-install", machine=machine, file=_put_in(machine, _file(asked), bundle))
+    answer = _watch(machine, quiet=asked.json)
+    progress = answer["progress"]
+    assert isinstance(progress, dict)
+    if asked.json:
+        print(json.dumps(answer))
+    else:
+        print(progress_line(progress))
+    if progress["state"] != "done":
+        return FAILED
+    if asked.restart:
+        ask_box("reboot", machine=machine)
+    elif not asked.json:
+        print("It starts, on trial, at the next restart: jackfield update restart")
+    return DONE
+
+
+def _watch(machine: Machine, *, quiet: bool) -> Answer:
+    """The status once nothing is being installed any more; tells each step."""
+    told = ""
+    while True:
+        answer = ask_box("update-status", machine=machine)
+        progress = answer.get("progress")
+        if not answer.get("installing"):
+            return answer
+        line = progress_line(progress) if isinstance(progress, dict) else ""
+        if line != told and not quiet:
+            print(told := line, flush=True)
+        time.sleep(1)
+
+
+def _put_in(machine: Machine, file: Path, bundle: Bundle) -> str:
+    """Copy a bundle into the inbox; its name there."""
+    name = file.name if is_bundle_name(file.name) else f"jackfield-{bundle.version}.raucb"
+    folder = inbox(machine)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    disk = os.statvfs(folder)
+    if disk.f_bavail * disk.f_frsize < bundle.size + (16 << 20):
+        raise Refused(f"there is no room for {file.name} on the data partition")
+    target = folder / name
+    if not (target.exists() and target.samefile(file)):
+        target.unlink(missing_ok=True)
+        with file.open("rb") as given, open(os.open(target, _NEW, 0o600), "wb") as out:
+            shutil.copyfileobj(given, out, 1 << 20)
+    return name
+
+
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def _previous(asked: argparse.Namespace, machine: Machine) -> int:
+    version = ask_box("update-previous", machine=machine)["version"]
+    print(f"Version {version} starts at the next restart.")
+    if asked.restart:
+        ask_box("reboot", machine=machine)
+    return DONE
+
+
+def _give_up(asked: argparse.Namespace, machine: Machine) -> int:
+    version = ask_box("update-give-up", machine=machine)["version"]
+    print(f"Version {version} will not be started.")
+    return DONE
+
+
+def _restart(asked: argparse.Namespace, machine: Machine) -> int:
+    ask_box("reboot", machine=machine)
+    return DONE
+
+
+def _apply(asked: argparse.Namespace, machine: Machine) -> int:
+    log.journald = feeds_journal()
+    machine.must_be_ours()
+    trio.run(lambda: apply(machine, asked.file, stick=asked.stick))
+    return DONE
+
+
+def _look(asked: argparse.Namespace, machine: Machine) -> int:
+    """1 has the unit restart the machine. What cannot be told restarts it only where a trial runs."""
+    log.journald = feeds_journal()
+
+    async def healthy() -> str:
+        return await wait_until_well(asked.conf_dir, asked.state_dir)
+
+    try:
+        outcome = trio.run(look_after_start, machine, healthy)
+    except (Refused, OSError) as error:
+        log.error("update.look.failed", error)
+        return FAILED if read_record(machine).trial is not None else DONE
+    return DONE if outcome is Outcome.GOOD else FAILED
+
+
+def _prepare(asked: argparse.Namespace, machine: Machine) -> int:
+    log.journald = feeds_journal()
+    before_start(machine)
+    return DONE
+
+
+async def wait_until_well(conf_dir: Path, state_dir: Path, deadline_s: float = HEALTH_DEADLINE_S) -> str:
+    """Until /healthz says so and a call of the self-test has passed; or what was wrong when the time was over."""
+    fault = "Jackfield did not answer"
+    with trio.move_on_after(deadline_s):
+        while True:
+            fault = await trio.to_thread.run_sync(_fault, conf_dir, state_dir, abandon_on_cancel=True)
+            if not fault:
+                return ""
+            await trio.sleep(_STEP_S)
+    return fault
+
+
+def _fault(conf_dir: Path, state_dir: Path) -> str:
+    try:
+        port = load_settings(conf_dir).web.http_port
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=10) as answer:
+            if answer.status != 200:
+                return f"/healthz answers {answer.status}"
+        report = test_box(state_dir)
+    except ConfigRejected as rejected:
+        return f"the configuration is not understood: {rejected.mistakes[0]}"
+    except urllib.error.HTTPError as error:
+        return f"/healthz answers {error.code}"
+    except (NothingRuns, ValueError, OSError) as error:
+        return f"Jackfield does not answer: {error}"
+    return "" if report.passed else f"the self-test failed: {report.sentence}"
+
+
+def _file(asked: argparse.Namespace) -> Path:
+    if not asked.file:
+        raise Refused("name a bundle: a file that ends in .raucb")
+    return Path(asked.file)
+
+
+_ACTIONS: Final[Mapping[str, Callable[[argparse.Namespace, Machine], int]]] = {
+    "status": _status,
+    "check": _check,
+    "install": _install,
+    "previous": _previous,
+    "give-up": _give_up,
+    "restart": _restart,
+    "apply": _apply,
+    "look": _look,
+    "prepare": _prepare,
+}
