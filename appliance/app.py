@@ -36,6 +36,7 @@ from .control.logs import LogControl, configure_log
 from .control.records import RecordControl
 from .control.selftest import SelfTest
 from .control.serving import serve_control
+from .control.setup import Setup
 from .control.support import SupportControl
 from .control.trace import TraceControl
 from .garbage import GarbageCollector
@@ -351,6 +352,12 @@ def _inside(
         support=support.bundle,
         actions=actions,
         audit=Audit(appliance.identity.state_dir),
+        setup=Setup(
+            appliance.conf_dir,
+            appliance.identity.state_dir,
+            lambda: appliance.settings,
+            appliance.supervisor.reload,
+        ),
         bind=bind,
     )
 

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from .box.setup_code import SETUP
 from .config import Secret, Settings
 from .interfaces import local_addresses, local_names
 from .logs import log
@@ -140,13 +141,19 @@ def make_password(groups: int = 3, letters: int = 5) -> Secret:
 def _new_administrator(file: Path, known: dict[str, str], settings: Settings) -> dict[str, Secret]:
     """The password of an administrator who had none yet; the hash is added to the known ones."""
     name = settings.web.administrator
-    if name in known:
-        return {}
+    if name in known or (file.parent / SETUP).exists():
+        return {}  # a fresh image is given its administrator on the set-up page
     password = make_password()
     known[name] = argon2.PasswordHasher().hash(password.reveal())
     _write_texts(file, known)
     log.info("identity.made", what="administrator", name=name)
     return {name: password}
+
+
+def keep_administrator(state_dir: Path, name: str, password_hash: str) -> None:
+    """Give an administrator this argon2 hash; a reload takes it up. Raises StateDamaged."""
+    file = state_dir / "administrators.json"
+    _write_texts(file, _texts(file) | {name: password_hash})
 
 
 def _user_passwords(file: Path, users: Iterable[str]) -> dict[str, Secret]:

@@ -27,7 +27,7 @@ from .archive import MOST_FILES, Entry, Manifest, write_archive
 CopyRecords = Callable[[Path], None]
 """Puts a consistent copy of the call records into an empty folder, as they lie in theirs. Raises `ValueError`."""
 
-NOT_OURS: Final = frozenset({"lock", "control.sock", "trace", "restore", "restore.json", "setup.json"})
+NOT_OURS: Final = frozenset({"lock", "control.sock", "trace", "restore", "restore.json", "setup.json", "updates"})
 """What a state directory holds beside what is worth keeping."""
 SET_ASIDE: Final = "before-restore-"
 STAGING: Final = ".restore"
@@ -74,8 +74,8 @@ def make_backup(
     with tempfile.TemporaryDirectory(prefix=_STAGED_BACKUP, dir=places.state_dir) as name:
         staged = Path(name)
         _must_have_room(places, staged, with_records=copy_records is not None)
-        _copy_tree(places.conf_dir, staged / "conf", lambda path: not belongs_to_conf(path, places.state_dir))
-        _copy_tree(places.state_dir, staged / "state", lambda path: _left_out(path, places))
+        copy_tree(places.conf_dir, staged / "conf", lambda path: not belongs_to_conf(path, places.state_dir))
+        copy_tree(places.state_dir, staged / "state", lambda path: _left_out(path, places))
         if copy_records is not None and places.records is not None:
             folder = staged / "state" / places.records.name
             folder.mkdir(parents=True, mode=0o700)
@@ -140,7 +140,7 @@ def _left_out(path: Path, places: Places) -> bool:
     )
 
 
-def _copy_tree(source: Path, target: Path, left_out: Callable[[Path], bool]) -> None:
+def copy_tree(source: Path, target: Path, left_out: Callable[[Path], bool]) -> None:
     """Plain files, and what links to files lead to; sockets, pipes and links to folders stay where they are."""
     target.mkdir(parents=True, mode=0o700)
     for path in sorted(source.iterdir()):
@@ -151,7 +151,7 @@ def _copy_tree(source: Path, target: Path, left_out: Callable[[Path], bool]) -> 
         except FileNotFoundError:
             continue  # a link that leads nowhere, or gone meanwhile
         if stat.S_ISDIR(mode) and not path.is_symlink():
-            _copy_tree(path, target / path.name, left_out)
+            copy_tree(path, target / path.name, left_out)
         elif stat.S_ISREG(mode):
             _copy(path, target / path.name)
 

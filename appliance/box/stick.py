@@ -16,11 +16,11 @@ _OPTIONS: Final = "ro,nosuid,nodev,noexec"
 
 
 @asynccontextmanager
-async def open_stick(machine: Machine) -> AsyncIterator[Path]:
+async def open_stick(machine: Machine, label: str = LABEL) -> AsyncIterator[Path]:
     """Its folder. Raises `Refused` where there is none; as root."""
-    device = machine.root / "dev/disk/by-label" / LABEL
+    device = machine.root / "dev/disk/by-label" / label
     if not device.exists():
-        raise Refused(f"there is no stick labelled {LABEL}")
+        raise Refused(f"there is no stick labelled {label}")
     folder = machine.root / "run/jackfield-stick"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     await machine.do("mount", "-o", _OPTIONS, str(device), str(folder))

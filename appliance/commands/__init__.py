@@ -38,6 +38,7 @@ COMMANDS: Final = (
     ("restore", "Take such a file back, once every part of it has been proved; what was there is kept."),
     ("box", "On a Jackfield image: tell how the machine does, or have it do something."),
     ("network", "On a Jackfield image: show the addresses, or try those of the configuration for a while."),
+    ("firstboot", "On a Jackfield image: look for configuration at its first start, and take what is well."),
     ("boxd", "On a Jackfield image: the root daemon that restarts, updates and addresses the machine."),
     ("update", "On a Jackfield image: show both versions, install another, or go back to the previous one."),
     ("reference", "Print the manual, one part of it, or a file with every setting to copy from."),

@@ -78,6 +78,7 @@ while it exists. `jackfield backup FILE` keeps all of it but the trace, also whi
 | `quality.json` | the figures of gateways that `[quality …]` counts, of the last window | counted anew |
 | `before-restore-…/` | what the last two restores put aside; the configuration's part is in `conf.d/.before-restore-…/` | may be deleted |
 | `restore/`, `restore.json` | a backup that is proved and taken up at the next start | it is not taken up |
+| `setup.json` | on a fresh image: the code of the set-up page, until it has served | delete `administrators.json` and restart: a password is made |
 | `control.sock` | where `reload`, `status` and others ask; for the owner only | made at each start |
 | `lock` | keeps a second appliance off this directory | made at each start |
 

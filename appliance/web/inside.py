@@ -175,6 +175,13 @@ class Actions:
     """Let the doctor look at everything, which takes some seconds."""
 
 
+class Setup(Protocol):
+    """Makes a fresh box somebody's own."""
+
+    def waits(self) -> bool: ...
+    async def finish(self, code: str, password: str, name: str, network: Mapping[str, str]) -> Answer: ...
+
+
 @attrs.frozen(kw_only=True)
 class Inside:
     """Everything handed in. `settings` and `identity` give those of now: a reload replaces them."""
@@ -205,5 +212,6 @@ class Inside:
     audit: Audit
     stored: Callable[[str], Awaitable[CallDetail | None]]
     """A call that is in memory no more, by its record; None where there is none."""
+    setup: Setup
     bind: Callable[[str, Sequence[str], int], list[socket.socket]]
     """Listening sockets for a name, addresses and a port; raises `OSError`."""

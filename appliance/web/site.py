@@ -31,6 +31,7 @@ from .hosts import of_this_machine
 from .inside import Inside
 from .pages import add_pages
 from .sessions import Attempts, TooBusy
+from .setup_page import add_setup_page
 from .support_page import add_support_page
 
 PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -133,6 +134,8 @@ def make_site(inside: Inside, feed: Feed, history: History) -> QuartTrio:
     async def sign_in() -> Answer | str:
         if session() is not None:
             return redirect("/", 303)
+        if inside.setup.waits():
+            return redirect("/setup", 303)
         return await render_template("sign_in.html", fault="", name="")
 
     @site.post("/sign-in")
@@ -224,6 +227,7 @@ def make_site(inside: Inside, feed: Feed, history: History) -> QuartTrio:
     add_pages(site, inside, door, history)
     add_actions(site, inside, door)
     add_diagnosis(site, inside, door)
+    add_setup_page(site, inside)
     add_support_page(site, inside, door.administrator, door.write_down)
     return site
 
