@@ -236,6 +236,7 @@ def _failed(call: CallDetail) -> Verdict:
         "called": call.called,
         "status": call.status,
         "why": _short(call.ending),
+        "answer": _short(call.ending.removeprefix(f"{last.label}: " if last is not None else "")),
         "limit": f"calls or rate of [limit {limit[1]}]" if limit else "the limit that is named",
         "offered": f" (offered: {', '.join(call.offered)})" if call.offered else "",
         "after": _span(call.lasted_s),
@@ -284,7 +285,7 @@ _FAILURES = {
         Tone.BAD,
     ),
     Cause.UNREACHABLE: (
-        "It could not be delivered: {label} cannot be reached{tried} ({why}).",
+        "It could not be delivered: {label} cannot be reached{tried} ({answer}).",
         "Look at the address, at its name in DNS, and whether somebody listens on that port.",
         Tone.BAD,
     ),

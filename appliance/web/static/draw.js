@@ -153,7 +153,7 @@ export class Table {
         if (!sub) cell.append((sub = el("span", "sub")));
         put(sub, shown.sub, shown.sub);
       } else if (sub) sub.remove();
-      cell.classList.toggle("void", shown.text === "" && shown.since === undefined);
+      cell.classList.toggle("void", (shown.text === "" || shown.text === "–") && shown.since === undefined && !shown.sub);
     });
   }
 

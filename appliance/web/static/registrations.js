@@ -23,13 +23,13 @@ const table = new Table(
   withActions(
     [
       { label: "User", kind: "party", order: (one) => one.user, value: (one) => ({ text: one.user, sub: one.display_name }) },
-      { label: "Transport", order: (one) => one.transport, value: (one) => one.transport },
+      { label: "Transport", kind: "short", order: (one) => one.transport, value: (one) => one.transport },
       { label: "From", kind: "party", order: (one) => one.source, value: (one) => one.source },
       { label: "Phone", kind: "wide", order: (one) => one.user_agent, value: (one) => one.user_agent || "–" },
       { label: "Contact", kind: "wide", order: (one) => one.contact, value: (one) => ({ text: plain(one.contact), title: one.contact }) },
       { label: "Expires in", kind: "num", order: (one) => one.expires_in_s, value: (one) => span(one.expires_in_s) },
     ],
-    { label: "", kind: "do", value: () => ({ text: "", buttons: [remove] }) },
+    { label: "", kind: "do one", value: () => ({ text: "", buttons: [remove] }) },
   ),
   (one) => one.id,
   hint("No phone is registered yet", "Point one at this box, with a password that scripts/run showed at the start:", phoneHint),

@@ -25,7 +25,7 @@ const bans = new Table(
       { label: "Ends", kind: "num", order: (one) => one.left_s ?? Infinity, value: banEnds },
       { label: "Why", kind: "wide", order: (one) => one.cause, value: (one) => one.cause },
     ],
-    { label: "", kind: "do", value: () => ({ text: "", buttons: [lift] }) },
+    { label: "", kind: "do one", value: () => ({ text: "", buttons: [lift] }) },
   ),
   (one) => one.source,
   hint("Nobody is banned", "Sources that guess passwords or scan are banned by themselves, as [security] says."),

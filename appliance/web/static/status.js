@@ -86,7 +86,7 @@ const quality = new Table(
     { label: "PDD", kind: "num", order: (one) => one.pdd_s ?? -1, value: judged("pdd_s", " s", 1) },
     { label: "Talked", kind: "num", order: (one) => one.acd_s ?? -1, value: (one) => (one.acd_s === null ? "–" : span(one.acd_s)) },
     { label: "MOS", kind: "num", order: (one) => one.mos ?? -1, value: judged("mos", "", 1) },
-    { label: "Used", kind: "wide", value: (one) => (one.put_back ? { text: `after the others: ${one.put_back}`, tone: "bad" } : "–") },
+    { label: "Put back", kind: "wide", value: (one) => (one.put_back ? { text: one.put_back, tone: "bad", title: "It is tried after the others, as its [quality] says" } : "–") },
   ],
   (one) => `${one.trunk} ${one.gateway}`,
   hint("No call went to a trunk in this time", "Here stands for each gateway how many calls were answered, how many the network lost, how long callers waited, and how it sounded."),
@@ -97,7 +97,7 @@ const certificates = new Table(
   "Certificates, the first to run out before the others",
   [
     { label: "Certificate", kind: "wide", value: (one) => ({ text: one.names.join(", ") || "cannot be read", sub: one.file, title: `${one.names.join("\n")}\n${one.issuer || "self-signed"}` }) },
-    { label: "Shown by", kind: "party", value: (one) => ({ text: one.serves.join(", "), title: one.serves.join("\n") }) },
+    { label: "Shown by", kind: "wide", value: (one) => ({ text: one.serves.join(", "), title: one.serves.join("\n") }) },
     { label: "Left", kind: "num", order: (one) => one.ends_at ?? 0, value: left },
     { label: "How it is, and what to do", kind: "wide", value: (one) => ({ text: one.sentence, sub: one.remedy, title: one.sentence, tone: one.tone === "good" ? "" : one.tone }) },
   ],
@@ -273,7 +273,7 @@ function draw(box) {
   const score = scores.length ? Math.min(...scores) : null;
   put(tiles.sound.value, score === null ? "–" : score.toFixed(1));
   mark(tiles.sound.value, "data-tone", grade(score));
-  put(tiles.sound.note, score === null ? "no call to measure" : `${gradeName(score)}, on the MOS scale to 4.5`);
+  put(tiles.sound.note, score === null ? "no call to measure" : `${gradeName(score)} (MOS)`);
   put(tiles.messages.value, perSecond(box));
   put(tiles.messages.note, "received a second");
   put(tiles.bans.value, count(box.bans.total));

@@ -27,7 +27,7 @@ const trunks = new Table(
   id("trunks"),
   "Trunks",
   [
-    { label: "Trunk", kind: "party", order: (one) => one.name, value: (one) => one.name },
+    { label: "Trunk", kind: "wide", order: (one) => one.name, value: (one) => one.name },
     { label: "Calls", kind: "num", order: (one) => one.calls, value: (one) => count(one.calls) },
     { label: "Gateways", kind: "num", order: (one) => one.gateways.length, value: (one) => (one.gateways.length ? `${one.gateways.filter((gateway) => gateway.usable).length} of ${one.gateways.length}` : "–") },
     { label: "Registered there", kind: "wide", order: (one) => one.registration, value: registered },
