@@ -197,6 +197,25 @@ def test_an_operator_drains_a_gateway_and_a_viewer_is_offered_nothing(box: Appli
     expect(page.locator("#gateways .badge")).not_to_have_text("drained")
 
 
+def test_an_operator_tests_the_box_from_the_page_and_reads_delay_and_mos(box: Appliance, page: Page) -> None:
+    sign_in_as(box, page, "olga")
+    page.get_by_role("link", name="Diagnosis").click()
+    expect(page.get_by_text("No self-test was made since the start")).to_be_visible()
+    expect(page.get_by_role("button", name="Download")).to_have_count(0)  # the bundle is an administrator's
+    test = page.get_by_role("button", name="Test now")
+    test.click()
+    expect(page.locator("#test-verdict")).to_contain_text("Testing")
+    expect(test).to_be_disabled()
+    expect(page.locator("#test-verdict")).to_contain_text("The last self-test passed", timeout=40_000)
+    echo = page.locator("#steps tbody tr").filter(has_text="call the echo by WebRTC")
+    expect(echo).to_contain_text(re.compile(r"[\d.]+ ms"))
+    expect(echo.locator("td").nth(4)).to_have_text(re.compile(r"^[34]\.\d\d$"))
+    page.get_by_role("link", name="Overview").click()
+    expect(page.locator("#certificates tbody tr")).to_have_count(1)
+    expect(page.locator("#certificates")).to_contain_text("self-signed")
+    expect(page.locator("#quality")).to_contain_text("No call went to a trunk in this time")
+
+
 def test_signing_out_leads_back_to_the_door(box: Appliance, page: Page) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text(WELL)
     page.get_by_role("button", name="Sign out").click()

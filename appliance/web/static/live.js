@@ -18,6 +18,10 @@ export function tone(wellness) {
   return mild ? "fair" : TONES[wellness.grade] || "fair";
 }
 
+// On a narrow screen the name of this page may lie beside it.
+const here = document.querySelector("nav [aria-current]");
+if (here) here.parentElement.scrollLeft = here.offsetLeft - (here.parentElement.clientWidth - here.offsetWidth) / 2;
+
 // Begin: draw(box) is called with what the box says, about once a second.
 export function live(draw, { title = true } = {}) {
   drawPage = draw;
@@ -54,11 +58,13 @@ setInterval(tick, 1000);
 
 let source = null;
 let watch = 0;
+let told = false; // whether this stream has said anything yet
 
 function listen() {
   stop();
   source = new EventSource("/status/events");
   source.addEventListener("message", (event) => {
+    told = true;
     heard(JSON.parse(event.data));
   });
   source.addEventListener("signed-out", leave);
@@ -73,8 +79,10 @@ function stop() {
 }
 
 function heard(box) {
-  clearTimeout(watch);
-  watch = setTimeout(fail, SILENCE_MS);
+  if (source) {
+    clearTimeout(watch);
+    watch = setTimeout(fail, SILENCE_MS);
+  }
   if (last && box.version !== last.version) {
     location.reload();
     return;
@@ -85,17 +93,12 @@ function heard(box) {
   show(box);
 }
 
+// The stream broke off, or there was no room for one: ask now and then instead, until there is one again.
 function fail() {
   stop();
   if (document.hidden) return;
-  if (!lost) {
-    lost = true;
-    document.body.classList.add("stale");
-    const since = last ? ` What you see is from ${timeOfDay(last.now)}.` : "";
-    put(id("lost"), `Connection lost, trying again …${since}`);
-    id("lost").hidden = false;
-  }
-  watch = setTimeout(again, AGAIN_MS);
+  watch = setTimeout(again, told ? 0 : AGAIN_MS);
+  told = false;
 }
 
 async function again() {
@@ -106,12 +109,21 @@ async function again() {
       return;
     }
     if (!answer.ok) throw new Error(String(answer.status));
-    const box = await answer.json();
+    heard(await answer.json());
     listen();
-    heard(box);
   } catch {
+    tellLost();
     fail();
   }
+}
+
+function tellLost() {
+  if (lost || document.hidden) return;
+  lost = true;
+  document.body.classList.add("stale");
+  const since = last ? ` What you see is from ${timeOfDay(last.now)}.` : "";
+  put(id("lost"), `Connection lost, trying again …${since}`);
+  id("lost").hidden = false;
 }
 
 function leave() {

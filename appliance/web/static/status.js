@@ -152,7 +152,7 @@ const services = new Table(
   [
     { label: "Service", value: (one) => ({ text: one.name, sub: one.restarts ? `${one.restarts} restarts` : "" }) },
     { label: "State", kind: "state", value: (one) => ({ text: one.trouble ? "not well" : one.state, tone: one.trouble ? "bad" : { ready: "good", degraded: "bad" }[one.state] || "fair", badge: true }) },
-    { label: "Where, or what is wrong", kind: "wide", value: (one) => one.trouble || one.fault || one.where || "–" },
+    { label: "Where, or fault", kind: "wide", value: (one) => one.trouble || one.fault || one.where || "–" },
   ],
   (one) => one.name,
   hint("Nothing runs", "No service has reported yet."),
