@@ -1,7 +1,8 @@
 """The standard modules: NETWORK-SERVICES-MIB (RFC 2788), SIP-COMMON-MIB and SIP-SERVER-MIB (RFC 4780), in part.
 
-One application, applIndex 1. What the box does not count is left out and not made up: figures by method and by
-status code, retries, what goes out. Numbers of columns and values are those of the RFCs.
+One application, applIndex 1. What the box does not count is left out and not made up. Figures by method and by status
+are those of the transactions; what is forwarded without them is in the sums only. Numbers of columns and values are
+those of the RFCs.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ import trio
 
 from ..config.sections import SipSettings
 from ..config.settings import Settings
-from ..outlets.snmp.mib import date_and_time, truth
+from ..outlets.snmp.mib import date_and_time, label, truth
 from ..outlets.snmp.tree import MOST_ROWS, Branch, Cell, Table, Value
 from ..outlets.snmp.value import Oid, Syntax, oid
 from ..proxy.core import SipCore
 from ..proxy.location import Binding
+from ..sip.tally import METHODS, Tally
 from ..transport.counters import ListenerSnapshot
 from .snmp_tables import Box
 
@@ -38,10 +40,6 @@ _APPL_STATUS: Final = {"starting": 5, "ready": 1, "degraded": 1, "draining": 6}
 _SIP_STATUS: Final = {"starting": 5, "ready": 2, "degraded": 2, "draining": 6}
 _TRANSPORT_BITS: Final = {"UDP": 1, "TCP": 2, "TLS": 4}
 """SipTCTransportProtocol; WebSockets are `other`, 0."""
-_METHODS: Final = (
-    "INVITE", "ACK", "BYE", "CANCEL", "REGISTER", "OPTIONS", "PRACK", "UPDATE", "INFO", "REFER", "MESSAGE", "SUBSCRIBE",
-    "NOTIFY", "PUBLISH",
-)  # fmt: skip
 
 
 @attrs.frozen
@@ -140,7 +138,7 @@ def _common(sources: StandardSources) -> list[Branch]:
         Table(
             (*SIP_COMMON, 1, 1, 4),
             [Cell[str](2, _TEXT, lambda row: row)],
-            lambda: {(APPLICATION, number): method for number, method in enumerate(_METHODS, 1)},
+            lambda: {(APPLICATION, number): method for number, method in enumerate(METHODS, 1)},
             trio.current_time,
         ),
         _single(
@@ -162,13 +160,89 @@ def _common(sources: StandardSources) -> list[Branch]:
         _single(
             (*SIP_COMMON, 1, 3, 1),
             (1, _COUNTER, lambda: core.counters.messages_in - core.counters.responses_in),
+            (2, _COUNTER, lambda: _requests_out(core)),
             (3, _COUNTER, lambda: core.counters.responses_in),
+            (4, _COUNTER, lambda: _responses_out(core)),
             (5, _COUNTER, lambda: counts.clients_opened + counts.servers_opened),
             (6, _TICKS, box.started_ticks),
         ),
+        *_by_method(core, box.started_ticks),
         _single(
             (*SIP_COMMON, 1, 6, 1),
             (1, _GAUGE, lambda: len(core.layer.clients) + len(core.layer.servers)),
+        ),
+        _single(
+            (*SIP_COMMON, 1, 8, 1),
+            (3, _COUNTER, lambda: core.counters.stray_responses + sum(core.gate.guard.drops.values())),
+            (4, _TICKS, box.started_ticks),
+        ),
+    ]
+
+
+def _requests_out(core: SipCore) -> int:
+    """With repetitions, as sipCommonStatsOutRequests wants them."""
+    tallies = core.layer.tallies.everything
+    sent = sum(one.requests_out + one.requests_resent for one in tallies)
+    return sent + core.sender.acks_out + core.stateless.counts.requests
+
+
+def _responses_out(core: SipCore) -> int:
+    """With repetitions; those that a flood is refused by, and those to what cannot be read, are among them."""
+    layer, stateless = core.layer, core.stateless.counts
+    said = sum(sum(one.responses_out.values()) for one in layer.tallies.everything)
+    said += layer.counts.responses_resent - layer.counts.responses_withheld
+    return said + stateless.responses + stateless.refused + core.shedder.refused + core.steady.refused
+
+
+def _by_method(core: SipCore, started: Callable[[], int]) -> list[Branch]:
+    """sipCommonMethodStatsTable, sipCommonStatusCodeTable, sipCommonStatsRetryTable."""
+    tallies = core.layer.tallies
+
+    def requests_out(method: str) -> int:
+        return tallies[method].requests_out + (core.sender.acks_out if method == "ACK" else 0)
+
+    def methods() -> dict[Oid, str]:
+        return {(APPLICATION, *label(method)): method for method in METHODS}
+
+    def statuses() -> dict[Oid, tuple[Tally, int]]:
+        return {
+            (APPLICATION, *label(method), status): (tally, status)
+            for method, tally in tallies.items()
+            for status in tally.responses_in.keys() | tally.responses_out.keys()
+        }
+
+    return [
+        Table(
+            (*SIP_COMMON, 1, 4, 1),
+            [
+                Cell[str](2, _COUNTER, requests_out),
+                Cell[str](3, _COUNTER, lambda method: tallies[method].requests_in),
+                Cell[str](4, _TICKS, lambda _: started()),
+            ],
+            methods,
+            trio.current_time,
+        ),
+        Table(
+            (*SIP_COMMON, 1, 5, 1),
+            [
+                Cell[tuple[Tally, int]](3, _COUNTER, lambda row: row[0].responses_in.get(row[1], 0)),
+                Cell[tuple[Tally, int]](4, _COUNTER, lambda row: row[0].responses_out.get(row[1], 0)),
+                Cell[tuple[Tally, int]](5, _INTEGER, lambda _: 1),  # active: ours are made by what happens
+                Cell[tuple[Tally, int]](6, _TICKS, lambda _: started()),
+            ],
+            statuses,
+            trio.current_time,
+        ),
+        Table(
+            (*SIP_COMMON, 1, 7, 1),
+            [
+                Cell[str](2, _COUNTER, lambda method: tallies[method].requests_resent),
+                Cell[str](3, _COUNTER, lambda method: tallies[method].finals_resent),
+                Cell[str](4, _COUNTER, lambda method: tallies[method].provisionals_resent),
+                Cell[str](5, _TICKS, lambda _: started()),
+            ],
+            methods,
+            trio.current_time,
         ),
     ]
 
@@ -176,6 +250,7 @@ def _common(sources: StandardSources) -> list[Branch]:
 def _server(sources: StandardSources) -> list[Branch]:
     """SIP-SERVER-MIB."""
     core, settings = sources.core, sources.settings
+    registers = core.layer.tallies["REGISTER"]
 
     def host() -> bytes | None:
         for one in sources.listeners():
@@ -217,6 +292,12 @@ def _server(sources: StandardSources) -> list[Branch]:
             (1, _GAUGE, lambda: settings().registrar.max_expires_s),
             (3, _GAUGE, lambda: len({one.aor for one in core.location})),
             (4, _GAUGE, lambda: settings().registrar.default_expires_s),
+        ),
+        _single(
+            (*SIP_SERVER, 1, 5, 4),
+            (1, _COUNTER, lambda: registers.responses_out.get(200, 0)),
+            (2, _COUNTER, lambda: sum(count for status, count in registers.responses_out.items() if status >= 400)),
+            (3, _TICKS, sources.box.started_ticks),
         ),
         Table((*SIP_SERVER, 1, 5, 2), [Cell[str](2, _TEXT, lambda aor: aor)], users, trio.current_time),
         Table(

@@ -44,7 +44,8 @@ Every figure of `/metrics` that has a number is a scalar `jf...` or, where it ha
 Counter64, gauges Gauge32 and never below zero. All counters are zero when the process begins: `jfDiscontinuityTime` is
 sysUpTime at that moment, zero if it was before snmpd's. Rows of a table are looked up anew after {kept:g} s; {rows}
 rows are shown at most. Beside it stand the figures that the box has for applTable (mib-2 27), SIP-COMMON-MIB (149) and
-SIP-SERVER-MIB (151).
+SIP-SERVER-MIB (151): requests by method, answers by method and status, and retries among them, counted by the
+transactions; what is forwarded without a transaction is in the sums only.
 
 | table | holds |
 |---|---|

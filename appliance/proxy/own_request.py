@@ -74,6 +74,7 @@ class OwnRequest:
         if request.method != "ACK":
             core.layer.open_client(request, flow, self, core.clock(), branch=branch)
             return
+        core.sender.acks_out += 1
         try:
             flow.send(request.to_bytes())
         except FlowClosed:

@@ -53,6 +53,8 @@ class Sender:
         self.wires = wires
         self.hide = hide
         self.flow_errors = 0
+        self.acks_out = 0
+        """ACKs to a 2xx, which have no transaction."""
         self.names = names
         self._drawn: list[str] = []
 
@@ -116,6 +118,7 @@ class Sender:
         if "route" in request.keys:
             set_next_hop(request)
         push_via(request, flow, self.unique())
+        self.acks_out += 1
         try:
             flow.send(request.to_bytes())
         except FlowClosed:

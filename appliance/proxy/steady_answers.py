@@ -22,6 +22,8 @@ class SteadyAnswers:
 
     def __init__(self, key: bytes) -> None:
         self._key = hmac.digest(key, b"To tags", "sha256")
+        self.refused = 0
+        """Requests that could not be read and got their 400."""
 
     def refuse(self, request: Request, flow: Flow, bad: BadMessage) -> bool:
         """400 to what cannot be read (§16.3): where there is a Via to send it by, and never to an ACK.
@@ -34,6 +36,7 @@ class SteadyAnswers:
             flow.send(self.response(request, bad.status, bad.reason).to_bytes())
         except FlowClosed:
             return False
+        self.refused += 1
         return True
 
     def response(self, request: Request, status: int, reason: str, headers: Sequence[tuple[str, str]] = ()) -> Response:

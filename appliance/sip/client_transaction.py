@@ -64,7 +64,7 @@ class ClientTransaction(Transaction):
     `cancelled` is set once `cancel` was asked for: a timeout then means that the other side never said 487.
     """
 
-    __slots__ = ("_data", "_give_up_at", "_interval", "_layer", "cancelled", "listener")
+    __slots__ = ("_data", "_give_up_at", "_interval", "_layer", "cancelled", "listener", "tally")
 
     first_state: ClassVar[State]
 
@@ -81,6 +81,7 @@ class ClientTransaction(Transaction):
         self.cancelled = False
         self._clock = layer.clock
         self._layer = layer
+        self.tally = layer.tallies[request.method]
         self.due = NEVER
         self._data = b""
         self._interval = 0.0
@@ -97,6 +98,7 @@ class ClientTransaction(Transaction):
             # Told a moment later: the user does not hold this transaction yet.
             clock.heap.schedule(now, self.transport_failed)
             return
+        self.tally.requests_out += 1
         self._give_up_at = now + (clock.long.delay if timeout_s is None else timeout_s)
         if not flow.reliable:
             line = clock.t1
@@ -133,6 +135,7 @@ class ClientTransaction(Transaction):
     def _resend(self, now: float) -> bool:
         """The request once more; False when that ended the transaction."""
         self._layer.counts.requests_resent += 1
+        self.tally.requests_resent += 1
         try:
             self.flow.send(self._data)
         except FlowClosed:
@@ -193,6 +196,7 @@ class InviteClient(ClientTransaction):
             self.listener.on_response(self, response, now)
         elif state is COMPLETED and status >= 300:
             self._layer.counts.responses_absorbed += 1
+            self._layer.tallies["ACK"].requests_resent += 1
             self._send_ack(now)
         else:
             self._layer.counts.responses_absorbed += 1
@@ -204,6 +208,7 @@ class InviteClient(ClientTransaction):
             self.due = NEVER
         else:
             self._clock.after.add(now, self)  # timer D
+        self._layer.tallies["ACK"].requests_out += 1
         self._send_ack(now)
         self.listener.on_response(self, response, now)
         if self.flow.reliable:

@@ -24,6 +24,7 @@ from appliance.sip.client_transaction import (
 from appliance.sip.flow import Flow, FlowClosed
 from appliance.sip.message import Request, Response
 from appliance.sip.server_transaction import InviteServer, OtherServer, ServerTransaction
+from appliance.sip.tally import Tallies
 from appliance.sip.timers import TimerHeap
 from appliance.sip.transaction import Clockwork, TransactionCounts, TransactionOptions
 
@@ -69,6 +70,7 @@ class TransactionLayer:
         self.clock = Clockwork(timers, self.options)
         self.user = user
         self.counts = TransactionCounts()
+        self.tallies = Tallies()
         self.clients: dict[ClientKey, ClientTransaction] = {}
         self.servers: dict[ServerKey, ServerTransaction] = {}
         self.unanswered = 0
@@ -94,6 +96,7 @@ class TransactionLayer:
         if transaction is not None:
             transaction.receive_again(request, flow, now)
         elif method == "ACK":
+            self.tallies["ACK"].requests_in += 1
             if now >= self._refusing_until or request.to_tag != _refusal_tag(branch):
                 self.user.on_ack(request, flow, now)
         elif method == "CANCEL":
@@ -105,7 +108,9 @@ class TransactionLayer:
 
     def receive_response(self, response: Response, flow: Flow, now: float) -> None:
         """A response from the network, checked, its own top Via still in place."""
-        client = self.clients.get((response.branch, response.cseq.method))
+        method = response.cseq.method
+        self.tallies[method].responses_in[response.status] += 1
+        client = self.clients.get((response.branch, method))
         if client is None:
             self.counts.stray_responses += 1
             self.user.on_stray_response(response, flow, now)
@@ -178,6 +183,7 @@ class TransactionLayer:
                 transaction.reply_flow = flow.towards((flow.remote[0], port))
         self.servers[key] = transaction
         self.counts.servers_opened += 1
+        transaction.tally.requests_in += 1
         self.unanswered += 1
         transaction.start(now)
         return transaction
@@ -208,6 +214,9 @@ class TransactionLayer:
             retry_after = 2 + crc32(request.call_id.encode("utf-8", "surrogateescape")) % 8
             response = response_to(request, 503, to_tag=tag, headers=[("retry-after", str(retry_after))])
         self._refusing_until = now + self.clock.long.delay
+        tally = self.tallies[request.method]
+        tally.requests_in += 1
+        tally.responses_out[response.status] += 1
         try:
             flow.send(response.to_bytes())
         except FlowClosed:

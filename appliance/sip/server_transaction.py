@@ -42,7 +42,7 @@ class ServerTransaction(Transaction):
     to send a response; it may call `move_to`. `allowance`, if set, is asked before each response, repeated ones too.
     """
 
-    __slots__ = ("_last", "_layer", "allowance", "on_transport_error", "reply_flow")
+    __slots__ = ("_last", "_layer", "allowance", "on_transport_error", "reply_flow", "tally")
 
     first_state: ClassVar[State]
 
@@ -58,6 +58,7 @@ class ServerTransaction(Transaction):
         self.on_transport_error: Callable[[ServerTransaction, float], None] | None = None
         self._clock = layer.clock
         self._layer = layer
+        self.tally = layer.tallies[request.method]
         self.due = NEVER
         self._last: bytes | None = None
 
@@ -109,6 +110,10 @@ class ServerTransaction(Transaction):
             self.reply_flow = flow  # the client has come back over another connection
         if self._last is not None:
             self._layer.counts.responses_resent += 1
+            if self.final_sent:
+                self.tally.finals_resent += 1
+            else:
+                self.tally.provisionals_resent += 1
             self._send(self._last, now)
 
     def _terminate(self) -> None:
@@ -146,6 +151,7 @@ class InviteServer(ServerTransaction):
     def respond(self, response: Response, now: float) -> None:
         status = response.status
         if self.state is PROCEEDING:
+            self.tally.responses_out[status] += 1
             response.veil = self.request.veil
             self._last = data = response.to_bytes()
             clock = self._clock
@@ -166,6 +172,7 @@ class InviteServer(ServerTransaction):
                         clock.t1.add(now, self)  # timer G
             self._send(data, now)
         elif self.state is ACCEPTED and 200 <= status < 300:
+            self.tally.responses_out[status] += 1
             response.veil = self.request.veil
             self._last = data = response.to_bytes()
             self._send(data, now)
@@ -174,8 +181,10 @@ class InviteServer(ServerTransaction):
         state = self.state
         if request.method == "ACK":
             if state is ACCEPTED:
+                self._layer.tallies["ACK"].requests_in += 1
                 self._layer.user.on_ack(request, flow, now)
             elif state is COMPLETED:
+                self._layer.tallies["ACK"].requests_in += 1
                 self.state = CONFIRMED
                 if self.reply_flow.reliable:
                     self._terminate()
@@ -196,6 +205,7 @@ class InviteServer(ServerTransaction):
             self._arm_within(self._interval, self._give_up_at, now)
             if self._last is not None:  # timer G
                 self._layer.counts.responses_resent += 1
+                self.tally.finals_resent += 1
                 self._send(self._last, now)
         elif state is COMPLETED:
             self._layer.counts.timeouts += 1  # timer H: no ACK came
@@ -204,6 +214,7 @@ class InviteServer(ServerTransaction):
             self._terminate()
 
     def _say_trying(self, now: float) -> None:
+        self.tally.responses_out[100] += 1
         self._last = response_to(self.request, 100).to_bytes()
         self._send(self._last, now)
 
@@ -226,6 +237,7 @@ class OtherServer(ServerTransaction):
             # RFC 4320: §4.1 100 is said by `fall_due` alone; §4.2 a 408 could only come too late, so there is none.
             return
         self._layer.unanswered -= 1
+        self.tally.responses_out[status] += 1
         self.state = COMPLETED
         response.veil = self.request.veil
         self._last = data = response.to_bytes()
@@ -245,6 +257,7 @@ class OtherServer(ServerTransaction):
         if self.state is TRYING:
             self.state = PROCEEDING
             self._arm_at(self._silent_at)
+            self.tally.responses_out[100] += 1
             self._last = response_to(self.request, 100).to_bytes()
             self._send(self._last, now)
         else:

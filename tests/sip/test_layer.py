@@ -386,3 +386,34 @@ def test_quick_branch_is_a_branch_that_stands_there(params: list[str]) -> None:
     via = Via("UDP", "192.0.2.1", None, ";".join(params).strip())
     plain = [part.strip()[7:] for part in params if part.strip().startswith("branch=")]
     assert via.branch == (plain[0] if plain else via.param("branch") or "")
+
+
+def test_messages_are_counted_by_method_and_status() -> None:
+    bench = Bench()
+    server = bench.receive_new(request())
+    server.respond(response_to(server.request, 180, to_tag="b"), bench.now)
+    bench.receive(request())
+    server.respond(response_to(server.request, 486, to_tag="b"), bench.now)
+    bench.run(1.4)
+    bench.receive(ack_of(request(), response_to(request(), 486, to_tag="b")))
+    tally = bench.layer.tallies["INVITE"]
+    assert (tally.requests_in, tally.provisionals_resent, tally.finals_resent) == (1, 1, 1)
+    assert dict(tally.responses_out) == {180: 1, 486: 1}
+    assert bench.layer.tallies["ACK"].requests_in == 1
+    bench.receive(request("NONSENSE"))
+    assert "NONSENSE" not in bench.layer.tallies
+    assert bench.layer.tallies.other.requests_in == 1
+
+
+def test_requests_of_our_own_are_counted_by_method_and_answer() -> None:
+    bench = Bench()
+    sent = request()
+    bench.open(sent)
+    bench.run(1.4)
+    bench.receive(response_to(sent, 503, to_tag="b"))
+    bench.receive(response_to(sent, 503, to_tag="b"))
+    tally = bench.layer.tallies["INVITE"]
+    assert (tally.requests_out, tally.requests_resent) == (1, 1)
+    assert dict(tally.responses_in) == {503: 2}
+    acks = bench.layer.tallies["ACK"]
+    assert (acks.requests_out, acks.requests_resent) == (1, 1)

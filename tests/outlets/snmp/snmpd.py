@@ -28,7 +28,17 @@ class Snmpd:
         self.start()
 
     def start(self) -> None:
-        argv = ["snmpd", "-f", "-C", "-c", str(self.conf), "-Lo", "-I", "-smux"]
+        argv = [
+            "snmpd",
+            "-f",
+            "-C",
+            "-c",
+            str(self.conf),
+            "-Lo",
+            "-I",
+            "-smux",
+            "-Dtrap",
+        ]  # -Dtrap: it tells of acknowledgements
         argv += ["-p", str(self.directory / "pid")]
         self.program = Program(argv, self.directory / "snmpd.log", env=self.environment)
         self.program.expect_bound(self.port)

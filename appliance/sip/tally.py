@@ -1,0 +1,52 @@
+"""What was said, by method: requests and responses in and out, and what was repeated (RFC 4780).
+
+Methods that the table does not know are counted together, so that no peer can make it grow.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Final
+
+METHODS: Final = (
+    "INVITE", "ACK", "BYE", "CANCEL", "REGISTER", "OPTIONS", "PRACK", "UPDATE", "INFO", "REFER", "MESSAGE", "SUBSCRIBE",
+    "NOTIFY", "PUBLISH",
+)  # fmt: skip
+
+
+class Tally:
+    """Of one method. Responses are counted by their status; those in with repetitions, all else without."""
+
+    __slots__ = (
+        "finals_resent",
+        "provisionals_resent",
+        "requests_in",
+        "requests_out",
+        "requests_resent",
+        "responses_in",
+        "responses_out",
+    )
+
+    def __init__(self) -> None:
+        self.requests_in = 0
+        self.requests_out = 0
+        self.requests_resent = 0
+        self.finals_resent = 0
+        self.provisionals_resent = 0
+        self.responses_in: defaultdict[int, int] = defaultdict(int)
+        self.responses_out: defaultdict[int, int] = defaultdict(int)
+
+
+class Tallies(dict[str, Tally]):
+    """By method; any other method gives `other`."""
+
+    def __init__(self) -> None:
+        super().__init__({method: Tally() for method in METHODS})
+        self.other = Tally()
+
+    def __missing__(self, method: str) -> Tally:
+        return self.other
+
+    @property
+    def everything(self) -> tuple[Tally, ...]:
+        return (*self.values(), self.other)
