@@ -231,7 +231,7 @@ async def open_appliance(
             hep.configure(settings.heps, settings.appliance.name)
             hep.show(metrics)
             appliance.reloaders["hep"] = lambda new: lambda: hep.configure(new.heps, new.appliance.name)
-            telephony.trace.ring.on_chunk.append(lambda chunk: hep.take(chunk.entries))
+            telephony.trace.ring.on_chunk.append(lambda chunk: hep.take(chunk.entries) if hep.collectors else None)
             await supervisor.start(Service("hep", hep.run))
             await supervisor.start(Service("bans", bans.run))
             alarms = AlarmControl(supervisor.alarms)

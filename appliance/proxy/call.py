@@ -206,8 +206,7 @@ class Call:
         caller = self.decision.caller
         if caller.kind is CallerKind.USER:
             return caller.name
-        origin = self.caller_side.message.from_.uri
-        return origin.username or origin.host
+        return self.caller_side.message.from_name
 
     @property
     def called(self) -> str:

@@ -30,9 +30,10 @@ def record_of_call(call: Call, settings: Settings, names: Callable[[str], tuple[
     decision = call.decision
     caller = decision.caller
     source = call.caller_side.flow
-    first = call.ringing_at if call.ringing_at is not None else call.answered_at
+    answered_at = call.answered_at
+    first = call.ringing_at if call.ringing_at is not None else answered_at
     ended_at = call.ended_at or call.started_at
-    last = call.tried[-1] if call.tried and call.answered_at is None else None
+    last = call.tried[-1] if call.tried and answered_at is None else None
     mos_caller, mos_callee, quality = _quality(call)
     return CallRecord(
         serial=call.serial,
@@ -40,24 +41,24 @@ def record_of_call(call: Call, settings: Settings, names: Callable[[str], tuple[
         out_call_id=_masked(call, names),
         started_ms=_ms(call.started_at),
         ringing_ms=_ms_or_none(call.ringing_at),
-        answered_ms=_ms_or_none(call.answered_at),
+        answered_ms=_ms_or_none(answered_at),
         ended_ms=_ms(ended_at),
         pdd_ms=None if first is None else max(0, _ms(first - call.started_at)),
-        talk_ms=None if call.answered_at is None else max(0, _ms(ended_at - call.answered_at)),
+        talk_ms=None if answered_at is None else max(0, _ms(ended_at - answered_at)),
         caller=_caller(call),
         called=decision.called,
         number=call.number or decision.number,
         source_kind=caller.kind.value,
         source=caller.name,
         source_tenant=_tenant(settings, caller.kind is CallerKind.USER, caller.name),
-        source_address="" if source is None else "{}:{}".format(*source.remote),
+        source_address="" if source is None else f"{source.remote[0]}:{source.remote[1]}",
         trunk=call.trunk or ("" if last is None else last.trunk),
         gateway=call.gateway_name or ("" if last is None else last.gateway),
         user=call.callee_user,
         callee=call.callee or ("" if last is None else last.to),
         tenant=_tenant(settings, not call.trunk, call.callee_user or call.trunk),
         status=call.status,
-        cause=cause_of(call.reason),
+        cause=cause_of(call.reason) if call.reason else None,
         reason=call.reason,
         ended_by=call.ended_by,
         ending=call.ending,
@@ -132,8 +133,8 @@ def _ms_or_none(seconds: float | None) -> int | None:
 
 
 def _masked(call: Call, names: Callable[[str], tuple[str, ...]]) -> str:
-    sides = (call.caller_side, call.callee_side)
-    if not any(side is not None and side.hiding is not None for side in sides):
+    callee_side = call.callee_side
+    if call.caller_side.hiding is None and (callee_side is None or callee_side.hiding is None):
         return ""
     return next((name for name in names(call.call_id) if name != call.call_id), "")
 

@@ -146,10 +146,9 @@ def refusals(core: SipCore) -> list[RefusalOverview]:
 def written_caller(request: Request) -> str:
     """Whom a request says it comes from; nobody has proved it."""
     try:
-        origin = request.from_.uri
+        return request.from_name
     except BadMessage:
         return ""
-    return origin.username or origin.host
 
 
 def _call(call: Call) -> CallOverview:

@@ -12,8 +12,11 @@ from appliance.router.rule import Rule, share
 
 def line_of(decision: Decision) -> str:
     """The decision in one line."""
-    steps = [_step(decision.question, *step) for step in decision.trail]
-    return f"{decision.caller} called {decision.called}: {'; '.join((*steps, *_end(decision)))}"
+    question = decision.question
+    steps = [_step(question, *step) for step in decision.trail]
+    if decision.target is None or decision.alternatives:
+        steps += _end(decision)
+    return f"{question.caller} called {question.number}: {'; '.join(steps)}"
 
 
 def steps_of(decision: Decision) -> tuple[str, ...]:

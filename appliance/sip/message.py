@@ -18,6 +18,7 @@ from appliance.sip.headers import (
     NameAddr,
     Via,
     cseq_untrusted,
+    name_of_untrusted,
     number_of,
     parse_name_addr_untrusted,
     parse_via_untrusted,
@@ -214,6 +215,11 @@ class Message:
     @property
     def from_(self) -> NameAddr:
         return parse_name_addr_untrusted(value_of(self._line("from")), "From")
+
+    @property
+    def from_name(self) -> str:
+        """The user part of From's URI, or the host where it has none."""
+        return name_of_untrusted(self._line("from"))
 
     @property
     def to(self) -> NameAddr:

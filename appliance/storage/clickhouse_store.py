@@ -9,7 +9,6 @@ A segment leaves the disk when the server has taken it. Several boxes may share 
 
 from __future__ import annotations
 
-import csv
 import os
 import re
 import time
@@ -27,7 +26,7 @@ from appliance.storage.call_record import CallRecord
 from appliance.storage.clickhouse import ClickHouse, Fresh, literal, tab_separated
 from appliance.storage.event_record import EventRecord
 from appliance.storage.journal import Group, Journal, groups_after
-from appliance.storage.record_line import CALLS, EVENTS, LEFTOVERS, SHAPES, Shape
+from appliance.storage.record_line import CALLS, EVENTS, LEFTOVERS, SHAPES, Shape, values_of
 from appliance.storage.record_store import DAY_MS, LOOK_BACK, OPTIONS, date_of, write_calls
 
 _TURN_S: Final = 2.0
@@ -273,18 +272,15 @@ class ClickHouseStore:
 
 def _rows(shape: Shape, groups: Sequence[Group]) -> list[list[object]]:  # type: ignore[type-arg]
     """The records of a shape, each value as text, but None where a number is not known."""
-    numbered = [
-        (group.first + number, line)
-        for group in groups
-        for number, line in enumerate(group.lines)
-        if line[:1] == shape.letter
-    ]
     numbers = [at for at, kind in enumerate(shape.types.values()) if kind != "VARCHAR"]
     found: list[list[object]] = []
-    for (row_id, _), told in zip(numbered, csv.reader(line for _, line in numbered), strict=True):
-        row: list[object] = [row_id, *told[1:]]
-        for at in numbers:
-            if row[at] == "":
-                row[at] = None
-        found.append(row)
+    for group in groups:
+        for row_id, line in enumerate(group.lines, group.first):
+            if line[:1] != shape.letter:
+                continue
+            row: list[object] = [row_id, *values_of(line)[1:]]
+            for at in numbers:
+                if row[at] == "":
+                    row[at] = None
+            found.append(row)
     return found

@@ -1,13 +1,13 @@
-"""How a record stands as one line of comma-separated values: what the journal holds and the database reads.
+"""How a record stands as one line of values: what the journal holds and the databases read.
 
 The columns are the fields in their order. The first is the id; in a line it is a letter for the kind of record, for the
-journal knows the id.
+journal knows the id. A character that no text holds stands between values, so that none is ever quoted; '' stands for a
+number that is not known.
 """
 
 from __future__ import annotations
 
 import csv
-import io
 import re
 from collections.abc import Sequence
 from operator import attrgetter
@@ -19,6 +19,8 @@ from appliance.storage.call_record import CallRecord
 from appliance.storage.event_record import EventRecord
 
 R = TypeVar("R", CallRecord, EventRecord)
+BETWEEN: Final = "\x1f"
+_CONTROLS: Final = bytes((*range(0x20), 0x7F))
 _STRAY: Final = re.compile(r"[\x00-\x1f\x7f]+")
 _LONGEST: Final = 60_000
 _SHORTENED: Final = 1_000
@@ -39,16 +41,34 @@ class Shape(Generic[R]):
 
     def line_of(self, record: R) -> str:
         """Control characters become spaces; texts beyond all measure are cut."""
-        values = (self.letter, *self._values(record))
-        line = _joined(values)
+        texts = ["" if value is None else f"{value}" for value in self._values(record)]
+        line = BETWEEN.join(texts)
         if len(line) > _LONGEST:
-            line = _joined([value[:_SHORTENED] if isinstance(value, str) else value for value in values])
-        return line if line.isprintable() else _STRAY.sub(" ", line)
+            texts = [text[:_SHORTENED] for text in texts]
+            line = BETWEEN.join(texts)
+        seen = line.encode("utf-8", "replace")
+        if len(seen.translate(None, _CONTROLS)) + len(texts) - 1 != len(seen):  # others than those between the texts
+            line = BETWEEN.join([_STRAY.sub(" ", text) for text in texts])
+        return f"{self.letter}{BETWEEN}{line}"
 
     def record_of(self, values: Sequence[object]) -> R:
         """The record of a row of the database."""
         made: R = self._made(**dict(zip(self.columns, values, strict=True)))
         return made
+
+
+def values_of(line: str) -> list[str]:
+    """The texts of a line, its letter first."""
+    if line[1:2] == ",":  # as the first boxes wrote it; such a line may have waited for an update to end
+        return next(csv.reader([line]))
+    return line.split(BETWEEN)
+
+
+def numbered(line: str, row_id: int) -> str:
+    """The same line with its id in place of the letter."""
+    if line[1:2] == ",":
+        return BETWEEN.join([str(row_id), *values_of(line)[1:]])
+    return f"{row_id}{line[1:]}"
 
 
 def _type(column: str) -> str:
@@ -57,12 +77,6 @@ def _type(column: str) -> str:
     if column in _REALS:
         return "DOUBLE"
     return "INTEGER" if column in ("status", "cause") else "VARCHAR"
-
-
-def _joined(values: Sequence[object]) -> str:
-    out = io.StringIO()
-    csv.writer(out, lineterminator="").writerow(values)
-    return out.getvalue()
 
 
 CALLS: Final = Shape("C", "calls", CallRecord, "started_ms")

@@ -19,7 +19,7 @@ import duckdb
 from appliance.logs import log
 from appliance.storage.call_data import Cell, Dialect, Format, StoreFault
 from appliance.storage.journal import Group, Journal, groups_after
-from appliance.storage.record_line import CALLS, LEFTOVERS, SHAPES, Shape
+from appliance.storage.record_line import BETWEEN, CALLS, LEFTOVERS, SHAPES, Shape, numbered
 
 _AT_ONCE: Final = 2
 """Segments in one transaction."""
@@ -164,7 +164,7 @@ class RecordStore:
 
     def _insert(self, cursor: duckdb.DuckDBPyConnection, shape: Shape, groups: Sequence[Group]) -> None:  # type: ignore[type-arg]
         lines = [
-            f"{group.first + number}{line[1:]}\n"
+            numbered(line, group.first + number)
             for group in groups
             for number, line in enumerate(group.lines)
             if line[0] == shape.letter
@@ -172,15 +172,15 @@ class RecordStore:
         if not lines:
             return
         file = self.directory / "import.csv"
-        file.write_text("".join(lines), encoding="utf-8", errors="replace")
+        file.write_text("\n".join(lines), encoding="utf-8", errors="replace")
         try:
             columns = ", ".join(f"'{name}': '{kind}'" for name, kind in shape.types.items())
             texts = ", ".join(f"'{name}'" for name, kind in shape.types.items() if kind == "VARCHAR")
             cursor.execute(
                 f"CREATE OR REPLACE TEMP TABLE arrived AS SELECT *, {shape.time} // {DAY_MS} AS day FROM read_csv(?, "
-                "header = false, auto_detect = false, delim = ',', quote = '\"', escape = '\"', "
+                "header = false, auto_detect = false, delim = ?, quote = '', escape = '', "
                 f"columns = {{{columns}}}, force_not_null = [{texts}])",
-                [str(file)],
+                [str(file), BETWEEN],
             )
         finally:
             file.unlink(missing_ok=True)

@@ -7,8 +7,8 @@ up to a bound, is then lost and counted, and the fault is shown for as long as i
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
+from threading import Lock
 
 import attrs
 import trio
@@ -63,6 +63,8 @@ class Recorder:
         self._fault = ""
         self._writing = trio.Lock()
         """Held while a group is on its way to the disk, and by whoever must not meet one."""
+        self._pen = Lock()
+        """The journal's: a thread that was given up may still be at it."""
 
     @property
     def waiting(self) -> int:
@@ -98,12 +100,10 @@ class Recorder:
         """Bring all that waits into the journal; returns when it is there."""
         async with self._writing:
             while self._waiting:
-                entries = self._waiting[:_MOST]
-                lines = await trio.to_thread.run_sync(self._lines, entries)
-                if lines:
-                    await self._append(Group(self.next_id, tuple(lines)))
-                self.figures.unsaid += len(entries) - len(lines)
-                del self._waiting[: len(entries)]
+                count = min(len(self._waiting), _MOST)
+                synced = await self._bring(self._waiting[:count])
+                self.figures.unsaid += count - synced
+                del self._waiting[:count]
             self._wake = trio.Event()
 
     async def sync_soon(self) -> None:
@@ -117,7 +117,8 @@ class Recorder:
             async with self._writing:
                 self.journal.seal()
 
-    def _lines(self, entries: list[object]) -> list[str]:
+    def lines(self, entries: Sequence[object]) -> list[str]:
+        """What they leave in the journal; nothing of those that cannot be put into words. For a thread."""
         lines = []
         for entry in entries:
             try:
@@ -126,20 +127,32 @@ class Recorder:
                 log.error("records.unsaid", error)
         return lines
 
-    async def _append(self, group: Group) -> None:
-        pause_s = _RETRY_S[0]
-        while True:
+    async def _bring(self, entries: list[object]) -> int:
+        """Bring them into the journal, however long it takes; how many could be told."""
+        group: Group | None = None
+
+        def bring() -> int:
+            nonlocal group
+            if group is None:
+                group = Group(self.next_id, tuple(self.lines(entries)))
+            with self._pen:
+                return self.journal.append(group) if group.lines else 0
+
+        written, pause_s = None, _RETRY_S[0]
+        while written is None:
             try:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._watch)
-                    written = await trio.to_thread.run_sync(partial(self.journal.append, group), abandon_on_cancel=True)
+                    written = await trio.to_thread.run_sync(bring, abandon_on_cancel=True)
                     nursery.cancel_scope.cancel()
-                break
             except* OSError as errors:
                 fault = errors.exceptions[0]
                 self._fail(f"call records cannot be written: {fault}; they wait in memory")
-            await trio.sleep(pause_s)
-            pause_s = min(pause_s * 2, _RETRY_S[1])
+                await trio.sleep(pause_s)
+                pause_s = min(pause_s * 2, _RETRY_S[1])
+        assert group is not None
+        if not written:
+            return 0
         self.next_id = group.last + 1
         figures = self.figures
         figures.synced += len(group.lines)
@@ -150,6 +163,7 @@ class Recorder:
             self._fault = ""
             log.warning("records.recovered", lost=figures.lost)
             self._told("")
+        return len(group.lines)
 
     async def _watch(self) -> None:
         await trio.sleep(_PATIENCE_S)

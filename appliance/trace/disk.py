@@ -47,7 +47,7 @@ class Disk:
         if self._most_bytes is None:
             return
         if self._waiting_bytes > _MOST_WAITING_BYTES:
-            self.lost += len(chunk.entries)
+            self.lost += len(chunk)
             return
         self._waiting.append(chunk)
         self._waiting_bytes += chunk.cost
@@ -78,7 +78,7 @@ class Disk:
                 self.lost += segments.write(chunks[0].entries)
                 del chunks[0]
         except OSError as error:
-            self.lost += sum(len(chunk.entries) for chunk in chunks)
+            self.lost += sum(map(len, chunks))
             self._segments = None
             return error
         return None

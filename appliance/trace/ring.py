@@ -2,14 +2,17 @@
 
 The newest messages lie in an open list that is closed into a chunk by size or by time. Whole chunks are let go when
 there are too many bytes, or when they are too old, so that one message costs next to nothing and the bound is hard.
+What belongs to one message lies side by side in lists of all, not in a tuple of its own: each of these would be one
+more thing for the garbage collector to look at.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from itertools import compress
 from time import time
-from typing import Protocol
+from typing import Any, Protocol
 
 import attrs
 
@@ -17,10 +20,12 @@ from appliance.sip.flow import Address, Flow
 
 from .message import Direction, TracedMessage
 
-COST = 200
+COST = 120
 """Bytes that one message costs besides its own."""
 _CHUNKS = 32
 _BACK = 16
+_PARTS = 5
+"""Places in the open list that a message takes: those of an `Entry`."""
 
 IN, OUT = Direction
 
@@ -54,15 +59,26 @@ Entry = tuple[float, Direction, bytes, Way, str]
 
 @attrs.frozen(eq=False)
 class Chunk:
-    """Messages in the order in which they came; `first` is the serial of the first."""
+    """Messages in the order in which they came, a list for each part of an `Entry`; `first` is the first's serial."""
 
     first: int
-    entries: list[Entry]
+    times: list[float]
+    directions: list[Direction]
+    data: list[bytes]
+    ways: list[Way]
+    dropped: list[str]
     cost: int
+
+    def __len__(self) -> int:
+        return len(self.times)
 
     @property
     def last_at(self) -> float:
-        return self.entries[-1][0]
+        return self.times[-1]
+
+    @property
+    def entries(self) -> list[Entry]:
+        return list(zip(self.times, self.directions, self.data, self.ways, self.dropped, strict=True))
 
 
 class Ring:
@@ -74,7 +90,8 @@ class Ring:
     def __init__(self, most_bytes: int, most_age_s: float, clock: Callable[[], float] = time) -> None:
         self._clock = clock
         self._chunks: deque[Chunk] = deque()
-        self._open: list[Entry] = []
+        self._open: list[Any] = []
+        self._keep = self._open.extend
         self._next = 0
         self.held_bytes = 0
         """What the closed chunks cost."""
@@ -95,29 +112,28 @@ class Ring:
 
     def heard(self, data: bytes, flow: Flow) -> None:
         """A message has come."""
-        self._open.append((self._clock(), IN, data, flow, ""))
+        self._keep((self._clock(), IN, data, flow, ""))
         self._room -= len(data) + COST
         if self._room < 0:
             self.close_chunk()
 
     def said(self, data: bytes, flow: Flow, dropped: str = "") -> None:
         """A message was sent, or could not be."""
-        self._open.append((self._clock(), OUT, data, flow, dropped))
+        self._keep((self._clock(), OUT, data, flow, dropped))
         self._room -= len(data) + COST
         if self._room < 0:
             self.close_chunk()
 
     def dropped(self, data: bytes | None, flow: Flow, cause: str) -> None:
         """Nothing is done with what has come: a message just heard, or what never was a whole one."""
-        entries = self._open
-        for index in range(len(entries) - 1, max(len(entries) - _BACK, 0) - 1, -1):
-            at, direction, known, way, _ = entries[index]
-            if known is data or (data is None and way is flow and direction is IN):
-                entries[index] = (at, direction, known, way, cause)
+        parts = self._open
+        for at in range(len(parts) - _PARTS, max(len(parts) - _BACK * _PARTS, 0) - 1, -_PARTS):
+            if parts[at + 2] is data or (data is None and parts[at + 3] is flow and parts[at + 1] is IN):
+                parts[at + 4] = cause
                 return
         if data is None:
             return
-        entries.append((self._clock(), IN, data, flow, cause))
+        self._keep((self._clock(), IN, data, flow, cause))
         self._room -= len(data) + COST
         if self._room < 0:
             self.close_chunk()
@@ -126,50 +142,47 @@ class Ring:
 
     def close_chunk(self) -> None:
         """Close the open list, tell who wants to know, and let go what is too much or too old."""
-        entries, self._open = self._open, []
+        parts = self._open
         self._room = self._chunk_bytes
-        if entries:
-            entries = self._settled(entries)
-        if entries:
-            chunk = Chunk(self._next, entries, sum(len(entry[2]) for entry in entries) + COST * len(entries))
-            self._next += len(entries)
-            self._chunks.append(chunk)
-            self.held_bytes += chunk.cost
-            for take in self.on_chunk:
-                take(chunk)
+        if parts:
+            chunk = self._chunk([parts[part::_PARTS] for part in range(_PARTS)])
+            parts.clear()
+            if chunk.times:
+                self._next += len(chunk)
+                self._chunks.append(chunk)
+                self.held_bytes += chunk.cost
+                for take in self.on_chunk:
+                    take(chunk)
         oldest = self._clock() - self.most_age_s
         most = self.most_bytes - self._chunk_bytes
         chunks = self._chunks
         while chunks and (self.held_bytes > most or chunks[0].last_at < oldest):
             gone = chunks.popleft()
             self.held_bytes -= gone.cost
-            self.let_go += len(gone.entries)
+            self.let_go += len(gone)
 
-    def _settled(self, entries: list[Entry]) -> list[Entry]:
-        """The entries that are wanted, without the connections that they came over."""
-        ways: dict[int, Way] = {}
-        settled: list[Entry] = []
-        for entry in entries:
-            flow = entry[3]
-            if flow.transport != "UDP":
-                way = ways.get(id(flow))
-                if way is None:
-                    way = ways[id(flow)] = _Way(flow.transport, flow.listener, flow.local, flow.remote)
-                entry = (*entry[:3], way, entry[4])
-            settled.append(entry)
+    def _chunk(self, parts: list[list[Any]]) -> Chunk:
+        """Of the messages that are wanted, without the connections that they came over."""
+        ways = {flow: _way(flow) for flow in set(parts[3])}
+        parts[3] = [ways[flow] for flow in parts[3]]
         keeps = self.keeps
-        return settled if keeps is None else [entry for entry in settled if keeps(traced(entry, 0))]
+        if keeps is not None:
+            wanted = [keeps(traced(entry, 0)) for entry in zip(*parts, strict=True)]
+            parts = [list(compress(part, wanted)) for part in parts]
+        times, directions, data, kept_ways, dropped = parts
+        cost = sum(map(len, data)) + COST * len(data)
+        return Chunk(self._next, times, directions, data, kept_ways, dropped, cost)
 
     # To be read
 
     def __len__(self) -> int:
-        return sum(len(chunk.entries) for chunk in self._chunks) + len(self._open)
+        return sum(map(len, self._chunks)) + len(self._open) // _PARTS
 
     @property
     def oldest_at(self) -> float | None:
         """When the oldest message that is still here came or went; None where there is none."""
         self.close_chunk()
-        return self._chunks[0].entries[0][0] if self._chunks else None
+        return self._chunks[0].times[0] if self._chunks else None
 
     @property
     def next_serial(self) -> int:
@@ -181,11 +194,15 @@ class Ring:
         """Those from a serial and a time on, oldest first, each with its serial."""
         self.close_chunk()
         for chunk in list(self._chunks):
-            if chunk.first + len(chunk.entries) <= serial or chunk.last_at < since:
+            if chunk.first + len(chunk) <= serial or chunk.last_at < since:
                 continue
             for number, entry in enumerate(chunk.entries, chunk.first):
                 if number >= serial and entry[0] >= since:
                     yield number, entry
+
+
+def _way(flow: Flow) -> Way:
+    return flow if flow.transport == "UDP" else _Way(flow.transport, flow.listener, flow.local, flow.remote)
 
 
 def traced(entry: Entry, serial: int) -> TracedMessage:

@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 
 from appliance.sip import headers, parser
 from appliance.sip.errors import BadMessage
-from appliance.sip.headers import parse_name_addr_untrusted, parse_via_untrusted, split_commas, tag_of
+from appliance.sip.headers import (
+    name_of_untrusted,
+    parse_name_addr_untrusted,
+    parse_via_untrusted,
+    split_commas,
+    tag_of,
+)
 from appliance.sip.message import Message, Request, Response
 from appliance.sip.parser import check_untrusted, parse_message_untrusted
 
@@ -324,3 +330,21 @@ def test_what_was_read_before_a_change_is_read_again() -> None:
     message.set("cseq", "2 BYE")
     for one in (message, message.copy()):
         assert (one.from_tag, one.to_tag, one.call_id, one.cseq.number) == ("2", "3", "two", 2)
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        ("sip:anna@example.com;tag=1", "anna"),
+        ('"Anna <sip:x@y>" <sip:anna@example.com>', "anna"),
+        ('"An\\"na" <sips:anna:word@example.com>', "anna"),
+        ("Anna <SIP:+49-30.1@example.com;user=phone>;tag=1", "+49-30.1"),
+        ("<sip:an%6Ea@example.com>", "anna"),
+        ("<sip:example.com;x=y>", "example.com"),
+        ("<tel:+4930>", "+4930"),
+    ],
+)
+def test_an_end_is_named_by_its_user_or_else_by_its_host(value: str, name: str) -> None:
+    assert name_of_untrusted(f"From: {value}") == name
+    uri = parse_name_addr_untrusted(value).uri
+    assert (uri.username or uri.host) == name

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from appliance.storage.call_record import CallRecord
 from appliance.storage.journal import Group, Journal, frame_of, groups_after, groups_of
-from appliance.storage.record_line import CALLS
+from appliance.storage.record_line import CALLS, numbered, values_of
 
 text = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=30)
 sizes = st.lists(st.lists(text, min_size=1, max_size=4), min_size=1, max_size=5)
@@ -84,6 +84,23 @@ def test_what_a_peer_says_cannot_break_a_line() -> None:
     assert not set("\r\n\0") & set(line)
     [group] = groups_of(frame_of(Group(1, (line,))))[0]
     assert "a b " in group.lines[0]
+
+
+@given(text, text, st.none() | st.integers(0, 600))
+def test_a_line_is_read_as_it_was_written(caller: str, ending: str, cause: int | None) -> None:
+    record = CallRecord(
+        serial="1", call_id="a", started_ms=1, ended_ms=2, caller=caller + "\x1f,", ending=ending, cause=cause
+    )
+    values = values_of(CALLS.line_of(record))
+    found = dict(zip(CALLS.columns, values, strict=True))
+    assert (found["caller"], found["ending"]) == (caller + " ,", ending)
+    assert found["cause"] == ("" if cause is None else str(cause))
+
+
+def test_a_line_of_the_first_boxes_is_understood() -> None:
+    assert values_of('C,ab-1,"a, ""b""",7') == ["C", "ab-1", 'a, "b"', "7"]
+    assert values_of(numbered('C,ab-1,"a, ""b""",7', 12)) == ["12", "ab-1", 'a, "b"', "7"]
+    assert values_of(numbered("C\x1fab-1\x1f7", 12)) == ["12", "ab-1", "7"]
 
 
 def test_texts_beyond_all_measure_are_cut() -> None:
