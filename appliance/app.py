@@ -21,6 +21,7 @@ import trio
 
 from . import __version__
 from .accounts.audit import Audit
+from .box.machine import Machine
 from .config import Settings
 from .config.difference import difference
 from .config.loader import load_settings
@@ -39,6 +40,7 @@ from .control.serving import serve_control
 from .control.setup import Setup
 from .control.support import SupportControl
 from .control.trace import TraceControl
+from .control.update import updates_of
 from .garbage import GarbageCollector
 from .identity import Identity, StateDamaged, open_identity, open_state_dir
 from .logs import log
@@ -351,6 +353,7 @@ def _inside(
         test=selftest.look,
         support=support.bundle,
         actions=actions,
+        updates=updates_of(Machine()),
         audit=Audit(appliance.identity.state_dir),
         setup=Setup(
             appliance.conf_dir,

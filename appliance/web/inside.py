@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -182,6 +182,18 @@ class Setup(Protocol):
     async def finish(self, code: str, password: str, name: str, network: Mapping[str, str]) -> Answer: ...
 
 
+class Updates(Protocol):
+    """Updates of a Jackfield image; each answers with `ok`, and `error` or what there is to say."""
+
+    async def status(self) -> Answer: ...
+    async def find(self) -> Answer: ...
+    async def take(self, name: str, size: int | None, chunks: AsyncIterator[bytes]) -> Answer: ...
+    async def install(self, name: str, *, stick: bool) -> Answer: ...
+    async def previous(self) -> Answer: ...
+    async def give_up(self) -> Answer: ...
+    async def restart(self) -> Answer: ...
+
+
 @attrs.frozen(kw_only=True)
 class Inside:
     """Everything handed in. `settings` and `identity` give those of now: a reload replaces them."""
@@ -209,6 +221,8 @@ class Inside:
     support: Callable[[], Awaitable[tuple[str, bytes]]]
     """A support bundle: the name of the file and what is in it."""
     actions: Actions
+    updates: Updates | None
+    """None where the machine is no image of ours."""
     audit: Audit
     stored: Callable[[str], Awaitable[CallDetail | None]]
     """A call that is in memory no more, by its record; None where there is none."""

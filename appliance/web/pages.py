@@ -29,6 +29,7 @@ PAGES: Final = (
     ("/alarms", "Alarms", Role.VIEWER),
     ("/configuration", "Configuration", Role.VIEWER),
     ("/diagnosis", "Diagnosis", Role.VIEWER),
+    ("/update", "Update", Role.ADMINISTRATOR),
     ("/audit", "Audit", Role.ADMINISTRATOR),
 )
 """The navigation: those of them that the site has, and that one may see."""

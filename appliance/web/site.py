@@ -32,7 +32,9 @@ from .inside import Inside
 from .pages import add_pages
 from .sessions import Attempts, TooBusy
 from .setup_page import add_setup_page
+from .streamed import StreamingConnection, StreamingRequest
 from .support_page import add_support_page
+from .update_page import add_update_page
 
 PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
 EVENT_STEP_S: Final = 1.0
@@ -56,6 +58,9 @@ Answer = Response | WerkzeugResponse
 
 class _Quart(QuartTrio):
     """Quart that tells faults to our log, in one line."""
+
+    asgi_http_class = StreamingConnection
+    request_class = StreamingRequest
 
     def log_exception(self, exception_info: object) -> None:
         error = exception_info[1] if isinstance(exception_info, tuple) else None
@@ -228,6 +233,7 @@ def make_site(inside: Inside, feed: Feed, history: History) -> QuartTrio:
     add_actions(site, inside, door)
     add_diagnosis(site, inside, door)
     add_setup_page(site, inside)
+    add_update_page(site, inside, door)
     add_support_page(site, inside, door.administrator, door.write_down)
     return site
 
