@@ -7,6 +7,7 @@ feed.py. Pages hold no script and no style of their own, and ask nothing of any 
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from typing import Final
@@ -41,6 +42,7 @@ EVENT_STEP_S: Final = 1.0
 MOST_STREAMS: Final = 100
 _BODY_TIMEOUT_S: Final = 10
 _WRONG: Final = "Name or password is wrong."
+_PAGE: Final = re.compile(r"/(?:[A-Za-z0-9._~-]+/?){1,4}")
 _GUARDS: Final = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -141,7 +143,8 @@ def make_site(inside: Inside, feed: Feed, history: History) -> QuartTrio:
             return redirect("/", 303)
         if inside.setup.waits():
             return redirect("/setup", 303)
-        return await render_template("sign_in.html", fault="", name="")
+        to = _page_of_ours(request.args.get("to", ""))
+        return await render_template("sign_in.html", fault="", name="", to=to, ended=bool(to))
 
     @site.post("/sign-in")
     async def sign_in_now() -> Answer | tuple[str, int]:
@@ -151,6 +154,7 @@ def make_site(inside: Inside, feed: Feed, history: History) -> QuartTrio:
             text = "Too many wrong passwords came from your address. Wait a minute, then try again."
             return await refuse(text, "", 429, wait_s)
         form = await request.form
+        to = _page_of_ours(form.get("to", ""))
         name, password = form.get("name", "").strip(), form.get("password", "")
         attempts.count(source, now)
         audit = partial(inside.audit.write, who=name[:64], source=source, what="sign-in")
@@ -158,15 +162,16 @@ def make_site(inside: Inside, feed: Feed, history: History) -> QuartTrio:
             right = await sessions.right(name, password)
         except TooBusy:
             attempts.forgive(source)
-            return await refuse("Many are signing in just now. Try again in a few seconds.", name, 503, 5)
+            text = "Many are signing in just now. Try again in a few seconds."
+            return await refuse(text, name, 503, 5, to)
         if not right:
             log.warning("web.sign-in.refused", name=name[:64], source=source)
             await audit(result="refused: wrong name or password")
-            return await refuse(_WRONG, name, 403)
+            return await refuse(_WRONG, name, 403, 0, to)
         attempts.forgive(source)
         log.info("web.signed-in", name=name, source=source)
         await audit(result="done")
-        answer = redirect("/", 303)
+        answer = redirect(to or "/", 303)
         answer.set_cookie(
             cookie_name(),
             sessions.open(name),
@@ -178,8 +183,8 @@ def make_site(inside: Inside, feed: Feed, history: History) -> QuartTrio:
         )
         return answer
 
-    async def refuse(fault: str, name: str, status: int, retry_after_s: float = 0) -> Answer:
-        page = await render_template("sign_in.html", fault=fault, name=name[:64])
+    async def refuse(fault: str, name: str, status: int, retry_after_s: float = 0, to: str = "") -> Answer:
+        page = await render_template("sign_in.html", fault=fault, name=name[:64], to=to, ended=False)
         headers = {"Retry-After": str(int(retry_after_s) + 1)} if retry_after_s else {}
         return Response(page, status, headers=headers)
 
@@ -236,6 +241,11 @@ def make_site(inside: Inside, feed: Feed, history: History) -> QuartTrio:
     add_update_page(site, inside, door)
     add_support_page(site, inside, door.administrator, door.write_down)
     return site
+
+
+def _page_of_ours(path: str) -> str:
+    """Where to go after the sign-in, "" for a path that could lead anywhere else."""
+    return path if _PAGE.fullmatch(path) else ""
 
 
 def _from_our_page() -> bool:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 import trio
 
-from appliance.control import ask
+from appliance.control.asking import ask
 from appliance.web import site
 from tests.web.box import open_box
 from tests.web.raw_phone import RawPhone

@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from appliance import web
 from appliance.accounts.account import hash_password
 from appliance.accounts.audit import AuditEntry, last_entries
 from tests.web.box import Box, open_box
@@ -118,3 +119,26 @@ async def test_the_configuration_page_shows_what_runs_and_what_the_files_would_c
         page = (await client.get("/configuration")).text
         assert "1 mistake" in page
         assert "c.conf:2" in page
+
+
+FORMS = re.compile(r'@site\.post\("(/do/[^"]+|/calls/[^"]+)"\)')
+ACTIONS = {
+    found.replace("<serial>", "x-1")
+    for file in Path(web.__file__).parent.glob("*.py")
+    for found in FORMS.findall(file.read_text())
+}
+
+
+async def test_a_viewer_is_offered_no_action_gets_none_and_every_try_is_written_down(tmp_path: Path) -> None:
+    async with open_box(tmp_path, ACCOUNTS + TRUNK) as box, box.client(timeout=20) as client:
+        assert {"/do/gateway", "/do/ban", "/do/unregister", "/do/reload", "/calls/x-1/hang-up"} <= ACTIONS
+        await sign_in(client, "word-of-victor", "victor")
+        token = await token_of(client)
+        for path in ACTIONS:
+            assert (await client.post(path, data={"token": token})).status_code == 403
+            assert (await client.post(path, data={"token": "guessed"})).status_code == 403
+        refused = [one.what for one in written(box) if one.result.startswith("refused: needs the role")]
+        assert len(refused) == len(set(refused)) == len(ACTIONS)
+        for path in ("/", "/trunks", "/registrations", "/security", "/configuration", "/diagnosis"):
+            page = (await client.get(path)).text
+            assert re.findall(r'<(?:form|button)[^>]*(?:action|id)="([^"]+)"', page) in (["/sign-out", "ask-yes"], [])

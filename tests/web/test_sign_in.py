@@ -209,3 +209,24 @@ async def test_events_come_until_the_session_ends(tmp_path: Path) -> None:
         assert all(line.startswith('data: {"now":') for line in lines)
         box.appliance.identity.administrators["admin"] = "another"  # type: ignore[index]
         assert (await client.get("/status/events")).status_code == 401
+
+
+async def test_after_the_end_of_a_session_the_sign_in_leads_back_to_the_page(tmp_path: Path) -> None:
+    async with open_box(tmp_path) as box, box.client() as client:
+        page = (await client.get("/sign-in?to=/calls/4bf9-x5")).text
+        assert "Your session has ended" in page
+        assert 'name="to" value="/calls/4bf9-x5"' in page
+        wrong = await client.post("/sign-in", data={"name": "admin", "password": "wrong", "to": "/trunks"})
+        assert 'name="to" value="/trunks"' in wrong.text
+        right = {"name": "admin", "password": box.password}
+        assert (await client.post("/sign-in", data={**right, "to": "/trunks"})).headers["location"] == "/trunks"
+
+
+@pytest.mark.parametrize(
+    "to", ["//evil.example.com", "https://evil.example.com", "/\\evil.example.com", "/a b", "x", ""]
+)
+async def test_a_sign_in_leads_nowhere_but_to_a_page_of_ours(tmp_path: Path, to: str) -> None:
+    async with open_box(tmp_path) as box, box.client() as client:
+        assert "evil" not in (await client.get("/sign-in", params={"to": to})).text
+        answer = await client.post("/sign-in", data={"name": "admin", "password": box.password, "to": to})
+        assert answer.headers["location"] == "/"

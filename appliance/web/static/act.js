@@ -1,6 +1,7 @@
 // Doing something: asks first where it matters, sends the form with the page's token, and says what came of it.
 
 import { put } from "./draw.js";
+import { leave } from "./live.js";
 
 const id = (name) => document.getElementById(name);
 const token = document.querySelector('meta[name="form-token"]').content;
@@ -35,7 +36,7 @@ export async function act(name, fields, done) {
   try {
     const reply = await fetch(`/do/${name}`, { method: "POST", body: new URLSearchParams({ ...fields, token }), signal: AbortSignal.timeout(60_000) });
     answer = await reply.json();
-    if (reply.status === 401) location.assign("/sign-in");
+    if (reply.status === 401) leave();
   } catch {
     answer = { ok: false, error: "The box gave no answer. Look whether it happened before you try again." };
   }

@@ -126,9 +126,10 @@ function tellLost() {
   id("lost").hidden = false;
 }
 
-function leave() {
+// The session has ended: to the sign-in, and back here from there.
+export function leave() {
   stop();
-  location.assign("/sign-in");
+  location.assign(location.pathname === "/" ? "/sign-in" : `/sign-in?${new URLSearchParams({ to: location.pathname })}`);
 }
 
 // A page that nobody sees holds no connection: browsers allow six to one box.
