@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 
 from .alarm_outlets import MailSecurity
 from .certificate_checks import authorities_mistakes, pair_mistakes
-from .log import SyslogTransport
 from .mistakes import Mistake
 from .places import Places
 from .settings import Settings
@@ -80,20 +79,23 @@ def of_this_machine(host: str) -> bool:
 
 
 def _collectors(settings: Settings, places: Places) -> Iterator[Mistake]:
-    seen: dict[tuple[str, int | None, str], str] = {}
-    for one in settings.syslogs.values():
-        if not places.sound("syslog", one.name):
-            continue
-        title = f"[syslog {one.name}]"
-        yield from pair_mistakes(one.certificate, one.private_key, "syslog", one.name, places)
-        yield from authorities_mistakes(one.ca, "syslog", one.name, "ca", places)
-        if one.transport is not SyslogTransport.TLS:
-            for key, value in zip(_TLS_KEYS, (one.ca, one.certificate, one.private_key, one.verify_name), strict=True):
-                if value is not None:
-                    mistake = f"means nothing over {one.transport}"
-                    remedy = "Set transport = tls, or take it away"
-                    yield Mistake(places.of("syslog", one.name, key), title, key, mistake, remedy)
-        other = seen.setdefault((one.host, one.port, one.transport.value), one.name)
-        if other != one.name:
-            mistake = f"is the same collector as [syslog {other}], which would get every event twice"
-            yield Mistake(places.of("syslog", one.name, "host"), title, "host", mistake, "Take one of them away")
+    for kind, collectors, what in (("syslog", settings.syslogs, "event"), ("hep", settings.heps, "message")):
+        seen: dict[tuple[str, int | None, str], str] = {}
+        for one in collectors.values():
+            if not places.sound(kind, one.name):
+                continue
+            title = f"[{kind} {one.name}]"
+            yield from pair_mistakes(one.certificate, one.private_key, kind, one.name, places)
+            yield from authorities_mistakes(one.ca, kind, one.name, "ca", places)
+            if one.transport != "tls":
+                for key, value in zip(
+                    _TLS_KEYS, (one.ca, one.certificate, one.private_key, one.verify_name), strict=True
+                ):
+                    if value is not None:
+                        mistake = f"means nothing over {one.transport}"
+                        remedy = "Set transport = tls, or take it away"
+                        yield Mistake(places.of(kind, one.name, key), title, key, mistake, remedy)
+            other = seen.setdefault((one.host, one.port, one.transport.value), one.name)
+            if other != one.name:
+                mistake = f"is the same collector as [{kind} {other}], which would get every {what} twice"
+                yield Mistake(places.of(kind, one.name, "host"), title, "host", mistake, "Take one of them away")

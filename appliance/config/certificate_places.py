@@ -38,8 +38,8 @@ def certificate_places(settings: Settings, certificate: Path, private_key: Path)
             yield CertificatePlace(f"trunk {trunk.name}", trunk.tls_certificate, trunk.tls_private_key, server=False)
     if settings.stir.certificate is not None:
         yield CertificatePlace("stir", settings.stir.certificate, settings.stir.private_key, server=False)
-    for collector in settings.syslogs.values():
-        if collector.certificate is not None:
-            yield CertificatePlace(
-                f"syslog {collector.name}", collector.certificate, collector.private_key, server=False
-            )
+    for kind, collectors in (("syslog", settings.syslogs), ("hep", settings.heps)):
+        for collector in collectors.values():
+            if collector.certificate is not None:
+                section = f"{kind} {collector.name}"
+                yield CertificatePlace(section, collector.certificate, collector.private_key, server=False)

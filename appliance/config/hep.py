@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 
 import attrs
 
-from .kinds import host, one_of, optional, secret, whole
+from .kinds import host as host_name
+from .kinds import one_of, optional, path, secret, whole
 from .secret import Secret
 from .setting import REQUIRED, setting
 
@@ -14,17 +16,19 @@ from .setting import REQUIRED, setting
 class HepTransport(StrEnum):
     UDP = "udp"
     TCP = "tcp"
+    TLS = "tls"
 
 
 @attrs.frozen(kw_only=True)
 class HepSettings:
     """A collector such as Homer, which gets every traced message as a HEPv3 packet, secrets masked as [trace] says.
 
-    There may be several. HEP is neither encrypted nor acknowledged: let it stay in a network of yours.
+    There may be several. HEP acknowledges nothing, and is encrypted over TLS only: else let it stay in a network of
+    yours.
     """
 
     name: str
-    host: str = setting(host(), REQUIRED, "Name or address of the collector.")
+    host: str = setting(host_name(), REQUIRED, "Name or address of the collector.")
     port: int = setting(whole(1, 65535), "9060", "Port of the collector.")
     transport: HepTransport = setting(one_of(HepTransport), "udp", "How packets go there.")
     capture_id: int = setting(
@@ -33,9 +37,25 @@ class HepSettings:
     password: Secret | None = setting(
         optional(secret(), "none", "the collector asks for none"),
         "none",
-        "What the collector knows us by (authenticate key). It goes in the clear.",
+        "What the collector knows us by (authenticate key). Without TLS it goes in the clear.",
         secret=True,
     )
     buffer: int = setting(
         whole(10, 1_000_000), "10000", "Messages that may wait; the oldest are then dropped and counted."
+    )
+    ca: Path | None = setting(
+        optional(path(), "auto", "the authorities of the system"),
+        "auto",
+        "PEM file with the authorities that the collector's certificate must come from.",
+    )
+    certificate: Path | None = setting(
+        optional(path(), "none", "we show no certificate"),
+        "none",
+        "PEM file with the certificate, and its chain, that we show to the collector.",
+    )
+    private_key: Path | None = setting(
+        optional(path(), "auto", "in the certificate's file"), "auto", "PEM file with the key of certificate."
+    )
+    verify_name: str | None = setting(
+        optional(host_name(), "auto", "that of host"), "auto", "Name that the collector's certificate must have."
     )

@@ -1,7 +1,7 @@
-"""Traced messages to HEP collectors (HEPv3, as Homer reads it) over UDP or TCP.
+"""Traced messages to HEP collectors (HEPv3, as Homer reads it) over UDP, TCP or TLS.
 
 The trace hands messages over by the chunk and never waits; a task for each collector makes packets and sends them. HEP
-acknowledges nothing: over UDP what is lost on the way is lost unseen, over TCP what was on the way as it broke.
+acknowledges nothing: over UDP what is lost on the way is lost unseen, over TCP and TLS what was on it as it broke.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from appliance.config.hep import HepSettings, HepTransport
 from appliance.logs import log
 from appliance.metrics import Metrics
 
+from .collector_tls import reason_of, secured
 from .crew import Crew
 from .hep_packet import Captured, hep_packet
 
@@ -67,7 +68,7 @@ class HepCollector(Generic[T]):
             except* (OSError, trio.BrokenResourceError, trio.TooSlowError) as errors:
                 if not self._told:
                     self._told = True
-                    log.warning("hep.lost", collector=self.settings.name, reason=errors.exceptions[0])
+                    log.warning("hep.lost", collector=self.settings.name, reason=reason_of(errors.exceptions[0]))
             if self.sent > sent:
                 pause_s = _FIRST_PAUSE_S
             await trio.sleep(pause_s)
@@ -100,7 +101,10 @@ class HepCollector(Generic[T]):
     async def _by_stream(self) -> None:
         settings = self.settings
         with trio.fail_after(_TIMEOUT_S):
-            stream = await trio.open_tcp_stream(settings.host, settings.port)
+            plain = await trio.open_tcp_stream(settings.host, settings.port)
+            stream: trio.abc.Stream = plain
+            if settings.transport is HepTransport.TLS:
+                stream = await secured(plain, settings)
         async with stream, trio.open_nursery() as nursery:
             self._is_reached()
 

@@ -10,7 +10,6 @@ import fcntl
 import math
 import os
 import socket
-import ssl
 import struct
 import termios
 import threading
@@ -27,6 +26,7 @@ from appliance.config.log import SYSLOG_PORTS, SyslogSettings, SyslogTransport
 from appliance.logs import LEVELS, Event, EventLog
 from appliance.metrics import Metrics
 
+from .collector_tls import reason_of, secured
 from .crew import Crew
 from .syslog_message import LONGEST, LONGEST_DATAGRAM, Origin, framed, message_of
 
@@ -305,33 +305,14 @@ async def _open_stream(settings: SyslogSettings) -> _Stream:
     wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10)
     if settings.transport is SyslogTransport.TCP:
         return _Stream(plain, wire)
-    try:
-        context = await trio.to_thread.run_sync(_context, settings)
-        secure = trio.SSLStream(plain, context, server_hostname=settings.verify_name or settings.host)
-        await secure.do_handshake()
-    except BaseException:
-        await trio.aclose_forcefully(plain)
-        raise
-    return _Stream(secure, wire)
-
-
-def _context(settings: SyslogSettings) -> ssl.SSLContext:
-    """RFC 5425 §4.2: TLS 1.2 at least, and both sides verify where certificates are given."""
-    context = ssl.create_default_context(cafile=None if settings.ca is None else str(settings.ca))
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if settings.certificate is not None:
-        context.load_cert_chain(settings.certificate, settings.private_key)
-    return context
+    return _Stream(await secured(plain, settings), wire)
 
 
 def _in_words(error: BaseException, settings: SyslogSettings) -> str:
     where = f"{settings.host} port {_port(settings)} ({settings.transport})"
     if isinstance(error, trio.TooSlowError):
         return f"{where} took nothing within {settings.timeout_s:g} s"
-    while isinstance(error.__cause__, (OSError, ssl.SSLError)) and not isinstance(error, CollectorLost):
-        error = error.__cause__
-    reason = getattr(error, "verify_message", "") or getattr(error, "strerror", "") or str(error)
-    return f"{where}: {reason}"
+    return f"{where}: {error if isinstance(error, CollectorLost) else reason_of(error)}"
 
 
 class SyslogOutlet:

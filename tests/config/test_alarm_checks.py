@@ -24,10 +24,11 @@ def test_marks_in_the_wrong_order(tmp_path: Path) -> None:
     assert one.endswith("Make disk-low lower or disk-high higher.")
 
 
-def test_tls_settings_of_a_collector_without_tls(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["syslog", "hep"])
+def test_tls_settings_of_a_collector_without_tls(tmp_path: Path, kind: str) -> None:
     certificate = make_certificate(tmp_path / "both.pem")
-    [one] = mistakes(tmp_path, f"[syslog a]\nhost = logs.example.com\ntransport = udp\nca = {certificate}\n")
-    assert one == "a.conf:7: [syslog a] ca: means nothing over udp. Set transport = tls, or take it away."
+    [one] = mistakes(tmp_path, f"[{kind} a]\nhost = logs.example.com\ntransport = udp\nca = {certificate}\n")
+    assert one == f"a.conf:7: [{kind} a] ca: means nothing over udp. Set transport = tls, or take it away."
 
 
 def test_a_collector_twice(tmp_path: Path) -> None:

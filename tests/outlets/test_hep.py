@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -18,7 +20,9 @@ from appliance.trace.message import Direction, TracedMessage
 from appliance.trace.pcapng import pcapng
 from tests.peers.ports import free_port
 from tests.peers.processes import Program, wait_until
+from tests.peers.tls import make_certificate
 
+REQUEST_LINE = "INVITE sip:9196@example.com SIP/2.0"
 LUA = f"lua_script:{Path(__file__).with_name('hep.lua')}"
 INVITE = (
     b"INVITE sip:9196@example.com SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1:5062;branch=z9hG4bKa\r\n"
@@ -38,13 +42,9 @@ def plain(settings: HepSettings) -> HepCollector[Captured]:
     return HepCollector(settings, "box", lambda one: one)
 
 
-@pytest.mark.peer
-def test_tshark_reads_packets_over_both_families(tmp_path: Path) -> None:
-    packets = [
-        hep_packet(captured("192.0.2.1"), agent=2001, password=b"word", node="box"),
-        hep_packet(captured("2001:db8::1", 1), agent=7),
-    ]
-    file = tmp_path / "hep.pcapng"
+def decoded(directory: Path, packets: list[bytes]) -> list[list[str]]:
+    """What tshark reads in them, and that it finds nothing wrong."""
+    file = directory / "hep.pcapng"
     wrapped = [
         TracedMessage(
             at=1.0,
@@ -63,13 +63,22 @@ def test_tshark_reads_packets_over_both_families(tmp_path: Path) -> None:
     for field in fields:
         argv += ["-e", field]
     read = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
-    line = "INVITE sip:9196@example.com SIP/2.0"
-    assert [row.split("\t") for row in read.stdout.splitlines()] == [
-        ["192.0.2.1", "", "5062", "5060", "1", "2001", "word", "box", "abc@x", line, "abc@x"],
-        ["", "2001:db8::9", "5062", "5060", "1", "7", "", "", "abc@x", line, "abc@x"],
-    ], read.stderr
+    assert read.stdout, read.stderr
     argv = ["tshark", "-r", str(file), "-X", LUA, "-Y", "_ws.malformed"]
     assert subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True).stdout == ""
+    return [row.split("\t") for row in read.stdout.splitlines()]
+
+
+@pytest.mark.peer
+def test_tshark_reads_packets_over_both_families(tmp_path: Path) -> None:
+    packets = [
+        hep_packet(captured("192.0.2.1"), agent=2001, password=b"word", node="box"),
+        hep_packet(captured("2001:db8::1", 1), agent=7),
+    ]
+    assert decoded(tmp_path, packets) == [
+        ["192.0.2.1", "", "5062", "5060", "1", "2001", "word", "box", "abc@x", REQUEST_LINE, "abc@x"],
+        ["", "2001:db8::9", "5062", "5060", "1", "7", "", "", "abc@x", REQUEST_LINE, "abc@x"],
+    ]
 
 
 KAMAILIO = """\
@@ -113,6 +122,57 @@ def test_the_longest_message_fits_by_being_cut() -> None:
     packet = hep_packet(attrs.evolve(captured(), data=b"x" * 100_000), agent=1, password=b"p" * 200, node="n" * 60)
     assert len(packet) == 65_535
     assert int.from_bytes(packet[4:6], "big") == 65_535
+
+
+@pytest.mark.peer
+async def test_packets_over_tls_are_for_a_collector_that_both_sides_know(tmp_path: Path) -> None:
+    ours, theirs = make_certificate(tmp_path / "ours.pem", "box"), make_certificate(tmp_path / "theirs.pem", "homer")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(theirs)
+    context.load_verify_locations(ours)
+    context.verify_mode = ssl.CERT_REQUIRED
+    got = bytearray()
+    packet = hep_packet(captured(number=1), agent=2001, password=b"word", node="box")
+
+    async def collect(stream: trio.SSLStream[trio.SocketStream]) -> None:
+        try:
+            async for data in stream:
+                got.extend(data)
+        except trio.BrokenResourceError:
+            pass  # a stranger
+
+    async with trio.open_nursery() as nursery:
+        serve = partial(trio.serve_ssl_over_tcp, collect, 0, context, host="127.0.0.1")
+        [listener] = await nursery.start(serve)
+        port = listener.transport_listener.socket.getsockname()[1]
+        settings = HepSettings(
+            name="h",
+            host="127.0.0.1",
+            port=port,
+            transport=HepTransport.TLS,
+            password=Secret("word"),
+            ca=theirs,
+            certificate=ours,
+            verify_name="homer",
+        )
+        for wrong in (attrs.evolve(settings, ca=ours), attrs.evolve(settings, verify_name="another.example.com")):
+            stranger = plain(wrong)
+            stranger.take([captured(number=1)])
+            with trio.move_on_after(0.4):
+                await stranger.run()
+            assert (stranger.sent, stranger.waiting) == (0, 1)
+        one = plain(settings)
+        one.take([captured(number=1)] * 3)
+        nursery.start_soon(one.run)
+        with trio.fail_after(10):
+            while len(got) < 3 * len(packet):  # noqa: ASYNC110 (another task of ours collects)
+                await trio.sleep(0.01)
+        nursery.cancel_scope.cancel()
+    assert one.sent == 3
+    assert (
+        decoded(tmp_path, [bytes(got[: len(packet)]), bytes(got[-len(packet) :])])
+        == [["192.0.2.1", "", "5062", "5060", "1", "2001", "word", "box", "abc@x", REQUEST_LINE, "abc@x"]] * 2
+    )
 
 
 async def test_packets_reach_a_collector_over_tcp_after_it_comes_back(autojump_clock: trio.testing.MockClock) -> None:
