@@ -45,6 +45,7 @@ from .garbage import GarbageCollector
 from .identity import Identity, StateDamaged, open_identity, open_state_dir
 from .logs import log
 from .management.alarm_watch import AlarmWatch, look_around
+from .management.happenings import Happenings
 from .management.hep_view import for_collectors
 from .management.snmp_tables import Sources
 from .management.snmp_view import LivingBox, SnmpView
@@ -226,6 +227,12 @@ async def open_appliance(
             commands["backup"] = backups.command
             commands["gateway"] = telephony.gates.command
             bans = BanControl(core.gate, identity.state_dir)
+            happenings = Happenings(telephony.records)
+            supervisor.alarms.subscribe(happenings.alarm)
+            supervisor.on_reload = happenings.of_reload(appliance.reload)
+            supervisor.on_drain.append(happenings.stop)
+            core.gate.on_ban.append(happenings.ban)
+            bans.on_change.append(happenings.ban)
             bans.load()
             commands["ban"] = bans.command
             commands["trace"] = TraceControl(telephony.trace, core).command
@@ -312,13 +319,16 @@ async def open_appliance(
                 test=selftest.begin,
                 examine=partial(look_with_the_doctor, conf_dir, identity.state_dir, trio.CapacityLimiter(1)),
             )
-            appliance.web = WebSide(_inside(appliance, telephony, support, actions, selftest))
+            audit = Audit(identity.state_dir)
+            audit.on_entry.append(happenings.audited)
+            appliance.web = WebSide(_inside(appliance, telephony, support, actions, selftest, audit))
             appliance.reloaders["web"] = appliance.web.prepare
             await supervisor.start(Service("web", appliance.web.run))
             collector = GarbageCollector(partial(_standing, core), lambda: core.load.memory.share > 0)
             await supervisor.start(Service("garbage-collector", collector.run))
             collector.take_over(trio.current_time())
             appliance.is_ready()
+            happenings.start(__version__)
             yield appliance
 
 
@@ -328,7 +338,12 @@ def _standing(core: SipCore) -> int:
 
 
 def _inside(
-    appliance: Appliance, telephony: Telephony, support: SupportControl, actions: Actions, selftest: SelfTest
+    appliance: Appliance,
+    telephony: Telephony,
+    support: SupportControl,
+    actions: Actions,
+    selftest: SelfTest,
+    audit: Audit,
 ) -> Inside:
     """What the web side sees of the rest."""
 
@@ -347,6 +362,7 @@ def _inside(
         serve_sip=telephony.transports.serve_websocket,
         origin_allowed=origin_allowed,
         trace=telephony.trace,
+        records=telephony.records,
         stored=partial(stored_detail, telephony.records),
         certificates=lambda: look_at_certificates(appliance.settings, appliance.identity),
         quality=partial(gateway_quality, telephony.records, telephony.core),
@@ -354,7 +370,7 @@ def _inside(
         support=support.bundle,
         actions=actions,
         updates=updates_of(Machine()),
-        audit=Audit(appliance.identity.state_dir),
+        audit=audit,
         setup=Setup(
             appliance.conf_dir,
             appliance.identity.state_dir,

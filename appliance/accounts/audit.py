@@ -47,11 +47,15 @@ class Audit:
         self._wall = wall
         self._file_bytes = file_bytes
         self._writing = trio.Lock()
+        self.on_entry: list[Callable[[AuditEntry], None]] = []
+        """Told of each entry; must not wait."""
 
     async def write(self, *, who: str, source: str, what: str, result: str, subject: str = "", role: str = "") -> None:
         """Add one entry, with the time of now; it is written even where the caller is cancelled meanwhile."""
         fields = {"who": who, "role": role, "source": source, "what": what, "subject": subject, "result": result}
         entry = AuditEntry(at=round(self._wall(), 3), **{name: text[:LONGEST_FIELD] for name, text in fields.items()})
+        for tell in self.on_entry:
+            tell(entry)
         line = json.dumps(attrs.asdict(entry)).encode() + b"\n"
         with trio.CancelScope(shield=True, deadline=trio.current_time() + 5):
             async with self._writing:

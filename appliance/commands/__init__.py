@@ -29,6 +29,7 @@ COMMANDS: Final = (
     ("call", "Tell all that the record of one call holds."),
     ("report", "Report how calls went: ASR, NER, ACD, PDD, MOS, by trunk, prefix, tenant or hour, and causes."),
     ("export", "Write the records of calls into a file."),
+    ("events", "List what happened beside calls: registrations, sign-ins, bans, alarms, reloads; the latest first."),
     ("route", "Explain step by step which way a request would go, without placing a call."),
     ("snmp", "Print snmpd's configuration for this box, or its MIB module."),
     ("trace", "Show SIP messages, live or as they were, of one call or of all; or export them for Wireshark."),

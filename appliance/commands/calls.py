@@ -8,8 +8,8 @@ from .answers import DONE, FAILED, json_argument, print_json, refused
 from .records import answer_to_command, call_lines, choosing_arguments, limit_argument
 
 MANUAL = (
-    "`--from`, `--to`, `--number`, `--user`, `--trunk`, `--tenant`, `--status` and `--limit` choose them; `--json` "
-    "prints one JSON object. Where no box runs, this and the next three read its store."
+    "`--from`, `--to`, `--text`, `--number`, `--user`, `--trunk`, `--tenant`, `--status`, `--cause` and `--limit` "
+    "choose them; `--json` prints one JSON object. Where no box runs, this and the next three read its store."
 )
 
 

@@ -25,19 +25,28 @@ from ..storage.stores import store_of
 from .answers import objects
 from .tables import columns_of
 
+_ASKED: Final = (
+    *("name", "kind", "digits", "text", "number", "user", "trunk", "tenant", "status", "cause", "limit", "format"),
+)
 _AGO: Final = re.compile(r"(\d{1,6}) ?(min|h|d)")
 _UNITS: Final = {"min": 60, "h": 3600, "d": 86400}
 
 
 def choosing_arguments(parser: argparse.ArgumentParser) -> None:
     """The options that say which calls."""
-    parser.add_argument("--from", dest="since", default="", metavar="TIME", help="2026-01-31, '… 12:30', or 2h, 7d ago")
-    parser.add_argument("--to", dest="until", default="", metavar="TIME", help="likewise")
+    span_arguments(parser)
+    parser.add_argument("--text", default="", metavar="WORDS", help="each stands somewhere in the record")
     parser.add_argument("--number", default="", help="a part of the caller's or the called number")
     parser.add_argument("--user", default="", help="who called or answered")
     parser.add_argument("--trunk", default="", help="where it came from or went to")
     parser.add_argument("--tenant", default="", help="whose call it was")
     parser.add_argument("--status", default="", help="486, 4xx, answered or failed")
+    parser.add_argument("--cause", type=int, default=None, metavar="N", help="by Q.850, such as 17")
+
+
+def span_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--from", dest="since", default="", metavar="TIME", help="2026-01-31, '… 12:30', or 2h, 7d ago")
+    parser.add_argument("--to", dest="until", default="", metavar="TIME", help="likewise")
 
 
 def limit_argument(parser: argparse.ArgumentParser) -> None:
@@ -56,7 +65,7 @@ def answer_to_command(command: str, asked: argparse.Namespace) -> Answer:
 def question_of(command: str, asked: argparse.Namespace, now: float) -> Asked:
     """What was asked on the command line. Raises `ValueError` for a time that cannot be read."""
     what: Asked = {"what": command}
-    for name in ("name", "kind", "digits", "number", "user", "trunk", "tenant", "status", "limit", "format"):
+    for name in _ASKED:
         given = getattr(asked, name, None)
         if given not in (None, ""):
             what[name] = given if isinstance(given, int) else str(given)
@@ -110,7 +119,7 @@ def call_lines(calls: Json) -> list[str]:
     rows: list[tuple[str, ...]] = [
         (
             str(one["id"]),
-            _time(one["started_ms"]),
+            moment_of(one["started_ms"]),
             f"{one['caller']} > {one['called']}",
             _via(one),
             str(one["status"]),
@@ -133,7 +142,7 @@ def detail_lines(call: Json) -> list[str]:
         elif name == "quality":
             lines += [f"{'quality':<16}{one}" for one in _quality(value)]
         elif name in ("started_ms", "ringing_ms", "answered_ms", "ended_ms"):
-            lines.append(f"{name[:-3]:<16}{_time(value)}")
+            lines.append(f"{name[:-3]:<16}{moment_of(value)}")
         elif name.endswith("_ms"):
             lines.append(f"{name[:-3]:<16}{_length(value)}")
         else:
@@ -154,7 +163,8 @@ def _via(one: dict[str, Json]) -> str:
     return " ".join(str(one[name]) for name in ("trunk", "gateway", "user") if one[name])
 
 
-def _time(ms: Json) -> str:
+def moment_of(ms: Json) -> str:
+    """A time as people of this machine write it."""
     if not isinstance(ms, int):
         return ""
     return datetime.fromtimestamp(ms / 1000, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +34,8 @@ class BanControl:
         self._gate = gate
         self._file = state_dir / BANS_FILE
         self._writing = trio.Lock()
+        self.on_change: list[Callable[[str, str], None]] = []
+        """Told of each change by hand, with its source and why, "" for a ban that is lifted; must not wait."""
 
     def load(self) -> None:
         """A file that cannot be read is told and left alone until the next change."""
@@ -93,6 +96,9 @@ class BanControl:
         log.warning(
             "source.banned_by_hand" if action == "add" else "source.unbanned", source=source, for_s=length or None
         )
+        why = f"by hand, for {length}" if length else "by hand"
+        for tell in self.on_change:
+            tell(source, why if action == "add" else "")
         fault = await self._save()
         if fault:
             return {"ok": False, "error": f"it is so now, but would be forgotten at a restart: {fault}"}

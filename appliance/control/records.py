@@ -9,10 +9,10 @@ from typing import Final, cast
 
 from ..proxy.records import Records
 from ..storage.call_data import Format, StoreFault
-from ..storage.record_question import CallQuestion, RecordQuestions, facts_of
+from ..storage.record_question import CallQuestion, EventQuestion, RecordQuestions, facts_of
 from .asking import Answer, Json
 
-COMMANDS: Final = ("calls", "call", "report", "export")
+COMMANDS: Final = ("calls", "call", "report", "export", "events")
 _MOST: Final = 10_000
 """Calls or rows in one answer; an export has no such bound."""
 
@@ -54,10 +54,21 @@ def answer_of(asked: Asked, questions: RecordQuestions, directory: Path) -> Answ
         trunk=text("trunk"),
         tenant=text("tenant"),
         status=text("status"),
+        text=text("text"),
+        cause=number("cause", 0, 127) if "cause" in asked else None,
         limit=1 << 52 if what == "export" else number("limit", 50, _MOST),
     )
     if what == "calls":
         return {"ok": True, "calls": [cast(Json, facts_of(one)) for one in questions.find(question)]}
+    if what == "events":
+        about = EventQuestion(
+            from_ms=question.from_ms,
+            to_ms=question.to_ms,
+            kind=text("kind"),
+            text=text("text"),
+            limit=question.limit,
+        )
+        return {"ok": True, "events": [cast(Json, facts_of(one)) for one in questions.events(about)]}
     if what == "call":
         found = questions.call(text("name"))
         if found is None:

@@ -69,6 +69,7 @@ def record_of_call(call: Call, settings: Settings, names: Callable[[str], tuple[
         mos_callee=mos_callee,
         quality=quality,
         attempts=_attempts(call),
+        why=call.cause.value,
     )
 
 
@@ -77,7 +78,7 @@ def record_of_refusal(refused: Refusal, settings: Settings) -> CallRecord:
     request = refused.request
     at = _ms(refused.at)
     return CallRecord(
-        serial="",
+        serial=refused.serial,
         call_id=request.call_id,
         started_ms=at,
         ended_ms=at,
@@ -90,6 +91,7 @@ def record_of_refusal(refused: Refusal, settings: Settings) -> CallRecord:
         ended_by="box",
         ending=refused.cause,
         refusal=refused.kind,
+        why=refused.why,
     )
 
 

@@ -40,6 +40,8 @@ class Gate:
     def __init__(self, timers: TimerHeap, deliver: Callable[[bytes, Flow], None]) -> None:
         self.guard = SourceGuard(self._tell)
         self.sources = self.guard.known
+        self.on_ban: list[Callable[[str, str], None]] = []
+        """Told of each ban of the guard's, with its source and why; must not wait."""
         self._timers = timers
         self._deliver = deliver
         self._delayed: dict[str, int] = {}
@@ -244,6 +246,9 @@ class Gate:
     # The log
 
     def _tell(self, source: Source, ban: Ban | None, cause: str) -> None:
+        if ban is not None:
+            for tell in self.on_ban:
+                tell(source.key, f"{cause}: {ban.grade.value} for {round(ban.until - self._now)} s")
         minute = int(self._now // 60)
         if minute != self._minute:
             if self._lines > _LINES_A_MINUTE:

@@ -65,7 +65,9 @@ def _seconds(milliseconds: int | None) -> float | None:
 
 
 def _cause(record: CallRecord) -> Cause:
-    """The kind of cause, as far as a record tells it."""
+    """The kind of cause; inferred where the record was written before it was kept."""
+    if record.why in set(Cause) - {Cause.NONE}:
+        return Cause(record.why)
     if record.answered_ms is not None:
         return {"caller": Cause.CALLER, "callee": Cause.CALLEE}.get(record.ended_by, Cause.NONE)
     if record.refusal:

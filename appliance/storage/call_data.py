@@ -31,6 +31,7 @@ class Dialect:
     count_if: str
     contains: str
     lower: str
+    text: str
     matches: str
     replace_first: str
 

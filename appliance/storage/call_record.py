@@ -14,7 +14,7 @@ class CallRecord:
     id: int = 0
     """Unique over restarts, and rising; given when it is taken into the journal."""
     serial: str
-    """The call's name while it was in progress, '' where it was refused before it was one."""
+    """The call's name on the pages and in the log."""
     call_id: str
     out_call_id: str = ""
     """The Call-ID on the far side, where topology hiding changes it."""
@@ -69,3 +69,6 @@ class CallRecord:
     """JSON: for each leg, of caller and callee, and direction: loss, jitter, MOS and who measured."""
     attempts: str = ""
     """JSON: each destination tried, with status, times and sentence; '' where the first one answered."""
+    why: str = ""
+    """The kind of cause, as router/causes.py names it. New fields come last: journals and days of older versions lack
+    them."""

@@ -38,6 +38,7 @@ DIALECT: Final = Dialect(
     count_if="countIf({})",
     contains="position({}, ?) > 0",
     lower="lowerUTF8({})",
+    text="toString({})",
     matches="match({}, ?)",
     replace_first="replaceRegexpOne({}, '^([+]|00)', '')",
 )
@@ -278,7 +279,8 @@ def _rows(shape: Shape, groups: Sequence[Group]) -> list[list[object]]:  # type:
         for row_id, line in enumerate(group.lines, group.first):
             if line[:1] != shape.letter:
                 continue
-            row: list[object] = [row_id, *values_of(line)[1:]]
+            told = values_of(line)
+            row: list[object] = [row_id, *told[1:], *[""] * (len(shape.columns) - len(told))]
             for at in numbers:
                 if row[at] == "":
                     row[at] = None

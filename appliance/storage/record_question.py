@@ -132,7 +132,7 @@ class CallQuestion:
             found.add("status = ?", int(self.status))
         elif self.status:
             raise ValueError(f"{self.status!r} is no status: give one such as 486 or 4xx, answered, or failed")
-        found.words(self.text, _TEXTS, dialect)
+        found.words(self.text, [*_TEXTS, dialect.text.format("status")], dialect)
         return found
 
     @property

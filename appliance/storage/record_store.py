@@ -19,7 +19,7 @@ import duckdb
 from appliance.logs import log
 from appliance.storage.call_data import Cell, Dialect, Format, StoreFault
 from appliance.storage.journal import Group, Journal, groups_after
-from appliance.storage.record_line import BETWEEN, CALLS, LEFTOVERS, SHAPES, Shape, numbered
+from appliance.storage.record_line import BETWEEN, CALLS, EVENTS, LEFTOVERS, SHAPES, Shape, numbered
 
 _AT_ONCE: Final = 2
 """Segments in one transaction."""
@@ -36,6 +36,7 @@ DIALECT: Final = Dialect(
     count_if="count(*) FILTER ({})",
     contains="contains({}, ?)",
     lower="lower({})",
+    text="CAST({} AS VARCHAR)",
     matches="regexp_matches({}, ?)",
     replace_first="regexp_replace({}, '^([+]|00)', '')",
 )
@@ -86,7 +87,20 @@ class RecordStore:
             os.umask(before)
         connection.execute("CREATE TABLE IF NOT EXISTS imported (last_id BIGINT NOT NULL)")
         connection.execute("INSERT INTO imported SELECT 0 WHERE NOT EXISTS (FROM imported)")
+        self._widen(connection)
         [(self.last_id,)] = connection.execute("SELECT last_id FROM imported").fetchall()
+
+    def _widen(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Days that an older version wrote get the columns that came since."""
+        for shape in (CALLS, EVENTS):
+            older = connection.execute(
+                "SELECT table_name FROM duckdb_tables() WHERE starts_with(table_name, ?) AND column_count < ?",
+                [shape.table + "_", len(shape.types)],
+            ).fetchall()
+            for (table,) in older:
+                for name, kind in shape.types.items():
+                    empty = " DEFAULT ''" if kind == "VARCHAR" else ""
+                    connection.execute(f'ALTER TABLE {table} ADD COLUMN IF NOT EXISTS "{name}" {kind}{empty}')
 
     def _put_aside(self, error: Exception) -> None:
         self.close()
@@ -178,7 +192,7 @@ class RecordStore:
             texts = ", ".join(f"'{name}'" for name, kind in shape.types.items() if kind == "VARCHAR")
             cursor.execute(
                 f"CREATE OR REPLACE TEMP TABLE arrived AS SELECT *, {shape.time} // {DAY_MS} AS day FROM read_csv(?, "
-                "header = false, auto_detect = false, delim = ?, quote = '', escape = '', "
+                "header = false, auto_detect = false, null_padding = true, delim = ?, quote = '', escape = '', "
                 f"columns = {{{columns}}}, force_not_null = [{texts}])",
                 [str(file), BETWEEN],
             )

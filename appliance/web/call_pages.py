@@ -1,16 +1,15 @@
-"""The list of calls and the page of one call: made here as HTML, section by section, and sent anew where it changes.
+"""The page of one call: made here as HTML, section by section, and sent anew where it changes.
 
-What is known of a call is proxy/call_detail.py's, the sentence proxy/verdict.py's. Everything on these pages came from
+What is known of a call is proxy/call_detail.py's, the sentence proxy/verdict.py's. Everything on it came from
 the net: templates escape it all.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Final
-from urllib.parse import urlencode
 
 import attrs
 import trio
@@ -19,7 +18,7 @@ from quart_trio import QuartTrio
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from appliance.config.accounts import Role
-from appliance.proxy.call_detail import CallDetail, all_details, detail
+from appliance.proxy.call_detail import CallDetail, detail
 from appliance.proxy.hang_up import by_operator
 from appliance.proxy.ladder import ladder, plain
 from appliance.proxy.verdict import Verdict, verdict
@@ -29,20 +28,10 @@ from .inside import Inside
 from .sessions import Session
 
 STEP_S: Final = 2.0
-MOST_ROWS: Final = 500
 MOST_RUNGS: Final = 200
 SECTIONS: Final = ("verdict", "media", "steps", "ladder", "route")
 _BEFORE_S: Final = 60.0
 """How long before a call is opened its first message may have come: DNS and signatures are waited for."""
-SORTS: Final[dict[str, Callable[[CallDetail], object]]] = {
-    "started": lambda call: call.started_at,
-    "caller": lambda call: call.caller.name.lower(),
-    "called": lambda call: call.called.lower(),
-    "length": lambda call: call.talked_s,
-    "status": lambda call: call.status,
-}
-STATES: Final = ("all", "in progress", "ended", "failed")
-
 Answer = Response | WerkzeugResponse
 
 
@@ -73,18 +62,6 @@ def add_call_pages(
     async def sections(call: CallDetail) -> dict[str, str]:
         drawn, found = _draw(inside, call), verdict(call)
         return {name: await section(name, call, found, drawn) for name in SECTIONS}
-
-    @site.get("/calls")
-    async def calls() -> Answer | str:
-        seen = visitor()
-        if seen is None:
-            return redirect("/sign-in", 303)
-        wanted = _Wanted.of_request()
-        rows = sorted(filter(wanted.takes, all_details(inside.core)), key=wanted.key, reverse=wanted.descending)
-        shown = [(call, verdict(call)) for call in rows[:MOST_ROWS]]
-        return await render_template(
-            "calls.html", session=seen.session, wanted=wanted, rows=shown, total=len(rows), states=STATES
-        )
 
     @site.get("/calls/<serial>")
     async def call(serial: str) -> Answer | str:
@@ -142,53 +119,6 @@ def add_call_pages(
         done = by_operator(inside.core, serial)
         await write_down(seen.session, "hang-up", serial, "done" if done else "failed: the call is over already")
         return redirect(f"/calls/{serial}", 303)
-
-
-@attrs.frozen
-class _Wanted:
-    """What the list is asked for."""
-
-    text: str
-    state: str
-    sort: str
-    descending: bool
-
-    @staticmethod
-    def of_request() -> _Wanted:
-        query = request.args
-        state, sort = query.get("state", "all"), query.get("sort", "started")
-        return _Wanted(
-            text=query.get("q", "").strip()[:200],
-            state=state if state in STATES else "all",
-            sort=sort if sort in SORTS else "started",
-            descending=query.get("order", "down") != "up",
-        )
-
-    def key(self, call: CallDetail) -> tuple[object, float]:
-        return SORTS[self.sort](call), call.started_at
-
-    def takes(self, call: CallDetail) -> bool:
-        if self.state == "in progress" and call.ended_at is not None:
-            return False
-        if self.state == "ended" and (call.ended_at is None or call.answered_at is None):
-            return False
-        if self.state == "failed" and (call.ended_at is None or call.answered_at is not None):
-            return False
-        return not self.text or any(self.text.lower() in one.lower() for one in _texts(call))
-
-    def link(self, sort: str) -> str:
-        """Sort by this, or the other way round."""
-        order = "up" if sort == self.sort and self.descending else "down"
-        return _query(self.text, self.state, sort, order)
-
-
-def _query(text: str, state: str, sort: str, order: str) -> str:
-    return "?" + urlencode({"q": text, "state": state, "sort": sort, "order": order})
-
-
-def _texts(call: CallDetail) -> Iterator[str]:
-    yield from (call.caller.name, call.caller.address, call.caller.trunk, call.called, call.number)
-    yield from (call.callee.name, call.callee.address, call.callee.trunk, call.call_id, call.ending, str(call.status))
 
 
 @attrs.frozen

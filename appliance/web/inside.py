@@ -17,6 +17,7 @@ from appliance.metrics import Metrics
 from appliance.proxy.call_detail import CallDetail
 from appliance.proxy.core import SipCore
 from appliance.proxy.gateway_quality import GatewayQuality
+from appliance.proxy.records import Records
 from appliance.trace.trace import Trace
 
 Receive = Callable[[], Awaitable[str | bytes]]
@@ -224,6 +225,8 @@ class Inside:
     updates: Updates | None
     """None where the machine is no image of ours."""
     audit: Audit
+    records: Records
+    """Every call there was, and what happened beside calls."""
     stored: Callable[[str], Awaitable[CallDetail | None]]
     """A call that is in memory no more, by its record; None where there is none."""
     setup: Setup

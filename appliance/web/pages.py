@@ -23,10 +23,12 @@ Answer = Response | WerkzeugResponse
 PAGES: Final = (
     ("/", "Overview", Role.VIEWER),
     ("/calls", "Calls", Role.VIEWER),
+    ("/reports", "Reports", Role.VIEWER),
     ("/trunks", "Trunks", Role.VIEWER),
     ("/registrations", "Registrations", Role.VIEWER),
     ("/security", "Security", Role.VIEWER),
     ("/alarms", "Alarms", Role.VIEWER),
+    ("/events", "Events", Role.VIEWER),
     ("/configuration", "Configuration", Role.VIEWER),
     ("/diagnosis", "Diagnosis", Role.VIEWER),
     ("/update", "Update", Role.ADMINISTRATOR),

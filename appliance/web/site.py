@@ -31,6 +31,7 @@ from .history import History
 from .hosts import of_this_machine
 from .inside import Inside
 from .pages import add_pages
+from .record_pages import add_record_pages
 from .sessions import Attempts, TooBusy
 from .setup_page import add_setup_page
 from .streamed import StreamingConnection, StreamingRequest
@@ -234,6 +235,7 @@ def make_site(inside: Inside, feed: Feed, history: History) -> QuartTrio:
         return None if found is None else Visitor(found, lambda: sessions.find_untrusted(cookie) is not None)
 
     add_call_pages(site, inside, visitor, streams, door.write_down)
+    add_record_pages(site, inside, door)
     add_pages(site, inside, door, history)
     add_actions(site, inside, door)
     add_diagnosis(site, inside, door)

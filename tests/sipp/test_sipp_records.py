@@ -57,5 +57,8 @@ def test_calls_are_told_by_the_box_and_by_its_store(tmp_path: Path, capsys: pyte
             written = jackfield("export", "--format", "parquet", "--output", str(file))
             assert "4 calls" in written
             assert file.read_bytes()[:4] == b"PAR1"
+            assert len(json.loads(jackfield("calls", "--json", "--text", "carrier 9100"))["calls"]) == 3
+            assert "start" in jackfield("events", "--kind", "start")
+            assert "No such events" in jackfield("events", "--text", "nothing-like-that")
             assert "no time" in jackfield("calls", "--from", "tomorrow")
             box.appliance.stop()

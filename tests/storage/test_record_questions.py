@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from appliance.storage.call_data import Format
 from appliance.storage.event_record import EventRecord
 from appliance.storage.journal import Group, frame_of
-from appliance.storage.record_line import CALLS, LEFTOVERS
+from appliance.storage.record_line import BETWEEN, CALLS, LEFTOVERS
 from appliance.storage.record_question import FIGURES, REPORTS, SORTS, CallQuestion, EventQuestion
 from appliance.storage.record_store import DAY_MS
 from tests.storage.conftest import Make
@@ -62,6 +62,15 @@ def test_a_torn_segment_gives_what_is_whole_and_the_rest_is_counted(kept: Kept) 
     assert kept.store.spoilt == len(whole) - 3
 
 
+def test_a_journal_that_an_older_version_left_is_taken_in(kept: Kept) -> None:
+    line = CALLS.line_of(record(1, attempts="[]", why="busy"))
+    shorter = line.rpartition(BETWEEN)[0]  # it knew nothing of the last field
+    kept.journal.append(Group(1, (shorter, CALLS.line_of(record(2, why="busy")))))
+    kept.journal.seal()
+    assert kept.store.take_in(kept.journal) == 2
+    assert [one.why for one in kept.ask.find(CallQuestion())] == ["busy", ""]
+
+
 def test_the_id_of_the_last_record_outlives_a_restart(kept: Kept) -> None:
     kept.keep(record(1), record(2))
     kept.store.open()
@@ -91,6 +100,7 @@ def test_calls_are_found_by_number_user_trunk_status_cause_words_and_time(kept: 
     assert ids(cause=17) == [2]
     assert ids(text="1001") == [3, 1]
     assert ids(text="1001 rôu") == [3]
+    assert ids(text="486") == [2]
     assert ids(text="2@EXAMPLE.net") == [2]
     assert ids(text="what? ' \\ %") == []
     assert ids(from_ms=NOON + 2000, to_ms=NOON + 2500) == [2]

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import html
 import re
 from pathlib import Path
 
 import httpx
+import pytest
 import trio
 
+from appliance.alarm_kinds import CATALOGUE
+from appliance.storage.call_data import StoreFault
+from appliance.storage.call_record import CallRecord
+from appliance.storage.record_question import CallQuestion
 from tests.web.box import Box, open_box
 from tests.web.raw_phone import RawPhone
 from tests.web.test_sign_in import sign_in
@@ -50,7 +56,7 @@ async def test_nobody_sees_calls_who_is_not_signed_in(tmp_path: Path) -> None:
 async def test_a_refused_call_says_which_routes_did_not_take_it(tmp_path: Path) -> None:
     async with open_box(tmp_path, CONF) as box, box.client() as client, RawPhone(sip_address(box)) as phone:
         await sign_in(client, box.password)
-        assert "There was no call since the start" in (await client.get("/calls")).text
+        assert "There was no call yet" in (await client.get("/calls")).text
         _, response = await phone.call("5550100")
         assert response.status == 404
         page = (await client.get(await page_of(client))).text
@@ -99,3 +105,68 @@ async def test_a_call_that_is_in_memory_no_more_is_told_by_its_record(tmp_path: 
         page = (await client.get(f"/calls/{call.serial}")).text
         assert "the test is over" in page
         assert "Known by its record" in page
+
+
+async def test_the_list_looks_through_all_records_page_by_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("appliance.web.record_pages.ROWS", 2)
+    async with open_box(tmp_path, CONF) as box, box.client() as client, RawPhone(sip_address(box)) as phone:
+        await sign_in(client, box.password)
+        for number in ("5550100", "5550101", "5550102", "5550103", "5550104"):
+            assert (await phone.call(number))[1].status == 404
+        core = box.appliance.telephony.core
+        core.refused.clear()  # memory has forgotten them
+
+        async def numbers(path: str) -> list[str]:
+            seen = []
+            while path:
+                page = (await client.get(f"/calls{path}")).text
+                seen += re.findall(r'data-label="Called"><span class="text" title="(\d+)"', page)
+                following = re.search(r'href="([^"]+)" rel="next"', page)
+                path = html.unescape(following[1]) if following else ""
+            return seen
+
+        everything = [f"555010{number}" for number in (4, 3, 2, 1, 0)]
+        assert await numbers("?") == everything
+        assert await numbers("?sort=called&order=up") == everything[::-1]
+        assert await numbers("?q=5550103+NO+ROUTE") == ["5550103"]
+        assert await numbers("?q=404&state=failed&from=2020-01-01T00:00&zone=60") == everything
+        assert await numbers("?state=ended") == []
+        assert await numbers("?to=2020-01-01T00:00") == []
+        assert "404 is no" not in (await client.get("/calls?q=404&before=x&skip=-1&from=yesterday&sort=x")).text
+        [record] = await box.appliance.telephony.records.find(CallQuestion(text="5550102"))
+        assert await numbers(f"?q={record.call_id}") == ["5550102"]
+        assert "no route leads 5550102" in (await client.get(f"/calls/{record.serial}")).text
+
+
+async def test_the_list_says_so_where_records_cannot_be_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with open_box(tmp_path, CONF) as box, box.client() as client, RawPhone(sip_address(box)) as phone:
+        await sign_in(client, box.password)
+        await phone.call("5550100")
+
+        async def faulty(question: CallQuestion) -> list[CallRecord]:
+            raise StoreFault("ClickHouse at 192.0.2.1 is not reached")
+
+        monkeypatch.setattr(box.appliance.telephony.records, "find", faulty)
+        page = (await client.get("/calls")).text
+        assert "only the latest calls are shown: ClickHouse at 192.0.2.1 is not reached" in page
+        assert "5550100" in page
+
+
+async def test_events_are_listed_and_searched(tmp_path: Path) -> None:
+    async with open_box(tmp_path, CONF) as box, box.client() as client:
+        answer = await client.get("/events")
+        assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in")
+        assert (await sign_in(client, "wrong", "mallory")).status_code == 403
+        await sign_in(client, box.password)
+        assert (await box.appliance.supervisor.reload())["ok"]
+        (box.appliance.conf_dir / "c.conf").write_text("[nonsense]\n")
+        assert not (await box.appliance.supervisor.reload())["ok"]
+        alarms = box.appliance.supervisor.alarms
+        alarms.raise_(CATALOGUE["disk"], "/data", "the disk is full")
+        page = (await client.get("/events")).text
+        for told in ("start", "sign-in refused", "mallory", "sign-in", "reload refused", "the disk is full"):
+            assert told in page
+        only = (await client.get("/events?kind=sign-in+refused&q=MALLORY")).text
+        assert "mallory" in only
+        assert "the disk is full" not in only
+        assert "No event fits" in (await client.get("/events?q=nothing-like-that")).text

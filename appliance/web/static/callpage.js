@@ -1,14 +1,18 @@
-// A call's page: sections come ready made from the box; this puts them in their place while the call goes on.
+// Lists of what was, and a call's page: its sections come ready made from the box; this puts them in their place while
+// the call goes on.
 
 const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
 const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+const short = new Intl.DateTimeFormat(undefined, { dateStyle: "short", timeStyle: "medium" });
+const today = new Date().toDateString();
+const FORMS = { moment: () => moment, clock: () => clock, near: (at) => (new Date(at).toDateString() === today ? clock : short) };
 const AGAIN_MS = 3000;
 
 function times(root) {
   for (const node of root.querySelectorAll("time[data-at]")) {
     const at = Number(node.dataset.at) * 1000;
     node.dateTime = new Date(at).toISOString();
-    node.textContent = (node.dataset.as === "moment" ? moment : clock).format(at);
+    node.textContent = (FORMS[node.dataset.as] || FORMS.clock)(at).format(at);
     node.title = moment.format(at);
   }
 }
@@ -80,3 +84,11 @@ document.addEventListener("click", (event) => {
 dialog?.addEventListener("click", (event) => {
   if (event.target === dialog) dialog.close();
 });
+
+// A form tells how far its times are ahead of UTC.
+for (const form of document.querySelectorAll("form.filter"))
+  form.addEventListener("submit", () => {
+    const { from, to, zone } = form.elements;
+    const at = from?.value || to?.value;
+    if (zone) zone.value = -(at ? new Date(at) : new Date()).getTimezoneOffset();
+  });
