@@ -34,10 +34,11 @@ MAY_IMPORT = (
     | {"control": BELOW | {"box", "identity", "interfaces", "management", "web"}}
     | {"doctor": GROUND | SHARED | {"control", "interfaces", "management", "ports", "selftest"}}
     | {"manuals": GROUND | SHARED | {"outlets", "management"}}
+    | {"console": {"accounts", "box", "config", "control", "identity"}}
     # The command line is above all but the web side, which only a running box has.
     | {
         "commands": BELOW
-        | {"app", "box", "control", "doctor", "identity", "interfaces", "management", "manuals", "ports"}
+        | {"app", "box", "console", "control", "doctor", "identity", "interfaces", "management", "manuals", "ports"}
         | {"supervisor", "telephony"}
     }
 )

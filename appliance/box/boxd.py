@@ -19,7 +19,7 @@ from typing import Final
 import trio
 
 from ..logs import log
-from . import clock, firewall, network_change, power, update
+from . import clock, firewall, network_change, power, stick_files, update
 from .machine import Machine, NotOurImage, Refused
 from .verb import Answer, Callers, Json, Peer, Verb, Words
 
@@ -45,6 +45,7 @@ VERBS: Final[tuple[Verb, ...]] = (
     *network_change.VERBS,
     *clock.VERBS,
     *firewall.VERBS,
+    *stick_files.VERBS,
 )
 BEGINNINGS: Final = (network_change.begin, firewall.begin, clock.begin)
 """What is put in place at boxd's start; none of them raises for what the configuration says."""

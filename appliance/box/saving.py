@@ -27,7 +27,9 @@ from .archive import MOST_FILES, Entry, Manifest, write_archive
 CopyRecords = Callable[[Path], None]
 """Puts a consistent copy of the call records into an empty folder, as they lie in theirs. Raises `ValueError`."""
 
-NOT_OURS: Final = frozenset({"lock", "control.sock", "trace", "restore", "restore.json", "setup.json", "updates"})
+NOT_OURS: Final = frozenset(
+    {"lock", "control.sock", "trace", "restore", "restore.json", "setup.json", "updates", "outbox"}
+)
 """What a state directory holds beside what is worth keeping."""
 SET_ASIDE: Final = "before-restore-"
 STAGING: Final = ".restore"

@@ -39,6 +39,7 @@ COMMANDS: Final = (
     ("restore", "Take such a file back, once every part of it has been proved; what was there is kept."),
     ("box", "On a Jackfield image: tell how the machine does, or have it do something."),
     ("network", "On a Jackfield image: show the addresses, or try those of the configuration for a while."),
+    ("console", "On a Jackfield image: the text console, with how the box does and a menu."),
     ("firstboot", "On a Jackfield image: look for configuration at its first start, and take what is well."),
     ("boxd", "On a Jackfield image: the root daemon that restarts, updates and addresses the machine."),
     ("update", "On a Jackfield image: show both versions, install another, or go back to the previous one."),

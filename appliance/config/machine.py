@@ -1,4 +1,4 @@
-"""The machine itself, where it is a Jackfield image: [interface NAME] and [time]. Nobody else reads them."""
+"""The machine itself, where it is a Jackfield image: [interface NAME], [time], [console]. Nobody else reads them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TypeAlias
 import attrs
 
 from .kinds import address as an_address
-from .kinds import host, listed, optional, whole
+from .kinds import flag, host, listed, optional, whole
 from .setting import Kind, setting
 
 InterfaceAddress: TypeAlias = ipaddress.IPv4Interface | ipaddress.IPv6Interface
@@ -61,4 +61,16 @@ class TimeSettings:
 
     servers: tuple[str, ...] = setting(
         listed(host()), "", "NTP servers. Empty: those that DHCP names, and Debian's pool."
+    )
+
+
+@attrs.frozen(kw_only=True)
+class ConsoleSettings:
+    """The text console of a Jackfield image, on its screen and its serial line."""
+
+    locked: bool = setting(
+        flag(),
+        "no",
+        "Ask for the password of an administrator before anything is changed. No: who stands at the box may do what "
+        "its power switch and a screwdriver allow anyway, setting a new password included; the shell always asks.",
     )

@@ -18,7 +18,7 @@ from .groups import GroupSettings
 from .health import HealthSettings
 from .hep import HepSettings
 from .log import LogSettings, SyslogSettings
-from .machine import InterfaceSettings, TimeSettings
+from .machine import ConsoleSettings, InterfaceSettings, TimeSettings
 from .mistakes import Place
 from .numbers import NumberList, NumbersSettings
 from .qos import QosSettings
@@ -112,6 +112,7 @@ class Settings:
     selftest: SelfTestSettings = attrs.field(factory=SelfTestSettings)
     interfaces: Mapping[str, InterfaceSettings] = attrs.field(factory=dict, converter=_ordered)
     time: TimeSettings = attrs.field(factory=TimeSettings)
+    console: ConsoleSettings = attrs.field(factory=ConsoleSettings)
 
     def with_passwords(self, passwords: Mapping[str, Secret]) -> Settings:
         """The same with the given passwords, keyed by user, for the users whose password is auto."""
@@ -191,4 +192,5 @@ SECTIONS: Final = (
     SectionKind("records", "records", RecordsSettings),
     SectionKind("interface", "interfaces", InterfaceSettings, named=True),
     SectionKind("time", "time", TimeSettings),
+    SectionKind("console", "console", ConsoleSettings),
 )
