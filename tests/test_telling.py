@@ -1,6 +1,7 @@
 """The whole box tells: an alarm reaches a collector that a reload brought, the commands and the figures."""
 
 import json
+import re
 import socket
 from pathlib import Path
 
@@ -52,9 +53,9 @@ async def test_the_commands_tell_alarms_and_change_levels(tmp_path: Path, capsys
 
     async with appliance_in(tmp_path) as appliance:
         appliance.supervisor.alarms.raise_(TRUNK_DOWN, "carrier", "no gateway answers")
-        assert "critical trunk-down of carrier: no gateway answers" in await command("alarms")
+        assert re.search(r"critical +trunk-down +carrier +no gateway answers ", await command("alarms"))
         assert json.loads(await command("alarms", "--json"))["alarms"][0]["remedy"] == TRUNK_DOWN.remedy
-        assert "trunk-down of carrier" in await command("status")
+        assert re.search(r"trunk-down +carrier ", await command("status"))
         assert "call: debug" in await command("log", "call", "debug")
         assert log.rooms == {"call": "debug"}
         await appliance.supervisor.reload()

@@ -7,7 +7,9 @@ import time
 
 from ..control.asking import Json, ask
 from .answers import DONE, FAILED, json_argument, objects, print_json
+from .tables import table_of
 
+ALARM_HEADS = ("severity", "alarm", "subject", "what is wrong, and what to do", "since", "until", "often")
 MANUAL = "`--past` lists those that are over, `--json` prints one JSON object for machines."
 
 
@@ -20,23 +22,22 @@ def run(asked: argparse.Namespace) -> int:
     answer = ask(asked.state_dir, "alarms", *(["past"] if asked.past else []))
     if asked.json:
         return print_json(answer)
-    print(*(alarm_lines(answer.get("alarms"), remedies=True) or ["Nothing is wrong."]), sep="\n")
+    rows = alarm_rows(answer.get("alarms"), remedies=not asked.past)
+    print(table_of(ALARM_HEADS, rows, empty="Nothing was wrong." if asked.past else "Nothing is wrong."))
     return DONE if answer.get("ok") else FAILED
 
 
-def alarm_lines(alarms: Json, *, remedies: bool = False) -> list[str]:
-    """One line an alarm, the remedy below it where asked for."""
-    lines = []
+def alarm_rows(alarms: Json, *, remedies: bool = False) -> list[tuple[str, ...]]:
+    """The remedy, where asked for, is a row of its own with only the fourth cell."""
+    rows: list[tuple[str, ...]] = []
     for one in objects(alarms):
-        since = _time(one["raised_at"])
-        until = "" if one["cleared_at"] is None else f" to {_time(one['cleared_at'])}"
-        often = f" ({one['count']} times)" if one["count"] != 1 else ""
-        lines.append(
-            f"{one['severity']!s:<8} {one['alarm']} of {one['subject']}: {one['sentence']}, since {since}{until}{often}"
-        )
+        until = "" if one["cleared_at"] is None else _time(one["cleared_at"])
+        often = "" if one["count"] == 1 else f"{one['count']} times"
+        facts = (str(one[name]) for name in ("severity", "alarm", "subject", "sentence"))
+        rows.append((*facts, _time(one["raised_at"]), until, often))
         if remedies:
-            lines.append(f"         {one['remedy']}")
-    return lines
+            rows.append(("", "", "", str(one["remedy"]), "", "", ""))
+    return rows
 
 
 def _time(at: Json) -> str:

@@ -11,6 +11,7 @@ import attrs
 
 from ..accounts.audit import last_entries
 from .answers import DONE, FAILED
+from .tables import table_of
 
 MANUAL = "`--last NUMBER` of entries, `--json` prints one JSON object a line. Nothing need run."
 
@@ -27,19 +28,20 @@ def run(asked: argparse.Namespace) -> int:
     except OSError as error:
         print(f"jackfield: the audit log cannot be read: {error}", file=sys.stderr)
         return FAILED
-    for one in reversed(entries):
-        if asked.json:
+    entries.reverse()
+    if asked.json:
+        for one in entries:
             print(json.dumps(attrs.asdict(one)))
-        else:
-            at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(one.at))
-            who = f"{one.who} ({one.role})" if one.role else one.who
-            did = _visible(f"{one.what} {one.subject}")
-            print(f"{at}  {_visible(who):<24} {one.source:<16} {did:<40} {one.result}")
-    if not entries and not asked.json:
-        print("Nothing is written yet.")
+        return DONE
+    rows = [
+        (
+            time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(one.at)),
+            f"{one.who} ({one.role})" if one.role else one.who,
+            one.source,
+            f"{one.what} {one.subject}".strip(),
+            one.result,
+        )
+        for one in entries
+    ]
+    print(table_of(("at", "who", "from", "did", "which came to"), rows, empty="Nothing is written yet."))
     return DONE
-
-
-def _visible(text: str) -> str:
-    """Without what a terminal would heed: a name at the sign-in may be anything."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text).strip()

@@ -6,7 +6,9 @@ import argparse
 
 from ..control.asking import Json, ask
 from .answers import DONE, FAILED, json_argument, objects, print_json, refused
+from .tables import table_of
 
+_HEADS = ("source", "what becomes of it", "how long", "why")
 MANUAL = (
     "`ban add SOURCE` bans an address or a network by hand, `--for TIME` or for ever; `ban remove SOURCE` lifts its "
     "bans. Trunks and exempt networks cannot be banned. Bans outlive a restart."
@@ -29,15 +31,14 @@ def run(asked: argparse.Namespace) -> int:
     if asked.action == "remove":
         print(f"{asked.source} is heard again.")
     else:
-        print(*(ban_lines(answer.get("bans")) or ["Nobody is banned."]), sep="\n")
+        print(table_of(_HEADS, ban_rows(answer.get("bans")), empty="Nobody is banned."))
     return DONE
 
 
-def ban_lines(bans: Json) -> list[str]:
-    """One line each."""
-    lines = []
+def ban_rows(bans: Json) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = []
     for one in objects(bans):
         left = one["left_s"]
         ends = f"{round(left)} s more" if isinstance(left, int | float) else "for ever"
-        lines.append(f"{one['source']!s:<40} {one['grade']!s:<6} {ends:<16} {one['cause']}")
-    return lines
+        rows.append((str(one["source"]), str(one["grade"]), ends, str(one["cause"])))
+    return rows

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 
 from .answers import DONE, FAILED, json_argument, print_json, refused
-from .records import answer_to_command, detail_lines
+from .records import answer_to_command, detail_rows
+from .tables import table_of
 
 MANUAL = "`jackfield call ID`: an id as `calls` lists it, the serial of the call, or its Call-ID; `--json`."
 
@@ -21,5 +22,5 @@ def run(asked: argparse.Namespace) -> int:
         return print_json(answer)
     if refused(answer):
         return FAILED
-    print(*detail_lines(answer.get("call")), sep="\n")
+    print(table_of(("fact", "value"), detail_rows(answer.get("call")), empty="Nothing is known of it."))
     return DONE

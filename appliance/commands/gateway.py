@@ -6,8 +6,9 @@ import argparse
 
 from ..control.asking import Json, ask
 from .answers import DONE, FAILED, count, json_argument, objects, print_json, refused, whole
-from .tables import columns_of
+from .tables import table_of
 
+GATEWAY_HEADS = ("trunk", "gateway", "state", "calls", "answers after", "why")
 MANUAL = (
     "`gateway drain TRUNK [GATEWAY]`: no new calls go there, those in progress go on, pings too; `gateway block …`: "
     "the same, and no pings; `gateway unblock …` lets it in again. This lasts over a restart."
@@ -28,21 +29,19 @@ def run(asked: argparse.Namespace) -> int:
         return print_json(answer)
     if refused(answer):
         return FAILED
-    print(*gateway_lines(answer.get("gateways")) or ["No trunk has gateways."], sep="\n")
+    print(table_of(GATEWAY_HEADS, gateway_rows(answer.get("gateways")), empty="No trunk has gateways."))
     return DONE
 
 
-def gateway_lines(gateways: Json) -> list[str]:
-    """One line a gateway, in columns."""
-    return columns_of(
-        [
-            (
-                f"{one['trunk']} {one['gateway']}",
-                str(one["state"]),
-                count(whole(one["calls"]), "call"),
-                "" if one["latency_ms"] is None else f"{one['latency_ms']} ms",
-                "; ".join(filter(None, (str(one["why"]), str(one["quality"])))),
-            )
-            for one in objects(gateways)
-        ]
-    )
+def gateway_rows(gateways: Json) -> list[tuple[str, ...]]:
+    return [
+        (
+            str(one["trunk"]),
+            str(one["gateway"]),
+            str(one["state"]),
+            count(whole(one["calls"]), "call"),
+            "" if one["latency_ms"] is None else f"{one['latency_ms']} ms",
+            "; ".join(filter(None, (str(one["why"]), str(one["quality"])))),
+        )
+        for one in objects(gateways)
+    ]

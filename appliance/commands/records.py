@@ -23,7 +23,7 @@ from ..storage.journal import Journal
 from ..storage.record_question import RecordQuestions
 from ..storage.stores import store_of
 from .answers import objects
-from .tables import columns_of
+from .tables import table_of
 
 _ASKED: Final = (
     *("name", "kind", "digits", "text", "number", "user", "trunk", "tenant", "status", "cause", "limit", "format"),
@@ -114,9 +114,8 @@ def _of_store(asked: Asked, store: CallData, directory: Path) -> Answer:
         store.close()
 
 
-def call_lines(calls: Json) -> list[str]:
-    """One line a call."""
-    rows: list[tuple[str, ...]] = [
+def call_rows(calls: Json) -> list[tuple[str, ...]]:
+    return [
         (
             str(one["id"]),
             moment_of(one["started_ms"]),
@@ -128,35 +127,35 @@ def call_lines(calls: Json) -> list[str]:
         )
         for one in objects(calls)
     ]
-    return columns_of(rows)
 
 
-def detail_lines(call: Json) -> list[str]:
-    """All that is known of one call, a line a fact."""
-    lines = []
+def detail_rows(call: Json) -> list[tuple[str, ...]]:
+    """All that is known of one call, a row a fact."""
+    rows: list[tuple[str, ...]] = []
     for name, value in call.items() if isinstance(call, dict) else ():
         if value in ("", None):
             continue
         if name == "attempts" and isinstance(value, list):
-            lines += [f"{'attempt':<16}{_attempt(one)}" for one in value]
+            rows += [("attempt", _attempt(one)) for one in value]
         elif name == "quality":
-            lines += [f"{'quality':<16}{one}" for one in _quality(value)]
+            rows += [("quality", one) for one in _quality(value)]
         elif name in ("started_ms", "ringing_ms", "answered_ms", "ended_ms"):
-            lines.append(f"{name[:-3]:<16}{moment_of(value)}")
+            rows.append((name[:-3], moment_of(value)))
         elif name.endswith("_ms"):
-            lines.append(f"{name[:-3]:<16}{_length(value)}")
+            rows.append((name[:-3], _length(value)))
         else:
-            lines.append(f"{name.replace('_', ' '):<16}{value}")
-    return lines
+            rows.append((name.replace("_", " "), str(value)))
+    return rows
 
 
-def report_lines(answer: Answer) -> list[str]:
-    """The table of a report, its columns named."""
+def report_table(answer: Answer) -> str:
+    """The table of a report; where a program reads it, its columns are named in the first line."""
     names, rows = answer.get("columns"), answer.get("rows")
     if not isinstance(names, list) or not isinstance(rows, list) or not rows:
-        return []
+        return "No such calls."
+    heads = tuple(map(str, names))
     told = [tuple("" if cell is None else str(cell) for cell in row) for row in rows if isinstance(row, list)]
-    return columns_of([tuple(map(str, names)), *told])
+    return table_of(heads, told, empty="", named=True)
 
 
 def _via(one: dict[str, Json]) -> str:

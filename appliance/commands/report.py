@@ -8,7 +8,7 @@ import sys
 
 from ..storage.record_question import REPORTS
 from .answers import DONE, FAILED, json_argument, print_json, refused
-from .records import answer_to_command, choosing_arguments, limit_argument, report_lines
+from .records import answer_to_command, choosing_arguments, limit_argument, report_table
 
 MANUAL = (
     "`jackfield report KIND`: total, trunks, gateways, sources, prefixes, tenants, hours, busiest or causes, over the "
@@ -35,5 +35,5 @@ def run(asked: argparse.Namespace) -> int:
     if asked.csv and isinstance(columns, list) and isinstance(rows, list):
         csv.writer(sys.stdout).writerows([columns, *(row for row in rows if isinstance(row, list))])
     else:
-        print(*(report_lines(answer) or ["No such calls."]), sep="\n")
+        print(report_table(answer))
     return DONE

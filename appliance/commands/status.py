@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 
 from ..control.asking import Json, ask
-from .alarms import alarm_lines
+from .alarms import ALARM_HEADS, alarm_rows
 from .answers import DONE, FAILED, count, json_argument, objects, print_json, texts
-from .gateway import gateway_lines
+from .gateway import GATEWAY_HEADS, gateway_rows
+from .tables import table_of
 
 MANUAL = "`--json` prints one JSON object for machines."
 
@@ -26,31 +27,47 @@ def run(asked: argparse.Namespace) -> int:
         {name: number for name, number in part.items() if isinstance(number, int)} if isinstance(part, dict) else {}
     )
     if figures:
-        print(f"  {count(figures['calls'], 'call')} in progress, {count(figures['registrations'], 'registered phone')}")
-        print(f"  {count(figures['calls_routed'], 'call')} since the start, {figures['calls_answered']} answered")
-    for one in objects(answer.get("services")):
-        print(f"  {one['name']:<20} {one['state']:<10} {one['where'] or one['fault']}")
-    for line in gateway_lines(answer.get("gateways")):
-        print(f"  {line}")
-    for one in objects(answer.get("trunks")):
-        print(f"  trunk {one['name']:<14} {one['registration']:<11} {one['account']}")
-    for line in capacity_lines(answer.get("capacity")):
-        print(f"  {line}")
+        print(f"{count(figures['calls'], 'call')} in progress, {count(figures['registrations'], 'registered phone')}")
+        print(f"{count(figures['calls_routed'], 'call')} since the start, {figures['calls_answered']} answered")
     if isinstance(selftest := answer.get("selftest"), dict):
-        print(f"  self-test {'passed' if selftest.get('passed') else 'failed'}: {selftest.get('sentence')}")
+        print(f"self-test {'passed' if selftest.get('passed') else 'failed'}: {selftest.get('sentence')}")
     if answer.get("overload"):
-        print(f"  {answer['overload']}")
-    for line in alarm_lines(answer.get("alarms")):
-        print(f"  {line}")
-    for fault in texts(answer.get("degraded")):
-        print(f"  not well: {fault}")
+        print(answer["overload"])
+    for heads, rows in (
+        (("service", "state", "where, or what is wrong"), _service_rows(answer.get("services"))),
+        (GATEWAY_HEADS, gateway_rows(answer.get("gateways"))),
+        (("registered with", "how it stands", "as"), _trunk_rows(answer.get("trunks"))),
+        (("limit", "for", "used", "of", "what", "refused"), capacity_rows(answer.get("capacity"))),
+        (ALARM_HEADS, alarm_rows(answer.get("alarms"))),
+    ):
+        if rows:
+            print()
+            print(table_of(heads, rows, empty=""))
+    faults = texts(answer.get("degraded"))
+    if faults:
+        print()
+        print(*(f"not well: {fault}" for fault in faults), sep="\n")
     return DONE if answer.get("ok") else FAILED
 
 
-def capacity_lines(capacity: Json) -> list[str]:
-    """One line for each limit that holds something or has refused somebody, and for the box's own sizes."""
+def _service_rows(services: Json) -> list[tuple[str, ...]]:
+    return [(str(one["name"]), str(one["state"]), str(one["where"] or one["fault"])) for one in objects(services)]
+
+
+def _trunk_rows(trunks: Json) -> list[tuple[str, ...]]:
+    return [(f"trunk {one['name']}", str(one["registration"]), str(one["account"])) for one in objects(trunks)]
+
+
+def capacity_rows(capacity: Json) -> list[tuple[str, ...]]:
+    """Each limit that holds something or has refused somebody, and the box's own sizes."""
     return [
-        f"{one['limit']} ({one['scope']}): {one['used']:g} of {one['size']:g} {one['what']}"
-        + (f", {one['refused']} refused" if one["refused"] else "")
+        (
+            str(one["limit"]),
+            str(one["scope"]),
+            f"{one['used']:g}",
+            f"{one['size']:g}",
+            str(one["what"]),
+            f"{one['refused']} refused" if one["refused"] else "",
+        )
         for one in objects(capacity)
     ]

@@ -22,14 +22,23 @@ _COLOURS = {
     "down": "bold red",
     "out": "bold red",
     "degraded": "red",
+    "critical": "bold red",
+    "major": "red",
+    "minor": "yellow",
     "warning": "yellow",
+    "stands down": "red",
+    "drained": "yellow",
+    "blocked": "yellow",
     "doubt": "yellow",
     "skipped": "dim",
 }
 
 
-def table_of(heads: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str) -> str:
-    """Rows of cells under their heads, or `empty` where there are none. Cells are text, never markup."""
+def table_of(heads: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str, named: bool = False) -> str:
+    """Rows of cells under their heads, or `empty` where there are none. Cells are text, never markup.
+
+    Without a terminal the heads are left out, unless `named`.
+    """
     rows = plain_cells(rows)
     if not rows:
         return empty
@@ -41,13 +50,11 @@ def table_of(heads: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str)
         with console.capture() as captured:
             console.print(table)
         return captured.get().rstrip("\n")
-    return "\n".join(columns_of(rows))
-
-
-def columns_of(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows of equal length with their columns in line."""
+    if named:
+        rows = [[*heads], *rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def plain_cells(rows: Iterable[Sequence[str]]) -> list[list[str]]:

@@ -8,7 +8,7 @@ import pytest
 import trio
 import trio.testing
 
-from appliance.commands.ban import ban_lines
+from appliance.commands.ban import ban_rows
 from appliance.control.bans import BANS_FILE, BanControl
 from tests.proxy.pretend_net import Box
 
@@ -86,7 +86,9 @@ async def test_a_damaged_file_bans_nobody(tmp_path: Path, text: str) -> None:
     assert len(box.core.gate.guard.bans) == 0
 
 
-def test_bans_as_lines() -> None:
+def test_bans_as_rows() -> None:
     ban = {"source": "203.0.113.7", "grade": "drop", "left_s": None, "cause": "by hand", "by_hand": True, "times": 0}
-    [line] = ban_lines([ban])
-    assert line.split() == ["203.0.113.7", "drop", "for", "ever", "by", "hand"]
+    assert ban_rows([ban, {**ban, "left_s": 59.6}]) == [
+        ("203.0.113.7", "drop", "for ever", "by hand"),
+        ("203.0.113.7", "drop", "60 s more", "by hand"),
+    ]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import attrs
 
-from appliance.commands.gateway import gateway_lines
+from appliance.commands.gateway import gateway_rows
 from appliance.config.health import HealthSettings
 from appliance.config.settings import Settings
 from appliance.control.gateways import GateControl
@@ -84,7 +84,7 @@ async def test_the_state_is_in_the_list_and_the_metrics(tmp_path: Path) -> None:
     assert f'jackfield_gateway_attempts_total{{trunk="a",gateway="{A1}",end="silent"}} 1' in shown
     answer = await gates.command("list", "a")
     assert json.loads(json.dumps(answer))["gateways"][0]["attempts"] == 1
-    assert gateway_lines(answer["gateways"]) == [
-        "a 192.0.2.61  stands down  0 calls  4000 ms  for 30 s, the last call failed, it was silent",
-        "a 192.0.2.62  in service   1 call",
+    assert gateway_rows(answer["gateways"]) == [
+        ("a", A1, "stands down", "0 calls", "4000 ms", "for 30 s, the last call failed, it was silent"),
+        ("a", A2, "in service", "1 call", "", ""),
     ]
