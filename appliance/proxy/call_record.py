@@ -14,6 +14,7 @@ from appliance.config.settings import Settings
 from appliance.media.figures import CallMedia, DirectionFigures
 from appliance.proxy.call import Call
 from appliance.proxy.leftover import Leftover
+from appliance.router.causes import Cause
 from appliance.router.question import CallerKind
 from appliance.sip.errors import BadMessage
 from appliance.sip.message import Request
@@ -62,6 +63,7 @@ def record_of_call(call: Call, settings: Settings, names: Callable[[str], tuple[
         reason=call.reason,
         ended_by=call.ended_by,
         ending=call.ending,
+        refusal="limit" if call.cause is Cause.LIMIT else "",
         route=decision.route,
         explanation=call.route,
         transfer=_transfer(call),

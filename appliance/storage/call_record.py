@@ -56,7 +56,7 @@ class CallRecord:
     ending: str = ""
     """One sentence: who ended or refused it, and why."""
     refusal: str = ""
-    """Which kind of limit refused it, as [refusal KIND] names it."""
+    """Which kind of limit refused it, as [refusal KIND] names it; `limit` where that was on its way out."""
     route: str = ""
     """The route that decided."""
     explanation: str = ""

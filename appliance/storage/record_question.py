@@ -199,14 +199,16 @@ def _column(text: str) -> Callable[[Dialect], str]:
 
 
 _HOUR: Final = _column(f"floor(started_ms / {HOUR_MS})")
+_WENT: Final = "trunk <> '' AND refusal = ''"
+"""Calls that a limit of ours kept from the trunk say nothing of it."""
 _KINDS: Final = {
     "total": _Kind("all calls together", "what", _column("'all calls'")),
-    "trunks": _Kind("by the trunk that calls went to", "trunk", _column("trunk"), "trunk <> ''"),
+    "trunks": _Kind("by the trunk that calls went to", "trunk", _column("trunk"), _WENT),
     "gateways": _Kind(
         "by trunk and gateway that calls went to",
         "gateway",
         _column("concat(trunk, ' ', gateway)"),
-        "trunk <> ''",
+        _WENT,
     ),
     "sources": _Kind(
         "by the user or trunk that calls came from",

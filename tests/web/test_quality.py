@@ -7,6 +7,7 @@ from pathlib import Path
 import attrs
 
 from appliance.proxy.gateway_quality import GatewayQuality
+from appliance.storage.record_question import CallQuestion
 from appliance.web.quality import graded
 from tests.web.box import open_box
 from tests.web.raw_phone import RawPhone
@@ -77,6 +78,21 @@ async def test_a_gateway_that_is_not_there_has_no_effective_call(tmp_path: Path)
         assert (row["trunk"], row["gateway"], row["calls"], row["answered"]) == ("carrier", "127.0.0.1:9", 1, 0)
         assert (row["asr"], row["ner"], row["mos"]) == (0.0, 0.0, None)
         assert (await client.get("/find/quality?span=ever")).status_code == 400
+
+
+async def test_what_a_limit_of_ours_refused_says_nothing_of_the_gateway(tmp_path: Path) -> None:
+    full = "[limit closed]\nscope = trunk:carrier\ncalls = 0\n"
+    async with (
+        open_box(tmp_path, CONF + full) as box,
+        box.client(timeout=20) as client,
+        RawPhone(sip_address(box)) as phone,
+    ):
+        await sign_in(client, box.password)
+        _, response = await phone.call("15550100")
+        assert response.status == 503
+        assert (await client.get("/find/quality")).json() == {"rows": []}
+        [record] = await box.appliance.telephony.records.find(CallQuestion())
+        assert (record.trunk, record.refusal) == ("carrier", "limit")
 
 
 async def test_where_no_records_are_kept_it_says_so(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ export const gatewayColumns = [
   { label: "Delay", kind: "num", order: (one) => one.latency_ms ?? -1, value: (one) => measured(one.latency_ms, (ms) => `${count(ms)} ms`) },
 ];
 
-export const whyColumn = { label: "Why, and how calls do there", kind: "wide", value: (one) => ({ text: one.why || one.quality || "–", sub: one.why ? one.quality : "" }) };
+export const whyColumn = { label: "Why, and quality", kind: "wide", value: (one) => ({ text: one.why || one.quality || "–", sub: one.why ? one.quality : "" }) };
 
 // What an operator may do with a gateway just now.
 export const gatewayActions = {
