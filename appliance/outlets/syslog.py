@@ -130,7 +130,10 @@ class Collector:
     def _is_reached(self) -> None:
         self.connected = True
         self._alarms.clear(LOG_COLLECTOR, self.settings.name)
-        if self._untold:
+
+    def _tell_dropped(self) -> None:
+        """Once there is room for it: in a full buffer the event that tells would itself push one out, uncounted."""
+        if self._untold and len(self._queue) < self.settings.buffer:
             dropped, self._untold = self._untold, 0
             self._log.warning("syslog.dropped", collector=self.settings.name, events=dropped)
 
@@ -171,6 +174,7 @@ class Collector:
     async def _feed(self, wire: _Datagrams | _Stream) -> None:
         while True:
             self._forget_sure(wire)
+            self._tell_dropped()
             if not self._queue:
                 self._wake = trio.Event()
                 with trio.move_on_after(_TICK_S):

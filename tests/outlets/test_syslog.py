@@ -1,6 +1,7 @@
 """Events at Debian's rsyslog over UDP, TCP and TLS; cut off, the buffer loses nothing and the rest is counted."""
 
 import io
+import os
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -16,11 +17,12 @@ from appliance.config.log import SyslogSettings, SyslogTransport
 from appliance.config.sections import LogLevel
 from appliance.logs import EventLog
 from appliance.metrics import Metrics, render_prometheus
-from appliance.outlets.syslog import Collector, SyslogOutlet
+from appliance.outlets.syslog import UNSURE_S, Collector, SyslogOutlet
 from tests.peers.rsyslog import Rsyslog, Seen
 from tests.peers.tls import make_certificate
 
 SOON_S = 20.0
+AWAY_S = 60.0 if "JACKFIELD_LONG" in os.environ else 4.0
 
 
 @attrs.define
@@ -131,6 +133,46 @@ async def test_what_the_buffer_cannot_hold_is_counted_and_told(tmp_path: Path, c
     assert missing >= 700
     # No gap that was not counted; the ten sent just before the break gave way as well, and had arrived.
     assert missing <= dropped <= missing + 10
+
+
+async def test_cut_off_for_longer_while_events_go_on_the_buffer_is_all_that_counts(
+    tmp_path: Path, certificate: Path
+) -> None:
+    """Two collectors on one rsyslog over TLS: what fits is there, what does not is counted, to the event."""
+    tls = {"ca": certificate, "certificate": certificate, "longest_pause_s": 1.0}
+    with Rsyslog(tmp_path / "rsyslog", certificate) as rsyslog:
+        wide = settings_for(rsyslog, "tls", app_name="wide", **tls)
+        narrow = attrs.evolve(settings_for(rsyslog, "tls", app_name="narrow", buffer=300, **tls), name="b")
+        async with bench(wide) as one:
+            one.outlet.configure({"a": wide, "b": narrow}, "box.example.com")
+            both = one.outlet.collectors.values()
+            one.say(10)
+            await one.until(lambda: all(each.sent == 10 for each in both))
+            await trio.sleep(UNSURE_S + 1.5)  # by then they know that all is read
+            await trio.to_thread.run_sync(rsyslog.stop)
+            await one.until(lambda: len(one.alarms.active) == 2)
+            for _ in range(round(AWAY_S * 10)):
+                one.say(10)
+                await trio.sleep(0.1)
+            assert [each.connected for each in both] == [False, False]
+            lost = one.outlet.collectors["b"].dropped
+            assert (one.outlet.collectors["a"].dropped, one.outlet.collectors["b"].waiting) == (0, 300)
+            await trio.to_thread.run_sync(rsyslog.start)
+            await one.until(lambda: all(each.connected and not each.waiting for each in both))
+
+            def missing(app: str) -> int:
+                numbers = {message.number for message in rsyslog.seen() if message.app == app}
+                return max(numbers) - len(numbers)
+
+            calls = 10 + round(AWAY_S * 10) * 10
+            await one.until(lambda: len([each for each in rsyslog.seen("call.ended") if each.app == "wide"]) == calls)
+            await one.until(lambda: missing("narrow") == lost)
+            assert missing("wide") == 0
+            assert lost >= calls - 10 - 300
+            assert [each.dropped for each in both] == [0, lost]
+            told = {message.data for message in rsyslog.seen("syslog.dropped")}
+            assert all(f'events="{lost}"' in one for one in told)
+            assert told
 
 
 async def test_a_collector_killed_in_the_middle_of_a_stream_misses_nothing(tmp_path: Path) -> None:
