@@ -47,6 +47,7 @@ from .logs import log
 from .management.alarm_watch import AlarmWatch, look_around
 from .management.happenings import Happenings
 from .management.hep_view import for_collectors
+from .management.report_post import ReportPost
 from .management.snmp_tables import Sources
 from .management.snmp_view import LivingBox, SnmpView
 from .management.support import live_parts
@@ -227,6 +228,10 @@ async def open_appliance(
             commands["backup"] = backups.command
             commands["gateway"] = telephony.gates.command
             bans = BanControl(core.gate, identity.state_dir)
+            reports = ReportPost(
+                telephony.records, identity.state_dir, lambda: appliance.settings, partial(_show_report, supervisor)
+            )
+            await supervisor.start(Service("reports", reports.run))
             happenings = Happenings(telephony.records)
             supervisor.alarms.subscribe(happenings.alarm)
             supervisor.on_reload = happenings.of_reload(appliance.reload)
@@ -330,6 +335,14 @@ async def open_appliance(
             appliance.is_ready()
             happenings.start(__version__)
             yield appliance
+
+
+def _show_report(supervisor: Supervisor, name: str, fault: str) -> None:
+    """A report that cannot be sent is shown until it could."""
+    if fault:
+        supervisor.report(f"report {name}", fault)
+    else:
+        supervisor.clear(f"report {name}")
 
 
 def _standing(core: SipCore) -> int:

@@ -130,7 +130,7 @@ def test_the_example_file_loads_when_its_sections_are_opened(tmp_path: Path) -> 
     needed |= {"gateways = ": "192.0.2.1", "members = ": "name"}
     needed |= {"scope = ": "box", "refusal = ": "name", "host = ": "logs.example.com"}
     needed |= {"url = ": "https://hooks.example.com/", "sender = ": "a@example.com", "recipients = ": "b@example.com"}
-    needed |= {"file = ": "/dev/null", "times = ": "mon-fri", "prefixes = ": "+358"}
+    needed |= {"file = ": "/dev/null", "times = ": "mon-fri", "prefixes = ": "+358", "mail = ": "name"}
     filled = [line + " " + needed.get(line + " ", "") for line in lines]
     filled = ["calls = 10" if line == "calls = none " else line for line in filled]
     (tmp_path / "a.conf").write_text("\n".join(filled))

@@ -13,6 +13,28 @@ from .settings import Settings
 
 
 def record_mistakes(settings: Settings, places: Places) -> Iterator[Mistake]:
+    yield from _store(settings, places)
+    yield from _reports(settings, places)
+
+
+def _reports(settings: Settings, places: Places) -> Iterator[Mistake]:
+    for one in settings.reports.values():
+        if not places.sound("report", one.name):
+            continue
+        title = f"[report {one.name}]"
+        if one.mail not in settings.mails:
+            remedy = "Add the section, or name one of " + ", ".join(settings.mails) if settings.mails else "Add it"
+            place = places.of("report", one.name, "mail")
+            yield Mistake(place, title, "mail", f"there is no [mail {one.mail}]", remedy)
+        if not settings.records.enabled:
+            remedy = "Set enabled = yes in [records], or take the report away"
+            yield Mistake(places.of("report", one.name), title, "", "has nothing to tell without records", remedy)
+        if one.trunk is not None and one.trunk not in settings.trunks:
+            place = places.of("report", one.name, "trunk")
+            yield Mistake(place, title, "trunk", f"there is no [trunk {one.trunk}]", "Name one of the trunks, or all")
+
+
+def _store(settings: Settings, places: Places) -> Iterator[Mistake]:
     records = settings.records
     if not places.sound("records"):
         return

@@ -24,6 +24,7 @@ from .numbers import NumberList, NumbersSettings
 from .qos import QosSettings
 from .quality import QualitySettings
 from .records import RecordsSettings
+from .report import ReportSettings
 from .rewriting import NumberPlanSettings, RulesSettings
 from .routes import RouteSettings, TableSettings
 from .schedule import LocationSettings, ScheduleSettings
@@ -109,6 +110,7 @@ class Settings:
     heps: Mapping[str, HepSettings] = attrs.field(factory=dict, converter=_ordered)
     snmp: SnmpSettings = attrs.field(factory=SnmpSettings)
     records: RecordsSettings = attrs.field(factory=RecordsSettings)
+    reports: Mapping[str, ReportSettings] = attrs.field(factory=dict, converter=_ordered)
     selftest: SelfTestSettings = attrs.field(factory=SelfTestSettings)
     interfaces: Mapping[str, InterfaceSettings] = attrs.field(factory=dict, converter=_ordered)
     time: TimeSettings = attrs.field(factory=TimeSettings)
@@ -190,6 +192,7 @@ SECTIONS: Final = (
     SectionKind("trace", "trace", TraceSettings),
     SectionKind("hep", "heps", HepSettings, named=True),
     SectionKind("records", "records", RecordsSettings),
+    SectionKind("report", "reports", ReportSettings, named=True),
     SectionKind("interface", "interfaces", InterfaceSettings, named=True),
     SectionKind("time", "time", TimeSettings),
     SectionKind("console", "console", ConsoleSettings),

@@ -71,6 +71,7 @@ while it exists. `jackfield backup FILE` keeps all of it but the trace, also whi
 | `records/records.duckdb` (with `.wal`) | call records and events, a table a day | they are lost |
 | `records/shipped` | the number of the last record that a ClickHouse server has taken, where one has the records | nothing is doubled: what is still in the journal goes only where it is not there yet |
 | `records/records.duckdb.broken-…` | a damaged file that was put aside; a new one was begun | may be deleted |
+| `reports.json` | for which day, week or month each report by mail went out last | reports begin anew with the next period |
 | `audit.log` (with `.1` to `.4`) | who signed in to the web side and what they did there, JSON lines, 10 MiB at most | begun anew |
 | `gateways.json` | the gateways that are drained or blocked by hand | all are let in again |
 | `bans.json` | bans of source addresses, a few seconds old at most | delete it before a start: nobody is banned |

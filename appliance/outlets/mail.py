@@ -1,4 +1,4 @@
-"""Alarms by mail (SMTP, RFC 5321): one plain mail for a handful of changes.
+"""Alarms by mail (SMTP, RFC 5321): one plain mail for a handful of changes; the way out for reports, too.
 
 The standard library's smtplib runs in a thread: the mail libraries that are kept up and do not block are written for
 asyncio. A thread that is given up on ends by its own timeout and holds nobody else up.
@@ -34,7 +34,10 @@ class MailCourier:
         self._threads = trio.CapacityLimiter(1)
 
     async def deliver(self, notices: Sequence[Notice], left_out: int) -> None:
-        message = self.message(notices, left_out)
+        await self.post(self.message(notices, left_out))
+
+    async def post(self, message: EmailMessage) -> None:
+        """Hand a mail to the server. Raises `Undelivered`."""
         try:
             await trio.to_thread.run_sync(self._send, message, abandon_on_cancel=True, limiter=self._threads)
         except smtplib.SMTPResponseException as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import UTC, tzinfo
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -199,9 +200,9 @@ class Records:
         """Registrations, sign-ins and the like, the latest first."""
         return await self.ask(lambda questions: questions.events(question))
 
-    async def report(self, kind: str, question: CallQuestion, digits: int = 4) -> Report:
-        """One of `record_question.REPORTS`; for prefixes, of so many digits."""
-        return await self.ask(lambda questions: questions.report(kind, question, digits))
+    async def report(self, kind: str, question: CallQuestion, digits: int = 4, zone: tzinfo = UTC) -> Report:
+        """One of `record_question.REPORTS`; for prefixes, of so many digits, with hours of this zone."""
+        return await self.ask(lambda questions: questions.report(kind, question, digits, zone))
 
     async def export(self, question: CallQuestion, form: Format, file: Path) -> int:
         """Write calls into a file; how many."""

@@ -32,6 +32,7 @@ from .hosts import of_this_machine
 from .inside import Inside
 from .pages import add_pages
 from .record_pages import add_record_pages
+from .report_pages import add_report_pages
 from .sessions import Attempts, TooBusy
 from .setup_page import add_setup_page
 from .streamed import StreamingConnection, StreamingRequest
@@ -236,6 +237,7 @@ def make_site(inside: Inside, feed: Feed, history: History) -> QuartTrio:
 
     add_call_pages(site, inside, visitor, streams, door.write_down)
     add_record_pages(site, inside, door)
+    add_report_pages(site, inside, door)
     add_pages(site, inside, door, history)
     add_actions(site, inside, door)
     add_diagnosis(site, inside, door)

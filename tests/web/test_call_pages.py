@@ -170,3 +170,21 @@ async def test_events_are_listed_and_searched(tmp_path: Path) -> None:
         assert "mallory" in only
         assert "the disk is full" not in only
         assert "No event fits" in (await client.get("/events?q=nothing-like-that")).text
+
+
+async def test_reports_are_shown_and_given_as_csv(tmp_path: Path) -> None:
+    async with open_box(tmp_path, CONF) as box, box.client() as client, RawPhone(sip_address(box)) as phone:
+        answer = await client.get("/reports/causes.csv")
+        assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in")
+        await sign_in(client, box.password)
+        await phone.call("5550100")
+        page = (await client.get("/reports?span=7+days&zone=330")).text
+        assert "UTC+05:30" in page
+        assert "Day by day" in page
+        assert '<span class="text" title="404">404</span>' in page
+        answer = await client.get("/reports/causes.csv?span=7+days")
+        assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+        assert answer.text.startswith("status,cause,calls,example\r\n404,,1,")
+        assert (await client.get("/reports/weather.csv")).status_code == 404
+        nothing = (await client.get("/reports?from=2020-01-01T00:00&to=2020-01-02T00:00&digits=x&tenant='")).text
+        assert "No such calls" in nothing
