@@ -34,6 +34,7 @@ from .control.gateways import row
 from .control.listings import Listings
 from .control.lock import hold_state_dir
 from .control.logs import LogControl, configure_log
+from .control.machine import MachineControl
 from .control.records import RecordControl
 from .control.selftest import SelfTest
 from .control.serving import serve_control
@@ -326,7 +327,11 @@ async def open_appliance(
             )
             audit = Audit(identity.state_dir)
             audit.on_entry.append(happenings.audited)
-            appliance.web = WebSide(_inside(appliance, telephony, support, actions, selftest, audit))
+            machine = MachineControl(Machine())
+            if machine.is_ours:
+                appliance.reloaders["machine"] = lambda new: lambda: machine.prepare(new)
+                await supervisor.start(Service("machine", machine.run))
+            appliance.web = WebSide(_inside(appliance, backups, machine, telephony, support, actions, selftest, audit))
             appliance.reloaders["web"] = appliance.web.prepare
             await supervisor.start(Service("web", appliance.web.run))
             collector = GarbageCollector(partial(_standing, core), lambda: core.load.memory.share > 0)
@@ -352,6 +357,8 @@ def _standing(core: SipCore) -> int:
 
 def _inside(
     appliance: Appliance,
+    backups: BackupControl,
+    machine: MachineControl,
     telephony: Telephony,
     support: SupportControl,
     actions: Actions,
@@ -382,6 +389,8 @@ def _inside(
         test=selftest.look,
         support=support.bundle,
         actions=actions,
+        backups=backups,
+        machine=machine,
         updates=updates_of(Machine()),
         audit=audit,
         setup=Setup(

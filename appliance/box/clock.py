@@ -18,14 +18,6 @@ _LATEST: Final = 4_102_444_800
 """2100-01-01."""
 
 
-async def begin(machine: Machine) -> None:
-    """At boxd's start: the servers of the configuration, where it has some."""
-    try:
-        await take_up_servers(machine)
-    except (Refused, OSError) as error:
-        log.warning("box.time.default", why=error)
-
-
 async def take_up_servers(machine: Machine) -> None:
     """Raises `Refused`, `OSError`."""
     try:

@@ -13,7 +13,6 @@ from ..config.loader import load_settings
 from ..config.mistakes import ConfigRejected
 from ..config.sections import Transport
 from ..config.settings import Settings
-from ..logs import log
 from .machine import Machine, Refused
 from .verb import Answer, Callers, Verb, Words
 
@@ -80,14 +79,6 @@ async def take_up_firewall(machine: Machine) -> dict[str, list[str]]:
         raise Refused(f"the configuration has mistakes: {rejected.mistakes[0]}") from None
     await machine.do("nft", "-f", "-", given=rules_of(settings).encode())
     return open_ports(settings)
-
-
-async def begin(machine: Machine) -> None:
-    """At boxd's start."""
-    try:
-        await take_up_firewall(machine)
-    except Refused as refused:
-        log.error("box.firewall.failed", why=refused)
 
 
 async def _reload(machine: Machine, words: Words) -> Answer:

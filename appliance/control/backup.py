@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Final
 
@@ -32,6 +32,8 @@ from .asking import Answer
 from .lock import hold_state_dir
 
 UPLOAD: Final = "upload.new"
+SPARE_BYTES: Final = 64 << 20
+SILENCE_S: Final = 30.0
 
 
 class BackupControl:
@@ -74,23 +76,37 @@ class BackupControl:
             await trio.to_thread.run_sync(work)
         return name, file
 
-    async def take_part(self, data: bytes, offset: int) -> Answer:
-        """A piece of a file that comes from the page; offset 0 begins it anew."""
-        file = self._state_dir / UPLOAD
-
-        def write() -> Answer:
-            size = file.stat().st_size if offset and file.exists() else 0
-            if offset != size:
-                return {"ok": False, "error": "The pieces came out of order. Send the file again."}
-            if shutil.disk_usage(self._state_dir).free < len(data) + (64 << 20):
-                return {"ok": False, "error": "There is no room for the file on this box."}
-            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | (0 if offset else os.O_TRUNC)
-            with open(os.open(file, flags, 0o600), "wb") as out:
-                out.write(data)
-            return {"ok": True, "size": size + len(data)}
-
+    async def receive(self, size: int | None, chunks: AsyncIterator[bytes]) -> Answer:
+        """Write a file that a page sends, as it comes; `take` then proves it. One that is cut off is not kept."""
+        if self._turn.locked():
+            return {"ok": False, "error": "A backup is made or taken just now. Wait a minute."}
         async with self._turn:
-            return await trio.to_thread.run_sync(write)
+            file = self._state_dir / UPLOAD
+            room = shutil.disk_usage(self._state_dir).free - SPARE_BYTES
+            if size is not None and size > room:
+                return {"ok": False, "error": f"There is room for {max(0, room) >> 20} MiB only."}
+            got, whole = 0, False
+            try:
+                handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+                with open(handle, "wb") as out:  # noqa: ASYNC230 (it opens nothing any more)
+                    while True:
+                        with trio.fail_after(SILENCE_S):
+                            chunk = await anext(chunks, None)
+                        if chunk is None:
+                            break
+                        got += len(chunk)
+                        if got > room:
+                            return {"ok": False, "error": f"There is room for {max(0, room) >> 20} MiB only."}
+                        await trio.to_thread.run_sync(out.write, chunk)
+                whole = size is None or got == size
+                return {"ok": True} if whole else {"ok": False, "error": f"Only {got} of {size} bytes came."}
+            except trio.TooSlowError:
+                return {"ok": False, "error": f"Nothing more came for {SILENCE_S:g} s."}
+            except OSError as error:
+                return {"ok": False, "error": f"It cannot be written: {error.strerror or error}"}
+            finally:
+                if not whole:
+                    file.unlink(missing_ok=True)
 
     async def take(self, passphrase: str) -> Answer:
         """Prove the file that came from the page and lay it ready; on our image the service is restarted for it."""
@@ -98,6 +114,8 @@ class BackupControl:
         def work() -> Answer:
             file = self._state_dir / UPLOAD
             try:
+                if not file.exists():
+                    return {"ok": False, "error": "Send the file first."}
                 with open(file, "rb") as source:
                     manifest = stage(source, self._conf_dir, self._state_dir, passphrase or None, newest_schema=VERSION)
             except ConfigRejected as rejected:

@@ -183,6 +183,23 @@ class Setup(Protocol):
     async def finish(self, code: str, password: str, name: str, network: Mapping[str, str]) -> Answer: ...
 
 
+class Backups(Protocol):
+    """Backup and restore. `make` gives the name of the file and where it lies until it is removed; it raises
+    `ValueError` and `OSError`. `receive` writes what comes, `take` proves it and lays it ready."""
+
+    async def make(self, passphrase: str, *, records: bool) -> tuple[str, Path]: ...
+    async def receive(self, size: int | None, chunks: AsyncIterator[bytes]) -> Answer: ...
+    async def take(self, passphrase: str) -> Answer: ...
+
+
+class Machine(Protocol):
+    """The machine under the box. Where it is not ours, it answers so in a sentence."""
+
+    @property
+    def is_ours(self) -> bool: ...
+    async def ask(self, verb: str, **words: str) -> Answer: ...
+
+
 class Updates(Protocol):
     """Updates of a Jackfield image; each answers with `ok`, and `error` or what there is to say."""
 
@@ -222,6 +239,8 @@ class Inside:
     support: Callable[[], Awaitable[tuple[str, bytes]]]
     """A support bundle: the name of the file and what is in it."""
     actions: Actions
+    backups: Backups
+    machine: Machine
     updates: Updates | None
     """None where the machine is no image of ours."""
     audit: Audit

@@ -31,6 +31,7 @@ PAGES: Final = (
     ("/events", "Events", Role.VIEWER),
     ("/configuration", "Configuration", Role.VIEWER),
     ("/diagnosis", "Diagnosis", Role.VIEWER),
+    ("/machine", "Machine", Role.ADMINISTRATOR),
     ("/update", "Update", Role.ADMINISTRATOR),
     ("/audit", "Audit", Role.ADMINISTRATOR),
 )

@@ -30,6 +30,7 @@ from .feed import Feed
 from .history import History
 from .hosts import of_this_machine
 from .inside import Inside
+from .machine_page import add_machine_page
 from .pages import add_pages
 from .record_pages import add_record_pages
 from .report_pages import add_report_pages
@@ -241,6 +242,7 @@ def make_site(inside: Inside, feed: Feed, history: History) -> QuartTrio:
     add_pages(site, inside, door, history)
     add_actions(site, inside, door)
     add_diagnosis(site, inside, door)
+    add_machine_page(site, inside, door)
     add_setup_page(site, inside)
     add_update_page(site, inside, door)
     add_support_page(site, inside, door.administrator, door.write_down)

@@ -15,7 +15,7 @@ from quart_trio.asgi import TrioASGIHTTPConnection
 from quart_trio.wrappers import TrioRequest
 from quart_trio.wrappers.request import TrioBody
 
-STREAMED: Final = frozenset({"/update/bundle"})
+STREAMED: Final = frozenset({"/update/bundle", "/machine/backup"})
 HELD_BYTES: Final = 1 << 20
 
 

@@ -72,6 +72,12 @@ async def test_a_box_that_listens_nowhere_lets_nobody_in(tmp_path: Path) -> None
     assert "policy drop" in rules
 
 
+async def test_all_that_a_reload_may_change_is_taken_up_at_once(tmp_path: Path) -> None:
+    programs = Programs()
+    assert (await ask(tmp_path, programs, "take-up"))["ok"]
+    assert programs.ran == ["nft -f -", "chronyc reload sources", "hostname jackfield"]
+
+
 async def test_the_filter_is_taken_up_as_a_whole(tmp_path: Path) -> None:
     programs = Programs()
     answer = await ask(tmp_path, programs, "firewall")

@@ -1,0 +1,42 @@
+"""The verb `take-up`: what of the configuration is the machine's own. Packet filter, time servers, host name."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ..config.loader import load_settings
+from ..config.mistakes import ConfigRejected
+from ..logs import log
+from .clock import take_up_servers
+from .firewall import take_up_firewall
+from .machine import Machine, Refused
+from .verb import Answer, Callers, Verb, Words
+
+
+async def begin(machine: Machine) -> None:
+    """At boxd's start. Never raises for what the configuration says."""
+    try:
+        await take_up(machine)
+    except (Refused, OSError) as error:
+        log.error("box.take_up.failed", why=error)
+
+
+async def take_up(machine: Machine) -> None:
+    """Raises `Refused`, `OSError`. The packet filter comes first: calls hang on it."""
+    await take_up_firewall(machine)
+    await take_up_servers(machine)
+    try:
+        name = load_settings(machine.conf_dir).appliance.name
+    except ConfigRejected as rejected:
+        raise Refused(f"the configuration has mistakes: {rejected.mistakes[0]}") from None
+    await machine.run(("hostname", name), b"")
+
+
+async def _take_up(machine: Machine, words: Words) -> Answer:
+    await take_up(machine)
+    return {}
+
+
+VERBS: Final = (
+    Verb("take-up", "Take up what of the configuration is the machine's, but addresses.", Callers.SERVICE, _take_up),
+)
