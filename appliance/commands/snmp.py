@@ -82,12 +82,15 @@ def snmpd_conf(settings: SnmpSettings, group: str) -> str:
         enterprise="." + ".".join(map(str, (*ENTERPRISES, settings.enterprise_number))),
         said="Passphrases were made for this file." if made else "Passphrases are those of [snmp].",
     ).splitlines()
-    if settings.receivers:
+    if settings.receivers or settings.receivers_v2c:
         kind = "informs, repeated until they are acknowledged" if settings.inform else "traps"
         lines += ["", f"# Alarms go there as {kind}."]
         how = "-Ci " if settings.inform else ""
         login = f"-v 3 -u {settings.user} -l authPriv -a SHA-256 -A {auth} -x AES -X {privacy}"
         lines += [f"trapsess {how}{login} {_receiver(one)}" for one in settings.receivers]
+    if settings.receivers_v2c and settings.community is not None:
+        login = f"-v 2c -c {settings.community.reveal()}"
+        lines += [f"trapsess {how}{login} {_receiver(one)}" for one in settings.receivers_v2c]
     if settings.community is not None:
         lines += ["", "# SNMPv2c, unencrypted, because [snmp] has a community."]
         for one in settings.managers:

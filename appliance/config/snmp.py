@@ -101,6 +101,11 @@ class SnmpSettings:
         "yes",
         "Notifications that are acknowledged and repeated. For traps a receiver must know snmpd's engine ID.",
     )
+    receivers_v2c: tuple[str, ...] = setting(
+        listed(text("a host, with a port or without", pattern=r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?")),
+        "",
+        "Those of them that know no SNMPv3: told by SNMPv2c, unencrypted, with the community.",
+    )
     community: Secret | None = setting(
         optional(
             secret("a community without blanks and quotes", pattern=r"[!#-&(-~]{1,64}"), "none", "no SNMPv2c at all"

@@ -40,6 +40,7 @@ def test_what_is_asked_for_is_written(tmp_path: Path) -> None:
         auth-password = one-of-two-words
         privacy-password = two-of-two-words
         receivers = 192.0.2.10, [2001:db8::1]:1162
+        receivers-v2c = 192.0.2.20
         inform = no
         community = readers
         managers = 192.0.2.0/24, 2001:db8::/64
@@ -48,6 +49,7 @@ def test_what_is_asked_for_is_written(tmp_path: Path) -> None:
     login = "-v 3 -u jackfield -l authPriv -a SHA-256 -A one-of-two-words -x AES -X two-of-two-words"
     assert f"trapsess {login} udp:192.0.2.10:162" in lines
     assert f"trapsess {login} udp6:[2001:db8::1]:1162" in lines
+    assert "trapsess -v 2c -c readers udp:192.0.2.20:162" in lines
     assert "rocommunity readers 192.0.2.0/24 -V jackfield" in lines
     assert "rocommunity6 readers 2001:db8::/64 -V jackfield" in lines
     assert 'createUser jackfield SHA-256 "one-of-two-words" AES "two-of-two-words"' in lines
@@ -58,6 +60,7 @@ def test_what_is_asked_for_is_written(tmp_path: Path) -> None:
     [
         ("community = readers", "nobody who may use it"),
         ("managers = 192.0.2.1", "off without a community"),
+        ("receivers-v2c = 192.0.2.1", "told by SNMPv2c, which is off without a community"),
         ("auth-password = short", "8 characters"),
         ("privacy-password = with blanks in it", "8 characters"),
     ],

@@ -28,18 +28,8 @@ class Snmpd:
         self.start()
 
     def start(self) -> None:
-        argv = [
-            "snmpd",
-            "-f",
-            "-C",
-            "-c",
-            str(self.conf),
-            "-Lo",
-            "-I",
-            "-smux",
-            "-Dtrap",
-        ]  # -Dtrap: it tells of acknowledgements
-        argv += ["-p", str(self.directory / "pid")]
+        argv = ["snmpd", "-f", "-C", "-c", str(self.conf), "-Lo", "-I", "-smux"]
+        argv += ["-Dtrap", "-p", str(self.directory / "pid")]  # -Dtrap: it tells of acknowledgements
         self.program = Program(argv, self.directory / "snmpd.log", env=self.environment)
         self.program.expect_bound(self.port)
         wait_until(self.socket.exists, "snmpd's AgentX socket")

@@ -90,6 +90,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     def conf(port: int, socket: Path) -> str:
         section = {"enabled": "yes", "agentx": socket, "addresses": f"udp:127.0.0.1:{port}", "user": USER}
         section |= {"auth-password": AUTH, "privacy-password": PRIVACY, "receivers": f"127.0.0.1:{traps}"}
+        section |= {"receivers-v2c": f"127.0.0.1:{traps}"}
         section |= {"community": "readers", "managers": "127.0.0.1"}
         box.appliance.write({"snmp": section}, "80-snmp.conf")
         command = [sys.executable, "-m", "appliance", "snmp", "config", "--conf-dir", str(box.appliance.conf_dir)]
@@ -143,6 +144,7 @@ def test_values_agree_with_metrics_and_status_under_calls(site: Site, tmp_path: 
             before = site.metrics()
             walked = site.named("snmpbulkwalk", f"{MODULE}.1.1", options=("-OqUs",))
             after, status = site.metrics(), ask(box.appliance.state_dir, "status")
+            living = ask(box.appliance.state_dir, "calls")["calls"]
             calls = site.named("snmptable", "JACKFIELD-MIB::jfCallTable", options=("-Cf", "|", "-Cw", "400"))
             caller.finish()
         callee.finish()
@@ -159,6 +161,8 @@ def test_values_agree_with_metrics_and_status_under_calls(site: Site, tmp_path: 
         else:
             assert low - 1 <= told <= high + 1, one.name
     assert compared > 10
+    assert isinstance(living, list)
+    assert len(living) == 5
     telephony = status["telephony"]
     assert isinstance(telephony, dict)
     assert telephony["calls"] == float(read["jfCallsActive.0"]) == 5
@@ -194,7 +198,8 @@ def test_an_alarm_is_an_inform_as_it_begins_and_as_it_ends(site: Site) -> None:
     broken = site.box.appliance.conf_dir / "99-broken.conf"
     broken.write_text("[sip]\nt1 = soon\n")
     assert not site.reload()
-    raised = site.receiver.program.expect_log(r"INFORM.*JACKFIELD-MIB::configurationRefused\b.*")[0]
+    raised = site.receiver.program.expect_log(rf"INFORM.*v3.*{USER}.*JACKFIELD-MIB::configurationRefused\b.*")[0]
+    site.receiver.program.expect_log(r"INFORM.*v2c.*readers.*JACKFIELD-MIB::configurationRefused\b.*")
     assert "jfAlarmSeverity" in raised
     table = site.named("snmptable", "JACKFIELD-MIB::jfAlarmTable", options=("-Cf", "|", "-Cw", "900"))
     assert re.search(r"^configuration\|reload\|warning\|.*t1", table, re.M), table
@@ -206,7 +211,7 @@ def test_an_alarm_is_an_inform_as_it_begins_and_as_it_ends(site: Site) -> None:
     assert number
     assert f"jfAlarmKind.{number[1]} " in cleared
     assert int(site.metrics()['jackfield_snmp_notifications_total{result="handed over"}']) >= 2
-    site.snmpd.program.expect_log(r"(?s)(received the inform response.*){2}")
+    site.snmpd.program.expect_log(r"(?s)(received the inform response.*){4}")
     assert "failed to send an inform" not in site.snmpd.program.log
 
 
