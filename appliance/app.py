@@ -306,6 +306,7 @@ async def open_appliance(
             listings = Listings(core)
             commands["registrations"] = listings.registrations
             commands["trunks"] = listings.trunks
+            commands["calls"] = listings.calls
             appliance.status_parts["selftest"] = selftest.shown
             await supervisor.start(Service("selftest", selftest.run))
             support = SupportControl(

@@ -1,10 +1,11 @@
-"""`jackfield call`: all that the record of one call holds."""
+"""`jackfield call`: all that the record of one call holds, or what is known of it while it is in progress."""
 
 from __future__ import annotations
 
 import argparse
 
-from .answers import DONE, FAILED, json_argument, print_json, refused
+from ..control.asking import Answer, NothingRuns, ask
+from .answers import DONE, FAILED, json_argument, objects, print_json, refused
 from .records import answer_to_command, detail_rows
 from .tables import table_of
 
@@ -17,10 +18,20 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(asked: argparse.Namespace) -> int:
-    answer = answer_to_command("call", asked)
+    answer = _living(asked) or answer_to_command("call", asked)
     if asked.json:
         return print_json(answer)
     if refused(answer):
         return FAILED
     print(table_of(("fact", "value"), detail_rows(answer.get("call")), empty="Nothing is known of it."))
     return DONE
+
+
+def _living(asked: argparse.Namespace) -> Answer | None:
+    """Of a call in progress, which has no record yet."""
+    try:
+        answer = ask(asked.state_dir, "calls", asked.name)
+    except NothingRuns:
+        return None
+    found = objects(answer.get("calls"))
+    return {"ok": True, "call": found[0]} if found else None

@@ -122,7 +122,7 @@ def call_rows(calls: Json) -> list[tuple[str, ...]]:
             f"{one['caller']} > {one['called']}",
             _via(one),
             str(one["status"]),
-            _length(one["talk_ms"]),
+            length_of(one["talk_ms"]),
             str(one["ending"])[:100],
         )
         for one in objects(calls)
@@ -142,7 +142,7 @@ def detail_rows(call: Json) -> list[tuple[str, ...]]:
         elif name in ("started_ms", "ringing_ms", "answered_ms", "ended_ms"):
             rows.append((name[:-3], moment_of(value)))
         elif name.endswith("_ms"):
-            rows.append((name[:-3], _length(value)))
+            rows.append((name[:-3], length_of(value)))
         else:
             rows.append((name.replace("_", " "), str(value)))
     return rows
@@ -169,14 +169,15 @@ def moment_of(ms: Json) -> str:
     return datetime.fromtimestamp(ms / 1000, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _length(ms: Json) -> str:
+def length_of(ms: Json) -> str:
+    """Milliseconds as seconds in words."""
     return f"{ms / 1000:.1f} s" if isinstance(ms, (int, float)) else ""
 
 
 def _attempt(one: Json) -> str:
     if not isinstance(one, dict):
         return str(one)
-    pdd = _length(one.get("pdd_ms"))
+    pdd = length_of(one.get("pdd_ms"))
     told = (str(one.get("to", "")), str(one.get("status", "")), f"heard after {pdd}" if pdd else "")
     return ", ".join(filter(None, (*told, str(one.get("sentence", "")))))
 

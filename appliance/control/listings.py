@@ -1,4 +1,5 @@
-"""What lives in the box as lists for the command line: phones that are registered, trunks with their gateways.
+"""What lives in the box as lists for the command line: phones that are registered, trunks with their gateways,
+calls in progress.
 
 Facts are JSON, times in seconds from now.
 """
@@ -37,6 +38,31 @@ class Listings:
         ]
         return {"ok": True, "registrations": found}
 
+    async def calls(self, name: str = "") -> Answer:
+        """Calls in progress, the longest first; or one of them by its serial or Call-ID. Times as in records."""
+        now = self._core.wall()
+        found: list[Json] = [
+            {
+                "id": one.serial,
+                "call_id": one.call_id,
+                "caller": one.caller,
+                "called": one.called,
+                "callee": one.callee,
+                "trunk": one.trunk,
+                "state": one.state,
+                "started_ms": _ms(one.started_at),
+                "ringing_ms": _ms(one.ringing_at),
+                "answered_ms": _ms(one.answered_at),
+                "talk_ms": None if one.answered_at is None else _ms(now - one.answered_at),
+                "route": one.route,
+            }
+            for one in overview.calls(self._core)
+            if name in ("", one.serial, one.call_id)
+        ]
+        if name and not found:
+            return {"ok": False, "error": f"no call {name} is in progress"}
+        return {"ok": True, "calls": found}
+
     async def trunks(self) -> Answer:
         """Every trunk with its gateways and how our registration there stands."""
         found: list[Json] = []
@@ -44,3 +70,7 @@ class Listings:
             facts: dict[str, Json] = attrs.asdict(one)
             found.append(facts | {"gateways": [attrs.asdict(each) for each in one.gateways], "trusted": [*one.trusted]})
         return {"ok": True, "trunks": found}
+
+
+def _ms(seconds: float | None) -> int | None:
+    return None if seconds is None else round(seconds * 1000)
