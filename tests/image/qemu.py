@@ -1,0 +1,145 @@
+"""A Jackfield image in QEMU, emulated throughout (-accel tcg), reached by ports of loopback and a serial console.
+
+Each wait has a deadline and watches something. The console's text is kept; what it ends with is shown where a wait
+fails.
+"""
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import attrs
+import httpx
+
+from tests.peers.ports import free_port
+
+MEMORY_MB = 768
+START_S = 600
+"""Until the web side answers: about a minute on a machine with nothing else to do."""
+
+
+class NotInTime(AssertionError):  # noqa: N818 (it says what happened)
+    """A wait is over, and nothing came."""
+
+
+@attrs.define
+class Box:
+    """A disk, and the machine that runs from it or does not."""
+
+    disk: Path
+    conf: str = ""
+    """A drop-in, handed over as a credential at the first start."""
+    sticks: tuple[Path, ...] = ()
+    https: int = attrs.field(factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+    console: Path = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.console = self.disk.with_suffix(".console")
+        self.console.write_bytes(b"")
+
+    def power_on(self) -> None:
+        assert self.process is None
+        (conf := self.disk.with_suffix(".conf")).write_text(self.conf)
+        words = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-m", str(MEMORY_MB), "-smp", "2", "-cpu", "max"]
+        words += ["-nodefaults", "-display", "none", "-no-user-config"]
+        words += ["-chardev", f"file,id=serial,path={self.console},append=on", "-serial", "chardev:serial"]
+        words += ["-drive", f"if=virtio,format=raw,cache=writethrough,file={self.disk}"]
+        for number, stick in enumerate(self.sticks):
+            words += ["-drive", f"if=none,id=stick{number},format=raw,file={stick}"]
+            words += ["-device", f"virtio-blk-pci,drive=stick{number}"]
+        words += ["-netdev", f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{self.https}-:8443"]
+        words += ["-device", "virtio-net-pci,netdev=net", "-device", "virtio-rng-pci", "-device", "i6300esb"]
+        words += ["-fw_cfg", f"name=opt/io.systemd.credentials/jackfield.conf.90-test,file={conf}"]
+        with self.disk.with_suffix(".qemu").open("ab") as said:
+            self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
+
+    def power_cut(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait(30)
+            self.process = None
+
+    def end(self) -> str:
+        """Of the console."""
+        return self.console.read_text(errors="replace")[-3000:]
+
+    def wait(self, what: str, look: Callable[[], bool], deadline_s: float = START_S) -> float:
+        """Look until it is so; the seconds that it took. Raises `NotInTime`."""
+        began = time.monotonic()
+        while time.monotonic() < began + deadline_s:
+            assert self.process is not None
+            if self.process.poll() is not None:
+                raise NotInTime(f"QEMU ended while waiting for {what}: {self.disk.with_suffix('.qemu').read_text()}")
+            if look():
+                return time.monotonic() - began
+            time.sleep(0.5)
+        raise NotInTime(f"{what}: not within {deadline_s} s. The console ends with:\n{self.end()}")
+
+    def answers(self) -> bool:
+        try:
+            return httpx.get(f"https://127.0.0.1:{self.https}/healthz", verify=False, timeout=10).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def wait_for_start(self, deadline_s: float = START_S) -> float:
+        return self.wait("the web side", self.answers, deadline_s)
+
+
+@attrs.define
+class Operator:
+    """An administrator, signed in at the box; signs in again where the box has restarted."""
+
+    box: Box
+    name: str
+    password: str
+    client: httpx.Client = attrs.field(init=False)
+    token: str = ""
+
+    def __attrs_post_init__(self) -> None:
+        base = f"https://127.0.0.1:{self.box.https}"
+        self.client = httpx.Client(base_url=base, verify=False, timeout=120)
+
+    def sign_in(self) -> None:
+        answer = self.client.post("/sign-in", data={"name": self.name, "password": self.password})
+        assert answer.status_code == 303, answer.text
+        self.token = self.client.get("/").text.split('name="form-token" content="', 1)[1].split('"', 1)[0]
+
+    def status(self) -> dict[str, object]:
+        answer = self.client.get("/update/status")
+        if answer.status_code == 401:
+            self.sign_in()
+            answer = self.client.get("/update/status")
+        found: dict[str, object] = answer.json()
+        assert found["ok"], found
+        return found
+
+    def do(self, action: str, file: str = "") -> dict[str, object]:
+        answer: dict[str, object] = self.client.post(
+            "/do/update", data={"action": action, "file": file, "token": self.token}
+        ).json()
+        return answer
+
+    def send(self, bundle: Path) -> Mapping[str, object]:
+        with bundle.open("rb") as content:
+            headers = {"Content-Length": str(bundle.stat().st_size)}
+            answer = self.client.put(
+                "/update/bundle",
+                params={"name": bundle.name},
+                content=iter(lambda: content.read(1 << 18), b""),
+                headers=headers,
+                timeout=600,
+            )
+        found: Mapping[str, object] = answer.json()
+        return found
+
+
+def partitions(disk: Path) -> dict[str, tuple[int, int]]:
+    """By name: where each begins and how long it is, in bytes."""
+    words = ["sfdisk", "--json", disk]
+    environment = os.environ | {"PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"}
+    said = json.loads(subprocess.run(words, env=environment, check=True, capture_output=True).stdout)["partitiontable"]
+    return {one["name"]: (one["start"] * 512, one["size"] * 512) for one in said["partitions"]}
