@@ -9,10 +9,12 @@ import pytest
 import trio
 
 from appliance.alarm_kinds import TRUNK_DOWN
+from appliance.cli import main
 from appliance.commands.support import write_bundle
 from appliance.config import SECTIONS
 from appliance.config.setting import declarations
 from appliance.management.support import covered, pack, still_parts
+from tests.peers.mailserver import MailServer
 from tests.peers.tls import make_certificate
 from tests.test_app import CONF, appliance_in, exchange
 
@@ -115,6 +117,27 @@ def test_where_nothing_runs_the_rest_is_told(tmp_path: Path) -> None:
     file, runs = write_bundle(tmp_path, tmp_path / "var", tmp_path / "bundle.tar.gz", [])
     assert not runs
     assert "conf.d/a.conf" in unpacked(file.read_bytes())
+
+
+def test_it_goes_by_mail_as_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    where = ["--conf-dir", str(tmp_path), "--state-dir", str(tmp_path / "var")]
+    with MailServer() as server:
+        section = f"[mail helpers]\nhost = 127.0.0.1\nport = {server.port}\nsecurity = none\n"
+        section += "sender = box@example.com\nrecipients = help@example.com\n"
+        (tmp_path / "a.conf").write_text(CONF + section)
+        assert main(["support", "--mail", "helpers", *where]) == 0
+        assert main(["support", "--mail", "helpers", "--to", "olga@example.com", *where]) == 0
+        assert main(["support", "--mail", "nobody", *where]) == 2
+        assert "known are helpers" in capsys.readouterr().err
+        first, second = server.mails
+        server.refuse.append("552 too large")
+        assert main(["support", "--mail", "helpers", *where]) == 1
+    assert (first.recipients, second.recipients) == (("help@example.com",), ("olga@example.com",))
+    [file] = first.message.iter_attachments()
+    parts = unpacked(file.get_content())
+    assert "conf.d/a.conf" in parts
+    assert WORD not in "".join(parts.values())
+    assert "552 too large" in capsys.readouterr().err
 
 
 def test_a_name_in_the_bundle_stays_inside_its_folder(tmp_path: Path) -> None:
