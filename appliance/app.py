@@ -328,7 +328,7 @@ async def open_appliance(
             )
             audit = Audit(identity.state_dir)
             audit.on_entry.append(happenings.audited)
-            machine = MachineControl(Machine())
+            machine = MachineControl(Machine(), identity.state_dir)
             if machine.is_ours:
                 appliance.reloaders["machine"] = lambda new: lambda: machine.prepare(new)
                 await supervisor.start(Service("machine", machine.run))

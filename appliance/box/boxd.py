@@ -19,7 +19,7 @@ from typing import Final
 import trio
 
 from ..logs import log
-from . import clock, firewall, network_change, power, stick_files, take_up, update
+from . import clock, firewall, network_change, power, snmp_state, stick_files, take_up, update
 from .machine import Machine, NotOurImage, Refused
 from .verb import Answer, Callers, Json, Peer, Verb, Words
 
@@ -47,6 +47,7 @@ VERBS: Final[tuple[Verb, ...]] = (
     *firewall.VERBS,
     *stick_files.VERBS,
     *take_up.VERBS,
+    *snmp_state.VERBS,
 )
 BEGINNINGS: Final = (network_change.begin, take_up.begin)
 """What is put in place at boxd's start; none of them raises for what the configuration says."""

@@ -13,7 +13,7 @@ import sqlite3
 import stat
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -66,9 +66,11 @@ def make_backup(
     *,
     passphrase: str | None = None,
     copy_records: CopyRecords | None = None,
+    extras: Mapping[str, bytes] | None = None,
     now: float | None = None,
 ) -> Manifest:
-    """Write the backup into a new file, for the owner's eyes, whole or not at all; what is in it.
+    """Write the backup into a new file, for the owner's eyes, whole or not at all; what is in it. `extras` are files
+    that come into the state directory beside its own.
 
     Raises `OSError`, or `ValueError` with a sentence.
     """
@@ -82,6 +84,8 @@ def make_backup(
             folder = staged / "state" / places.records.name
             folder.mkdir(parents=True, mode=0o700)
             copy_records(folder)
+        for extra, data in (extras or {}).items():
+            (staged / "state" / extra).write_bytes(data)
         files = tuple(_entries(staged, places))
         if len(files) > MOST_FILES:
             raise ValueError(f"{places.conf_dir} and {places.state_dir} hold more than {MOST_FILES} files")

@@ -15,7 +15,7 @@ from ..box.saving import CopyRecords, Places, backup_name, make_backup
 from ..config import Settings
 from ..config.loader import load_settings
 from ..control.asking import NothingRuns, ask
-from ..control.backup import sentence_of, told
+from ..control.backup import engine_extra, sentence_of, told
 from ..control.lock import AlreadyRuns, hold_state_dir
 from ..identity import StateDamaged, open_state_dir
 from .answers import DONE, FAILED
@@ -78,6 +78,7 @@ def _make(
         __version__,
         passphrase=passphrase,
         copy_records=copy_records if has_records else None,
+        extras=engine_extra(),
     )
 
 

@@ -6,6 +6,7 @@ nobody else may open, and a start takes up what was laid ready.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
@@ -32,6 +33,8 @@ from .asking import Answer
 from .lock import hold_state_dir
 
 UPLOAD: Final = "upload.new"
+ENGINE: Final = "snmp-engine.json"
+"""In a state directory after a restore, until boxd has it."""
 SPARE_BYTES: Final = 64 << 20
 SILENCE_S: Final = 30.0
 
@@ -70,7 +73,15 @@ class BackupControl:
         def work() -> None:
             places = Places.of(self._conf_dir, self._state_dir, settings)
             copier = copy if records and settings.records.enabled else None
-            make_backup(file, places, settings, __version__, passphrase=passphrase or None, copy_records=copier)
+            make_backup(
+                file,
+                places,
+                settings,
+                __version__,
+                passphrase=passphrase or None,
+                copy_records=copier,
+                extras=engine_extra(),
+            )
 
         async with self._turn:
             await trio.to_thread.run_sync(work)
@@ -128,6 +139,16 @@ class BackupControl:
 
         async with self._turn:
             return await trio.to_thread.run_sync(work)
+
+
+def engine_extra() -> dict[str, bytes]:
+    """Who snmpd of our image is, as a file of a backup; nothing on other machines, and where snmpd never ran."""
+    try:
+        found = ask_box("snmp-state")
+    except (NotOurImage, Refused):
+        return {}
+    facts = {name: found[name] for name in ("engine_id", "engine_boots")}
+    return {ENGINE: json.dumps(facts).encode()} if all(facts.values()) else {}
 
 
 def take_up_restore(state_dir: Path) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import attrs
 import trio
 
@@ -10,6 +13,7 @@ from ..box.machine import Machine, NotOurImage, Refused
 from ..config import Settings
 from ..logs import log
 from .asking import Answer
+from .backup import ENGINE
 
 
 @attrs.define(eq=False)
@@ -17,6 +21,7 @@ class MachineControl:
     """For one running box."""
 
     machine: Machine
+    state_dir: Path
     _due: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     @property
@@ -30,12 +35,30 @@ class MachineControl:
     async def run(self, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED) -> None:
         """Tell boxd at the start and after each reload."""
         task_status.started(str(self.machine.socket))
+        await self._give_engine_back()
         while True:
             self._due = trio.Event()
             answer = await self.ask("take-up")
             if not answer["ok"]:
                 log.error("machine.not_told", why=answer["error"])
             await self._due.wait()
+
+    async def _give_engine_back(self) -> None:
+        """After a restore: snmpd becomes again whom the backup says."""
+        file = self.state_dir / ENGINE
+        try:
+            said = json.loads(await trio.to_thread.run_sync(file.read_bytes))
+            words = {name: str(said[name]) for name in ("engine_id", "engine_boots")}
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            log.error("machine.engine", error)
+            return
+        answer = await self.ask("snmp-state-put", **words)
+        if answer["ok"]:
+            file.unlink(missing_ok=True)
+        else:
+            log.error("machine.engine_refused", why=answer["error"])
 
     async def ask(self, verb: str, **words: str) -> Answer:
         """What boxd answers, its refusals as `error`."""
