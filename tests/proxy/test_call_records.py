@@ -110,7 +110,8 @@ def test_a_refused_invite_leaves_a_record_too_and_a_challenge_none() -> None:
     stranger = recorded.box.peer("198.51.100.7")
     stranger.send(stranger.request("INVITE", "sip:999@example.com"))
     [record] = recorded.records
-    assert (record.serial, record.status, record.ended_by) == ("", 404, "box")
+    assert (record.serial, record.status, record.ended_by) == (recorded.box.core.refused[-1].serial, 404, "box")
+    assert record.why == "no-route"
     assert "no route matches" in record.ending
 
 
