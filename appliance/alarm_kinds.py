@@ -250,3 +250,12 @@ SELFTEST: Final = _kind(
     remedy="jackfield selftest tries again, with a remedy for the step that failed; jackfield doctor looks further.",
     names=("selftestFailed", "selftestPassed"),
 )
+UPDATE: Final = _kind(
+    20,
+    "update",
+    Severity.MAJOR,
+    subject="the version",
+    about="An installed version did not pass its health check in three starts: the one before it runs again.",
+    remedy="jackfield update tells why. The alarm is over once another version is installed.",
+    names=("updateGivenUp", "updateInstalled"),
+)

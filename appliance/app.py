@@ -41,7 +41,7 @@ from .control.serving import serve_control
 from .control.setup import Setup
 from .control.support import SupportControl
 from .control.trace import TraceControl
-from .control.update import updates_of
+from .control.update import UpdateControl, updates_of
 from .garbage import GarbageCollector
 from .identity import Identity, StateDamaged, open_identity, open_state_dir
 from .logs import log
@@ -332,7 +332,12 @@ async def open_appliance(
             if machine.is_ours:
                 appliance.reloaders["machine"] = lambda new: lambda: machine.prepare(new)
                 await supervisor.start(Service("machine", machine.run))
-            appliance.web = WebSide(_inside(appliance, backups, machine, telephony, support, actions, selftest, audit))
+            updates = updates_of(machine.machine, supervisor.alarms)
+            if updates is not None:
+                await supervisor.start(Service("updates", updates.run))
+            appliance.web = WebSide(
+                _inside(appliance, backups, machine, updates, telephony, support, actions, selftest, audit)
+            )
             appliance.reloaders["web"] = appliance.web.prepare
             await supervisor.start(Service("web", appliance.web.run))
             collector = GarbageCollector(partial(_standing, core), lambda: core.load.memory.share > 0)
@@ -360,6 +365,7 @@ def _inside(
     appliance: Appliance,
     backups: BackupControl,
     machine: MachineControl,
+    updates: UpdateControl | None,
     telephony: Telephony,
     support: SupportControl,
     actions: Actions,
@@ -392,7 +398,7 @@ def _inside(
         actions=actions,
         backups=backups,
         machine=machine,
-        updates=updates_of(Machine()),
+        updates=updates,
         audit=audit,
         setup=Setup(
             appliance.conf_dir,

@@ -11,6 +11,8 @@ from typing import Final
 import attrs
 import trio
 
+from .. import alarm_kinds
+from ..alarms import Alarms
 from ..box.asking import ask_box
 from ..box.bundle import judge
 from ..box.machine import Machine, NotOurImage, Refused
@@ -21,6 +23,8 @@ MOST_BYTES: Final = 2 << 30
 SPARE_BYTES: Final = 16 << 20
 SILENCE_S: Final = 30.0
 ASK_DEADLINE_S: Final = 90.0
+FIRST_LOOK_S: Final = 120.0
+LOOK_S: Final = 600.0
 _WRITTEN_AT_ONCE: Final = 1 << 20
 
 
@@ -29,7 +33,21 @@ class UpdateControl:
     """For one running box that is our image."""
 
     machine: Machine
+    alarms: Alarms
     _taking: trio.Lock = attrs.field(factory=trio.Lock, init=False)
+
+    async def run(self, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED) -> None:
+        """As a service: an alarm as long as a version is known that fell back."""
+        task_status.started(f"version {self.machine.version}")
+        await trio.sleep(FIRST_LOOK_S)
+        while True:
+            fallen = (await self.status()).get("fallen")
+            versions = {str(fallen["version"])} if isinstance(fallen, dict) else set()
+            if isinstance(fallen, dict):
+                sentence = f"version {fallen['version']} was given up: {fallen['reason']}"
+                self.alarms.raise_(alarm_kinds.UPDATE, str(fallen["version"]), sentence)
+            self.alarms.keep(alarm_kinds.UPDATE, versions)
+            await trio.sleep(LOOK_S)
 
     async def status(self) -> Answer:
         return await self._ask("update-status")
@@ -98,9 +116,9 @@ class UpdateControl:
             return _no(str(refused))
 
 
-def updates_of(machine: Machine) -> UpdateControl | None:
+def updates_of(machine: Machine, alarms: Alarms) -> UpdateControl | None:
     """None where the machine is somebody's own."""
-    return None if machine.version is None else UpdateControl(machine)
+    return None if machine.version is None else UpdateControl(machine, alarms)
 
 
 async def _write(file: Path, chunks: AsyncIterator[bytes], room: int) -> int:

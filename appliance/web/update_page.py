@@ -28,7 +28,7 @@ def add_update_page(site: QuartTrio, inside: Inside, door: Door) -> None:
         return
 
     @site.get("/update")
-    async def update() -> Response | WerkzeugResponse | str:
+    async def update_page() -> Response | WerkzeugResponse | str:
         if not door.may(Role.ADMINISTRATOR):
             if door.session() is not None:
                 abort(403)
@@ -36,19 +36,19 @@ def add_update_page(site: QuartTrio, inside: Inside, door: Door) -> None:
         return await render_template("update.html")
 
     @site.get("/update/status")
-    async def status() -> Result:
+    async def update_status() -> Result:
         if not door.may(Role.ADMINISTRATOR):
             return {"ok": False, "error": "Sign in as an administrator first."}, 401
         return dict(await updates.status()), 200
 
     @site.get("/update/stick")
-    async def stick() -> Result:
+    async def update_stick() -> Result:
         if not door.may(Role.ADMINISTRATOR):
             return {"ok": False, "error": "Sign in as an administrator first."}, 401
         return dict(await updates.find()), 200
 
     @site.put("/update/bundle")
-    async def bundle() -> Result:
+    async def update_bundle() -> Result:
         session = door.session()
         name = request.args.get("name", "")[:LONGEST_NAME]
         if session is None:
@@ -62,7 +62,7 @@ def add_update_page(site: QuartTrio, inside: Inside, door: Door) -> None:
         return answer, 200 if answer.get("ok") else 409
 
     @site.post("/do/update")
-    async def do() -> Result:
+    async def do_update() -> Result:
         async def change(form: Form) -> Answer:
             action, name = found(form, "action", "file")
             if action in ("install", "stick"):

@@ -9,12 +9,16 @@ import attrs
 import httpx
 import pytest
 import trio
+import trio.testing
 
 import appliance.app
 import appliance.control.update
 from appliance.accounts.account import hash_password
 from appliance.accounts.audit import AuditEntry, last_entries
+from appliance.alarms import Alarms
 from appliance.box.machine import Machine, Refused, run_program
+from appliance.control.asking import Answer, Json
+from appliance.control.update import FIRST_LOOK_S, LOOK_S, UpdateControl
 from appliance.web.streamed import HELD_BYTES, StreamedBody
 from tests.box.bundles import make_bundle, make_signer, make_squashfs, trusting_box
 from tests.web.box import Box, open_box
@@ -184,3 +188,23 @@ async def test_without_an_image_of_ours_there_is_no_such_page(tmp_path: Path) ->
         await sign_in(client, "admin", box.password)
         assert (await client.get("/update")).status_code == 404
         assert "/update" not in (await client.get("/")).text
+
+
+async def test_a_version_that_was_given_up_is_an_alarm_until_another_is_installed(
+    machine: Machine, autojump_clock: trio.testing.MockClock
+) -> None:
+    fallen: Json = {"version": "2.0.0", "reason": "the echo line does not answer", "at": 1.0}
+
+    class Told(UpdateControl):
+        async def status(self) -> Answer:
+            return {"ok": True, "fallen": fallen}
+
+    alarms = Alarms()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(Told(machine, alarms).run)
+        await trio.sleep(FIRST_LOOK_S + 1)
+        assert [one.sentence for one in alarms.active] == ["version 2.0.0 was given up: the echo line does not answer"]
+        fallen = None
+        await trio.sleep(LOOK_S)
+        assert not alarms.active
+        nursery.cancel_scope.cancel()
