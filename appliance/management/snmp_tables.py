@@ -44,6 +44,7 @@ from ..proxy.overview import CapacityOverview, GatewayOverview, TrunkOverview
 from ..supervisor import ServiceHealth
 from ..transport.counters import ListenerSnapshot
 from .snmp_figures import figure_tables, figures
+from .snmp_media import media_table
 
 R = TypeVar("R")
 
@@ -90,6 +91,7 @@ def groups(sources: Sources) -> tuple[Group, ...]:
         Group(5, "jackfieldRouting", tables=(_trunks(sources.core), _gateways(sources.core))),
         Group(6, "jackfieldAdmission", tables=(_limits(sources.core),)),
         Group(7, "jackfieldCalls", tables=(_calls(sources.core),)),
+        Group(8, "jackfieldMedia", tables=(media_table(sources.core),)),
     )
 
 

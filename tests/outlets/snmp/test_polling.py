@@ -92,7 +92,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         section |= {"auth-password": AUTH, "privacy-password": PRIVACY, "receivers": f"127.0.0.1:{traps}"}
         section |= {"receivers-v2c": f"127.0.0.1:{traps}"}
         section |= {"community": "readers", "managers": "127.0.0.1"}
-        box.appliance.write({"snmp": section}, "80-snmp.conf")
+        box.appliance.write({"snmp": section, "media": {"anchor": "always"}}, "80-snmp.conf")
         command = [sys.executable, "-m", "appliance", "snmp", "config", "--conf-dir", str(box.appliance.conf_dir)]
         return subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT, timeout=60).stdout
 
@@ -144,6 +144,7 @@ def test_values_agree_with_metrics_and_status_under_calls(site: Site, tmp_path: 
             before = site.metrics()
             walked = site.named("snmpbulkwalk", f"{MODULE}.1.1", options=("-OqUs",))
             after, status = site.metrics(), ask(box.appliance.state_dir, "status")
+            media = site.named("snmptable", "JACKFIELD-MIB::jfMediaTable", options=("-Cf", "|", "-Cw", "900"))
             living = ask(box.appliance.state_dir, "calls")["calls"]
             calls = site.named("snmptable", "JACKFIELD-MIB::jfCallTable", options=("-Cf", "|", "-Cw", "400"))
             caller.finish()
@@ -161,6 +162,7 @@ def test_values_agree_with_metrics_and_status_under_calls(site: Site, tmp_path: 
         else:
             assert low - 1 <= told <= high + 1, one.name
     assert compared > 10
+    assert len(re.findall(r"^audio\|", media, re.M)) == 10, media
     assert isinstance(living, list)
     assert len(living) == 5
     telephony = status["telephony"]
