@@ -23,6 +23,7 @@ from appliance.proxy.media_path import MediaPath
 from appliance.proxy.veil import Hiding
 from appliance.router.causes import Cause
 from appliance.router.decision import Decision
+from appliance.router.explanation import line_of
 from appliance.router.gateway import LivingGateway
 from appliance.router.hunting import Selection
 from appliance.router.lease import Lease
@@ -221,7 +222,7 @@ class Call:
         rewritten = f"; rewritten: {'; '.join(steps)}" if steps else ""
         verdict = self.caller_side.message.get("x-identity-verdict")
         signature = f"; caller's number: {verdict}" if verdict else ""
-        return self.decision.explanation + selection + self.detours + rewritten + signature
+        return line_of(self.decision) + selection + self.detours + rewritten + signature
 
     @property
     def rewriting_steps(self) -> list[str]:

@@ -23,55 +23,59 @@ from appliance.storage.call_record import CallRecord
 if TYPE_CHECKING:
     from appliance.proxy.core import Refusal
 
+_UNHEARD = "", "", ""
 _Q850 = re.compile(r"Q\.850\s*;(?:[^;]*;)*?\s*cause\s*=\s*(\d{1,3})", re.I)
 
 
-def record_of_call(call: Call, settings: Settings, names: Callable[[str], tuple[str, ...]]) -> CallRecord:
-    """The record of a call that has ended; its id is given later. `names` gives all Call-IDs of a hidden dialog."""
+def texts_of_call(call: Call, settings: Settings, names: Callable[[str], tuple[str, ...]]) -> tuple[str, ...]:
+    """A call that has ended as the values of a `CallRecord` but the id, in their order, '' for what is not known.
+
+    `names` gives all Call-IDs of a hidden dialog. No record is made first, which would cost as much again.
+    """
     decision = call.decision
     caller = decision.caller
     source = call.caller_side.flow
-    answered_at = call.answered_at
-    first = call.ringing_at if call.ringing_at is not None else answered_at
-    ended_at = call.ended_at or call.started_at
+    started_at, ringing_at, answered_at = call.started_at, call.ringing_at, call.answered_at
+    ended_at = call.ended_at or started_at
+    first = ringing_at if ringing_at is not None else answered_at
     last = call.tried[-1] if call.tried and answered_at is None else None
-    mos_caller, mos_callee, quality = _quality(call)
-    return CallRecord(
-        serial=call.serial,
-        call_id=call.call_id,
-        out_call_id=_masked(call, names),
-        started_ms=_ms(call.started_at),
-        ringing_ms=_ms_or_none(call.ringing_at),
-        answered_ms=_ms_or_none(answered_at),
-        ended_ms=_ms(ended_at),
-        pdd_ms=None if first is None else max(0, _ms(first - call.started_at)),
-        talk_ms=None if answered_at is None else max(0, _ms(ended_at - answered_at)),
-        caller=_caller(call),
-        called=decision.called,
-        number=call.number or decision.number,
-        source_kind=caller.kind.value,
-        source=caller.name,
-        source_tenant=_tenant(settings, caller.kind is CallerKind.USER, caller.name),
-        source_address="" if source is None else f"{source.remote[0]}:{source.remote[1]}",
-        trunk=call.trunk or ("" if last is None else last.trunk),
-        gateway=call.gateway_name or ("" if last is None else last.gateway),
-        user=call.callee_user,
-        callee=call.callee or ("" if last is None else last.to),
-        tenant=_tenant(settings, not call.trunk, call.callee_user or call.trunk),
-        status=call.status,
-        cause=cause_of(call.reason) if call.reason else None,
-        reason=call.reason,
-        ended_by=call.ended_by,
-        ending=call.ending,
-        refusal="limit" if call.cause is Cause.LIMIT else "",
-        route=decision.route,
-        explanation=call.route,
-        transfer=_transfer(call),
-        mos_caller=mos_caller,
-        mos_callee=mos_callee,
-        quality=quality,
-        attempts=_attempts(call),
-        why=call.cause.value,
+    mos_caller, mos_callee, quality = _UNHEARD if call.last_media is None else _quality(call, call.last_media)
+    return (
+        call.serial,
+        call.call_id,
+        _masked(call, names),
+        f"{started_at * 1000:.0f}",
+        "" if ringing_at is None else f"{ringing_at * 1000:.0f}",
+        "" if answered_at is None else f"{answered_at * 1000:.0f}",
+        f"{ended_at * 1000:.0f}",
+        "" if first is None else f"{max(0.0, first - started_at) * 1000:.0f}",
+        "" if answered_at is None else f"{max(0.0, ended_at - answered_at) * 1000:.0f}",
+        _caller(call),
+        decision.called,
+        call.number or decision.number,
+        caller.kind,
+        caller.name,
+        _tenant(settings, caller.kind is CallerKind.USER, caller.name),
+        "" if source is None else f"{source.remote[0]}:{source.remote[1]}",
+        call.trunk or ("" if last is None else last.trunk),
+        call.gateway_name or ("" if last is None else last.gateway),
+        call.callee_user,
+        call.callee or ("" if last is None else last.to),
+        _tenant(settings, not call.trunk, call.callee_user or call.trunk),
+        f"{call.status}",
+        _text(cause_of(call.reason)) if call.reason else "",
+        call.reason,
+        call.ended_by,
+        call.ending,
+        "limit" if call.cause is Cause.LIMIT else "",
+        decision.route,
+        call.route,
+        _transfer(call),
+        mos_caller,
+        mos_callee,
+        quality,
+        _attempts(call) if call.tried else "",
+        call.cause,
     )
 
 
@@ -132,8 +136,8 @@ def _ms(seconds: float) -> int:
     return round(seconds * 1000)
 
 
-def _ms_or_none(seconds: float | None) -> int | None:
-    return None if seconds is None else round(seconds * 1000)
+def _text(figure: float | None) -> str:
+    return "" if figure is None else f"{figure}"
 
 
 def _masked(call: Call, names: Callable[[str], tuple[str, ...]]) -> str:
@@ -179,9 +183,7 @@ def _target(request: Request) -> str:
 
 
 def _attempts(call: Call) -> str:
-    """Those in vain, then the one that answered; '' where the first one did."""
-    if not call.tried:
-        return ""
+    """Those in vain, then the one that answered."""
     found: list[dict[str, object]] = [
         {
             "to": one.to,
@@ -192,18 +194,15 @@ def _attempts(call: Call) -> str:
             "length_ms": _ms(one.ended - one.opened),
             "sentence": one.sentence,
         }
-        for one in call.tried
+        for one in call.tried or ()
     ]
     if call.answered_at is not None:
         found.append({"to": call.callee, "trunk": call.trunk, "gateway": call.gateway_name, "status": call.status})
     return json.dumps(found, ensure_ascii=False, separators=(",", ":"))
 
 
-def _quality(call: Call) -> tuple[float | None, float | None, str]:
+def _quality(call: Call, media: CallMedia) -> tuple[str, str, str]:
     """MOS of what came from the caller and from the callee, and all figures of their audio."""
-    media = call.last_media
-    if media is None:
-        return None, None, ""
     told: dict[str, dict[str, dict[str, object]]] = {}
     worst: dict[str, float | None] = {}
     for who, leg in (("caller", "a"), ("callee", call.leg)):
@@ -213,7 +212,7 @@ def _quality(call: Call) -> tuple[float | None, float | None, str]:
         if streams:
             told[who] = {"received": _figures(streams[0][0]), "sent": _figures(streams[0][1])}
     quality = json.dumps(told, separators=(",", ":")) if told else ""
-    return worst["caller"], worst["callee"], quality
+    return _text(worst["caller"]), _text(worst["callee"]), quality
 
 
 def _audio(media: CallMedia, leg: str) -> list[tuple[DirectionFigures, DirectionFigures]]:

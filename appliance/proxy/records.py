@@ -18,7 +18,7 @@ import trio
 from appliance.config.settings import Settings
 from appliance.logs import log
 from appliance.proxy.call import Call
-from appliance.proxy.call_record import record_of_call, record_of_leftover, record_of_refusal
+from appliance.proxy.call_record import record_of_leftover, record_of_refusal, texts_of_call
 from appliance.proxy.core import Refusal, SipCore
 from appliance.proxy.leftover import Leftover
 from appliance.storage.call_data import CallData, Format, StoreFault
@@ -111,7 +111,7 @@ class Records:
     def _line(self, ended: object) -> str:
         """In the writer's thread."""
         if isinstance(ended, Call):
-            return CALLS.line_of(record_of_call(ended, self._settings, self._core.hiding.call_ids))
+            return CALLS.line(texts_of_call(ended, self._settings, self._core.hiding.call_ids))
         if isinstance(ended, EventRecord):
             return EVENTS.line_of(ended)
         if isinstance(ended, Leftover):

@@ -46,6 +46,8 @@ def _nothing(question: Question) -> str:
 
 
 def _step(question: Question, rule: Rule, found: Found, number: str) -> str:
+    if found is rule.target and rule.plain and number == question.number:
+        return rule.leads
     if isinstance(found, Target):
         shared = ""
         if rule.split:

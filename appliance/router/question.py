@@ -6,7 +6,7 @@ explanation made after the call tells what was decided on.
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 
 import attrs
 
@@ -15,7 +15,7 @@ from appliance.sip.flow import Flow
 from appliance.sip.message import Request
 
 
-class CallerKind(Enum):
+class CallerKind(StrEnum):
     USER = "user"
     """Gave the password of one of our users."""
     TRUNK = "trunk"
@@ -32,7 +32,7 @@ class Caller:
     name: str = ""
 
     def __str__(self) -> str:
-        return self.kind.value if not self.name else f"{self.kind.value} {self.name}"
+        return f"{self.kind} {self.name}" if self.name else str(self.kind)
 
 
 @attrs.define(eq=False)  # not frozen: one is made for every call, and frozen costs four times as much to make

@@ -46,12 +46,16 @@ class Rule:
     last: bool = False
     plain: bool = attrs.field(init=False)
     """It leads to one target and nowhere else, with the number as it is or rewritten: the usual case."""
+    leads: str = attrs.field(init=False, default="")
+    """That it does so with the number as it is, in words; '' for a rule that is not plain."""
     steps: dict[int, Rule] = attrs.field(factory=dict)
     """For the lines of number tables that it leads to: what each lead does, by the lead's id."""
 
     def __attrs_post_init__(self) -> None:
         named = self.target.kind is TargetKind.AOR and bool(self.target.name)
         self.plain = not (self.split or self.then or self.target.kind in LEADING_ON or named)
+        if self.plain:
+            self.leads = f"{self} leads to {self.target}"
 
     def __str__(self) -> str:
         return f"the end of table {self.table}" if self.last else f"route {self.name}"

@@ -20,7 +20,8 @@ from appliance.storage.event_record import EventRecord
 
 R = TypeVar("R", CallRecord, EventRecord)
 BETWEEN: Final = "\x1f"
-_CONTROLS: Final = bytes((*range(0x20), 0x7F))
+_SEEN: Final = bytes(32 if (at < 32 and at != ord(BETWEEN)) or at == 127 else at for at in range(256))
+"""Makes a space of what no line may hold."""
 _STRAY: Final = re.compile(r"[\x00-\x1f\x7f]+")
 _LONGEST: Final = 60_000
 _SHORTENED: Final = 1_000
@@ -38,16 +39,20 @@ class Shape(Generic[R]):
         self.types = {name: _type(name) for name in self.columns}
         self._made: type[R] = made
         self._values = attrgetter(*self.columns[1:])
+        self._between = len(self.columns) - 2
 
     def line_of(self, record: R) -> str:
-        """Control characters become spaces; texts beyond all measure are cut."""
-        texts = ["" if value is None else f"{value}" for value in self._values(record)]
+        """Of a record whose id is not known yet."""
+        return self.line(["" if value is None else str(value) for value in self._values(record)])
+
+    def line(self, texts: Sequence[str]) -> str:
+        """Of all columns but the id. Control characters become spaces; texts beyond all measure are cut."""
         line = BETWEEN.join(texts)
         if len(line) > _LONGEST:
             texts = [text[:_SHORTENED] for text in texts]
             line = BETWEEN.join(texts)
-        seen = line.encode("utf-8", "replace")
-        if len(seen.translate(None, _CONTROLS)) + len(texts) - 1 != len(seen):  # others than those between the texts
+        data = line.encode("utf-8", "replace")
+        if data.translate(_SEEN) != data or line.count(BETWEEN) != self._between:
             line = BETWEEN.join([_STRAY.sub(" ", text) for text in texts])
         return f"{self.letter}{BETWEEN}{line}"
 

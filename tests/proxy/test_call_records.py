@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 from appliance.proxy.call import Call
-from appliance.proxy.call_record import record_of_call, record_of_refusal
+from appliance.proxy.call_record import record_of_refusal, texts_of_call
 from appliance.proxy.core import Refusal
 from appliance.storage.call_record import CallRecord
-from appliance.storage.record_line import CALLS
+from appliance.storage.record_line import CALLS, values_of
 
 from .pretend_net import Box
 from .test_groups import CALLER, settings_with, trunk
@@ -25,7 +25,14 @@ class Recorded:
         box.core.record_refusal = self._refusal
 
     def _call(self, call: Call) -> None:
-        self._keep(record_of_call(call, self.box.settings, self.box.core.hiding.call_ids))
+        texts = texts_of_call(call, self.box.settings, self.box.core.hiding.call_ids)
+        read = {"VARCHAR": str, "DOUBLE": float}
+        values = [
+            read.get(kind, int)(text) if text or kind == "VARCHAR" else None
+            for text, (_, kind) in zip(texts, list(CALLS.types.items())[1:], strict=True)
+        ]
+        assert values_of(CALLS.line(texts))[1:] == list(texts)
+        self._keep(CALLS.record_of((0, *values)))
 
     def _refusal(self, refused: Refusal) -> None:
         self._keep(record_of_refusal(refused, self.box.settings))
