@@ -83,6 +83,23 @@ while it exists. `jackfield backup FILE` keeps all of it but the trace, also whi
 | `control.sock` | where `reload`, `status` and others ask; for the owner only | made at each start |
 | `lock` | keeps a second appliance off this directory | made at each start |
 
+### Backup and restore
+
+`jackfield backup FILE` writes one file: the folder of the configuration, and of the state directory all but the trace,
+with consistent copies of databases while the box runs. `--encrypt` seals it by a passphrase (scrypt, AES-256-GCM in
+pieces); without one it is a tar.gz whose `manifest.json` names each file with its SHA-256. Files that the configuration
+names elsewhere are listed, not taken.
+
+`jackfield restore FILE` reads the whole file first: sums, names, sizes, databases, and the configuration as `check` does.
+Whatever is wrong is named, and nothing changes. What is well lies ready, and is swapped in at once where nothing runs, or
+at the next start; a swap that a power cut ends is finished by the next start. What was there is kept in
+`before-restore-…` (the last two), and `jackfield restore --back` returns to it. The page Machine does both as well.
+
+### The clock
+
+Calls are never refused for a wrong clock. Certificates of others (TLS, STIR) are judged by it, so a box whose clock is
+wrong may see none that is valid; the alarm `clock` says that nobody keeps it right.
+
 ### Secrets
 
 Passwords and hashes of the configuration never show in a log, a message of `check`, a dump or an answer of `status`.
