@@ -164,6 +164,35 @@ This makes rsyslog take them over TLS, with a certificate for each side of one a
     certificate = /etc/jackfield/box.pem
     events = alarm, call.refused, web
 
+### Updates of a Jackfield image
+
+The disk has two slots, each a whole system; one runs, the other takes the next version. A bundle (`*.raucb`) is judged
+before anything is written: its signature by the keyring of the image, its content against the signed hash, its hardware
+(`compatible`), its version against the oldest that the running image allows (`/usr/lib/jackfield/oldest`). Why one is
+refused is said in a sentence.
+
+    jackfield update check jackfield-1.1.0.raucb
+    jackfield update install jackfield-1.1.0.raucb --restart
+    jackfield update install --stick                 # lists what lies on a stick labelled JACKFIELD
+    jackfield update previous                        # the other slot starts next
+
+Administrators find the same on the page Update; every step is in the audit log. Programs use its addresses, where
+`token` is the page's `form-token`:
+
+    curl -k -c jar --data-urlencode name=admin --data-urlencode password@secret https://box:8443/sign-in
+    curl -k -b jar -T jackfield-1.1.0.raucb 'https://box:8443/update/bundle?name=jackfield-1.1.0.raucb'
+    curl -k -b jar -d action=install -d file=jackfield-1.1.0.raucb -d token=$token https://box:8443/do/update
+    curl -k -b jar https://box:8443/update/status
+
+A new version is on trial: after each start `jackfield-health.service` waits five minutes for `/healthz` and a passed
+self-test, and only then marks the slot good. Where it is not well, or hangs until the watchdog bites, the machine
+restarts; after three such starts GRUB takes the other slot, and the alarm `update` and `jackfield update` tell why. A
+version that was well once is never given up for what its configuration or a carrier does.
+
+Before a version starts for the first time, configuration and databases are copied to `/data/box/snapshots`, named by the
+version that left them; three are kept. A version that comes back takes from its copy only what it cannot use any more: a
+database of a newer schema, a configuration that it does not understand.
+
 ### Environment
 
 `NOTIFY_SOCKET` and `WATCHDOG_USEC` are systemd's. `SSL_CERT_FILE` names other authorities than the system's for servers
