@@ -7,9 +7,11 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import attrs
+import httpx
 import pytest
 
 from appliance.control.asking import ask
@@ -76,6 +78,16 @@ class Site:
             lines = answer.read().decode().splitlines()
         return dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
 
+    @contextmanager
+    def browser(self) -> Iterator[httpx.Client]:
+        """Signed in as the administrator of the first start."""
+        self.box.appliance.program.expect_log(r"Administrator admin, password \S+")
+        password = re.search(r"password (\S+)", self.box.appliance.log)
+        assert password
+        with httpx.Client(base_url=f"http://127.0.0.1:{self.box.appliance.ports['http']}") as browser:
+            browser.post("/sign-in", data={"name": "admin", "password": password[1]})
+            yield browser
+
     def reload(self) -> bool:
         return bool(ask(self.box.appliance.state_dir, "reload")["ok"])
 
@@ -126,7 +138,7 @@ def test_nothing_can_be_set(site: Site) -> None:
 def test_values_agree_with_metrics_and_status_under_calls(site: Site, tmp_path: Path) -> None:
     box = site.box
     messages = site.messages()
-    with Sipp("answer", tmp_path, service="1012", calls=5) as callee:
+    with site.browser() as browser, Sipp("answer", tmp_path, service="1012", calls=5) as callee:
         box.register(tmp_path, "1012", f"sip:1012@127.0.0.1:{callee.port}")
         with Sipp(
             "call",
@@ -143,6 +155,7 @@ def test_values_agree_with_metrics_and_status_under_calls(site: Site, tmp_path: 
             wait_until(lambda: site.value("jfCallsActive.0") == "5", "five calls")
             before = site.metrics()
             walked = site.named("snmpbulkwalk", f"{MODULE}.1.1", options=("-OqUs",))
+            page = browser.get("/status/now").json()
             after, status = site.metrics(), ask(box.appliance.state_dir, "status")
             media = site.named("snmptable", "JACKFIELD-MIB::jfMediaTable", options=("-Cf", "|", "-Cw", "900"))
             living = ask(box.appliance.state_dir, "calls")["calls"]
@@ -167,8 +180,10 @@ def test_values_agree_with_metrics_and_status_under_calls(site: Site, tmp_path: 
     assert len(living) == 5
     telephony = status["telephony"]
     assert isinstance(telephony, dict)
-    assert telephony["calls"] == float(read["jfCallsActive.0"]) == 5
-    assert telephony["calls_routed"] == float(read["jfCalls.0"])
+    assert telephony["calls"] == page["totals"]["active"] == len(page["calls"]) == float(read["jfCallsActive.0"]) == 5
+    assert telephony["calls_routed"] == page["totals"]["routed"] == float(read["jfCalls.0"])
+    assert page["totals"]["answered"] == float(read["jfCallsAnswered.0"])
+    assert page["totals"]["registrations"] == float(read["jfRegistrations.0"])
     assert calls.count("|1012|") >= 5, calls
     more = {name: count - messages[name] for name, count in site.messages().items()}
     for method in ("INVITE", "ACK", "BYE"):
