@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Final
 
 from appliance.config import Settings
-from appliance.management.alarm_watch import synchronised
 
 from .finding import Finding, Grade
+from .kernel_clock import synchronised
 
 MIB: Final = 1 << 20
 _SPARE_FILES: Final = 200

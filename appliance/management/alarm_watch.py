@@ -6,7 +6,6 @@ every minute, in a thread, what lies in files. It raises and clears alarms and c
 
 from __future__ import annotations
 
-import ctypes
 import os
 import resource
 import time
@@ -24,6 +23,7 @@ from ..alarm_kinds import Severity
 from ..alarms import Alarms
 from ..config import Settings
 from ..config.certificate_places import certificate_places
+from ..doctor.kernel_clock import synchronised
 from ..identity import Identity
 from ..logs import log
 from ..proxy.core import SipCore
@@ -36,8 +36,6 @@ LOOK_TICKS: Final = 60
 DAY_S: Final = 86400.0
 CERTIFICATE_MARKS: Final = ((1.0, Severity.MAJOR), (7.0, Severity.MINOR), (30.0, Severity.WARNING))
 """Days that are left, and how bad that is."""
-_STA_UNSYNC: Final = 0x0040
-_TIME_ERROR: Final = 5
 
 
 @attrs.frozen
@@ -205,26 +203,3 @@ def _ends_at(file: Path) -> float | None:
     except (OSError, ValueError):
         return None  # check and reload tell of that
     return min((one.not_valid_after_utc.timestamp() for one in chain), default=None)
-
-
-class _Timex(ctypes.Structure):
-    """struct timex of adjtimex(2), as far as we read it; the rest is room."""
-
-    _fields_ = (
-        ("modes", ctypes.c_uint),
-        ("before", ctypes.c_long * 4),
-        ("status", ctypes.c_int),
-        ("room", ctypes.c_byte * 256),
-    )
-
-
-def synchronised() -> bool | None:
-    """Whether the kernel's clock is kept right by somebody (adjtimex(2)); None where it does not say."""
-    try:
-        timex = _Timex()
-        state = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(timex))
-    except (OSError, AttributeError):
-        return None
-    if state < 0:
-        return None
-    return state != _TIME_ERROR and not timex.status & _STA_UNSYNC

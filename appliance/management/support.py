@@ -27,6 +27,7 @@ from ..config.ini import read_ini
 from ..config.secret import Secret
 from ..config.setting import declarations
 from ..config.settings import SECTIONS
+from ..doctor.kernel_clock import synchronised
 from ..interfaces import local_addresses
 from ..logs import LONGEST_VALUE, EventLog
 from ..metrics import Metrics, render_prometheus
@@ -36,7 +37,6 @@ from ..trace.masking import masked
 from ..trace.message import TracedMessage
 from ..trace.question import Question
 from ..trace.trace import Trace
-from .alarm_watch import synchronised
 
 LADDERS: Final = 10
 """Of the calls that failed last, beside those asked for."""

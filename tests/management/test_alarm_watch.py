@@ -11,8 +11,9 @@ from appliance.alarms import Alarms
 from appliance.config.loader import load_settings
 from appliance.config.security import Grade
 from appliance.config.settings import Settings
+from appliance.doctor.kernel_clock import synchronised
 from appliance.identity import CERTIFICATE_DAYS, open_identity
-from appliance.management.alarm_watch import DAY_S, AlarmWatch, Looked, look_around, synchronised
+from appliance.management.alarm_watch import DAY_S, AlarmWatch, Looked, look_around
 from appliance.router.bans import Ban
 from tests.proxy.pretend_net import Box
 from tests.proxy.test_gateway_health import A1, A2, PINGED, run_answering, watched
