@@ -6,9 +6,8 @@ import time
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from ..config.loader import load_settings
-from ..config.mistakes import ConfigRejected
 from ..logs import log
+from .configuration import settings_of
 from .machine import Machine, Refused, write_file
 from .verb import Answer, Callers, Verb, Words
 
@@ -20,10 +19,7 @@ _LATEST: Final = 4_102_444_800
 
 async def take_up_servers(machine: Machine) -> None:
     """Raises `Refused`, `OSError`."""
-    try:
-        servers = load_settings(machine.conf_dir).time.servers
-    except ConfigRejected as rejected:
-        raise Refused(f"the configuration has mistakes: {rejected.mistakes[0]}") from None
+    servers = settings_of(machine).time.servers
     file = machine.root / SOURCES
     if servers:
         write_file(file, "".join(f"server {one} iburst\n" for one in servers).encode(), 0o644)

@@ -9,11 +9,10 @@ import ipaddress
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from ..config.loader import load_settings
-from ..config.mistakes import ConfigRejected
 from ..config.sections import Transport
 from ..config.settings import Settings
-from .machine import Machine, Refused
+from .configuration import settings_of
+from .machine import Machine
 from .verb import Answer, Callers, Verb, Words
 
 _RULES: Final = """\
@@ -73,10 +72,7 @@ def rules_of(settings: Settings) -> str:
 
 async def take_up_firewall(machine: Machine) -> dict[str, list[str]]:
     """The ports that are open now. Raises `Refused`; then the filter is as it was."""
-    try:
-        settings = load_settings(machine.conf_dir)
-    except ConfigRejected as rejected:
-        raise Refused(f"the configuration has mistakes: {rejected.mistakes[0]}") from None
+    settings = settings_of(machine)
     await machine.do("nft", "-f", "-", given=rules_of(settings).encode())
     return open_ports(settings)
 

@@ -16,9 +16,8 @@ from typing import Any, Final
 import attrs
 import trio
 
-from ..config.loader import load_settings
-from ..config.mistakes import ConfigRejected
 from ..logs import log
+from .configuration import settings_of
 from .machine import Machine, Refused, write_file
 from .network import Files, cards, network_files, take_up_network, write_network
 from .verb import Answer, Callers, Verb, Words
@@ -58,7 +57,7 @@ async def begin(machine: Machine) -> None:
         return
     elif confirmed is None:
         try:
-            files = network_files(_settings(machine))
+            files = network_files(settings_of(machine))
         except Refused as refused:
             log.warning("box.network.default", why=refused)
             return
@@ -94,7 +93,7 @@ async def revert(machine: Machine, why: str) -> None:
 async def _show(machine: Machine, words: Words) -> Answer:
     trial, confirmed = _trial(machine), _read(_current(machine)) or {"files": {}}
     try:
-        wanted: Files | None = network_files(_settings(machine))
+        wanted: Files | None = network_files(settings_of(machine))
     except Refused:
         wanted = None
     in_force = trial.files if trial else confirmed["files"]
@@ -113,7 +112,7 @@ async def _apply(machine: Machine, words: Words) -> Answer:
         seconds = 0
     if not 5 <= seconds <= LONGEST_S:
         raise Refused(f"seconds is a whole number from 5 to {LONGEST_S}")
-    files = network_files(_settings(machine))
+    files = network_files(settings_of(machine))
     confirmed = _read(_current(machine)) or {"files": {}}
     if files == confirmed["files"]:
         if _trial(machine) is not None:
@@ -160,13 +159,6 @@ VERBS: Final = (
     Verb("network-confirm", "Keep what was applied.", Callers.SERVICE, _confirm),
     Verb("network-revert", "Return to the old addresses at once.", Callers.SERVICE, _revert),
 )
-
-
-def _settings(machine: Machine) -> Any:
-    try:
-        return load_settings(machine.conf_dir)
-    except ConfigRejected as rejected:
-        raise Refused(f"the configuration has mistakes: {rejected.mistakes[0]}") from None
 
 
 def _current(machine: Machine) -> Path:

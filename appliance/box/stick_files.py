@@ -11,13 +11,13 @@ import re
 import shutil
 import stat
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
 import trio
 
-from .machine import Machine, Refused, give
+from .machine import Machine, Refused
 from .stick import LABEL
 from .verb import Answer, Callers, Verb, Words
 
@@ -61,11 +61,13 @@ def _sticks(listed: str) -> Iterator[tuple[str, str]]:
 
 
 async def _save(machine: Machine, words: Words) -> Answer:
-    source = machine.state_dir / OUTBOX / _name(words)
-    async with any_stick(machine, writable=True) as folder:
-        await trio.to_thread.run_sync(_copy, source, folder / source.name, "the stick")
-    source.unlink(missing_ok=True)
-    return {"file": source.name}
+    name = _name(words)
+    with _outbox(machine) as outbox:
+        async with any_stick(machine, writable=True) as folder:
+            with _opened(folder) as stick:
+                await trio.to_thread.run_sync(_copy, outbox, stick, name, "the stick")
+        os.unlink(name, dir_fd=outbox)
+    return {"file": name}
 
 
 async def _list(machine: Machine, words: Words) -> Answer:
@@ -79,32 +81,54 @@ async def _fetch(machine: Machine, words: Words) -> Answer:
     name = _name(words)
     if not _is_backup(name):
         raise Refused(f"{name} is not named like a backup")
-    outbox = machine.state_dir / OUTBOX
-    outbox.mkdir(exist_ok=True, mode=0o700)
-    give(outbox, machine.state_dir.stat())
-    target = outbox / name
-    async with any_stick(machine, writable=False) as folder:
-        await trio.to_thread.run_sync(_copy, folder / name, target, "the box")
-    give(target, machine.state_dir.stat())
+    with _outbox(machine) as outbox:
+        async with any_stick(machine, writable=False) as folder:
+            with _opened(folder) as stick:
+                await trio.to_thread.run_sync(_copy, stick, outbox, name, "the box")
+        owner = machine.state_dir.stat()
+        if os.geteuid() == 0:
+            os.chown(name, owner.st_uid, owner.st_gid, dir_fd=outbox, follow_symlinks=False)
     return {"file": name}
 
 
-def _copy(source: Path, target: Path, where: str) -> None:
-    """A plain file, no link, in place of what is there."""
-    handle = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    with open(handle, "rb") as data:
-        facts = os.fstat(handle)
+@contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    """A folder as a descriptor; no link is followed to it, for the user jackfield could have laid one."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        yield handle
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _outbox(machine: Machine) -> Iterator[int]:
+    folder = machine.state_dir / OUTBOX
+    folder.mkdir(exist_ok=True, mode=0o700)
+    with _opened(folder) as handle:
+        owner = machine.state_dir.stat()
+        if os.geteuid() == 0:
+            os.fchown(handle, owner.st_uid, owner.st_gid)
+        yield handle
+
+
+def _copy(source: int, target: int, name: str, where: str) -> None:
+    """A plain file, no link, from folder to folder, in place of what is there."""
+    with open(os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=source), "rb") as data:
+        facts = os.fstat(data.fileno())
         if not stat.S_ISREG(facts.st_mode):
-            raise Refused(f"{source.name} is no plain file")
-        free = shutil.disk_usage(target.parent).free
+            raise Refused(f"{name} is no plain file")
+        disk = os.fstatvfs(target)
+        free = disk.f_bavail * disk.f_frsize
         if free < facts.st_size + _SPARE_BYTES:
             raise Refused(f"{where} has {free >> 20} MiB free, {(facts.st_size + _SPARE_BYTES) >> 20} are needed")
-        target.unlink(missing_ok=True)
-        new = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with open(new, "wb") as out:
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=target)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with open(os.open(name, flags, 0o600, dir_fd=target), "wb") as out:
             shutil.copyfileobj(data, out, 1 << 20)
             out.flush()
-            os.fsync(new)
+            os.fsync(out.fileno())
 
 
 VERBS: Final = (

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..config.loader import load_settings
-from ..config.mistakes import ConfigRejected
 from ..logs import log
 from .clock import take_up_servers
+from .configuration import settings_of
 from .firewall import take_up_firewall
 from .machine import Machine, Refused
 from .verb import Answer, Callers, Verb, Words
@@ -25,11 +24,7 @@ async def take_up(machine: Machine) -> None:
     """Raises `Refused`, `OSError`. The packet filter comes first: calls hang on it."""
     await take_up_firewall(machine)
     await take_up_servers(machine)
-    try:
-        name = load_settings(machine.conf_dir).appliance.name
-    except ConfigRejected as rejected:
-        raise Refused(f"the configuration has mistakes: {rejected.mistakes[0]}") from None
-    await machine.run(("hostname", name), b"")
+    await machine.run(("hostname", settings_of(machine).appliance.name), b"")
 
 
 async def _take_up(machine: Machine, words: Words) -> Answer:

@@ -185,8 +185,19 @@ async def test_mistakes_in_the_configuration_change_no_address(machine: Machine,
     await network_change.begin(machine)
     configure(machine, NEW.replace("198.51.100.1\n", "203.0.113.1\n"))
     answer = await ask(machine, "network-apply")
-    assert "203.0.113.1 lies in no network of address" in str(answer["error"])
+    assert "network.conf:3 [interface eth0] gateway: jackfield check names them" in str(answer["error"])
     assert "192.0.2.5/24" in in_force(machine)
+
+
+async def test_what_root_can_read_is_not_told_to_those_who_write_the_configuration(
+    machine: Machine, boots: Boots, tmp_path: Path
+) -> None:
+    (tmp_path / "shadow").write_text("root:secret-words\n")
+    configure(machine, f"[numbers a]\nfile = {tmp_path}/shadow\n")
+    for verb in ("network-apply", "firewall", "take-up", "time-servers"):
+        answer = await ask(machine, verb)
+        assert "the configuration has mistakes" in str(answer["error"])
+        assert "secret-words" not in str(answer)
 
 
 async def test_a_time_that_is_none_is_refused(machine: Machine, boots: Boots) -> None:
