@@ -163,15 +163,17 @@ class Ring:
 
     def _chunk(self, parts: list[list[Any]]) -> Chunk:
         """Of the messages that are wanted, without the connections that they came over."""
-        ways = {flow: _way(flow) for flow in set(parts[3])}
-        parts[3] = [ways[flow] for flow in parts[3]]
+        flows = set(parts[3])
+        if any(flow.transport != "UDP" for flow in flows):
+            known = {flow: _way(flow) for flow in flows}
+            parts[3] = [known[flow] for flow in parts[3]]
         keeps = self.keeps
         if keeps is not None:
             wanted = [keeps(traced(entry, 0)) for entry in zip(*parts, strict=True)]
             parts = [list(compress(part, wanted)) for part in parts]
-        times, directions, data, kept_ways, dropped = parts
+        times, directions, data, ways, dropped = parts
         cost = sum(map(len, data)) + COST * len(data)
-        return Chunk(self._next, times, directions, data, kept_ways, dropped, cost)
+        return Chunk(self._next, times, directions, data, ways, dropped, cost)
 
     # To be read
 
