@@ -31,6 +31,9 @@ from .setup_code import make_code
 from .stick import LABEL, open_stick
 
 MARK: Final = "firstboot.json"
+SAID: Final = "run/jackfield/firstboot"
+"""What was done, for the console, until the machine restarts."""
+REFUSED: Final = "nothing was taken"
 MOST_FILES: Final = 1000
 MOST_BYTES: Final = 16 << 20
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,120}")
@@ -60,7 +63,7 @@ async def first_boot(machine: Machine) -> list[str]:
         try:
             names = take(machine, brought)
         except (Refused, ConfigRejected) as error:
-            said.append(f"{brought.source}: nothing was taken. {error}")
+            said.append(f"{brought.source}: {REFUSED}. {error}")
             continue
         sources.append(brought.source)
         said.append(f"{brought.source}: took {', '.join(names)}")
@@ -70,6 +73,7 @@ async def first_boot(machine: Machine) -> list[str]:
         make_code(machine.state_dir)
         said.append("the box waits to be set up on its web page, with the code that its console shows")
     write_file(machine.own / MARK, json.dumps({"at": int(time.time()), "sources": sources}).encode())
+    write_file(machine.root / SAID, "".join(f"{one}\n" for one in said).encode(), 0o644)
     for sentence in said:
         log.info("box.firstboot", did=sentence)
     return said

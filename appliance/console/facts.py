@@ -12,6 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from ..box.asking import ask_box
+from ..box.firstboot import REFUSED, SAID
 from ..box.machine import Machine, NotOurImage, Refused
 from ..box.setup_code import code_of
 from ..config import Settings
@@ -56,6 +57,7 @@ def gather(machine: Machine, conf_dir: Path, state_dir: Path) -> Facts:
     status = _asked(state_dir, faults)
     network, clock = _boxd(machine, "network-show", faults), _boxd(machine, "time", faults)
     settings = settings_of(conf_dir, faults)
+    faults += _refused_at_first_boot(machine)
     degraded = status.get("degraded")
     faults += [str(one) for one in degraded] if isinstance(degraded, list) else []
     part = status.get("telephony")
@@ -95,6 +97,14 @@ def _asked(state_dir: Path, faults: list[str]) -> dict[str, Any]:
     except NothingRuns as nothing:
         faults.append(str(nothing))
         return {}
+
+
+def _refused_at_first_boot(machine: Machine) -> list[str]:
+    try:
+        said = (machine.root / SAID).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    return [line for line in said.splitlines() if REFUSED in line]
 
 
 def _boxd(machine: Machine, verb: str, faults: list[str]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from appliance.box.machine import Machine, Ran, Refused
 from appliance.box.seed import read_seed_untrusted
 from appliance.box.setup_code import code_of
 from appliance.config.loader import load_settings
+from appliance.console.facts import gather
 from tests.box.machines import Programs, image_in
 
 LISTENER = "[listener udp]\ntransport = udp\nport = 5060\n"
@@ -111,6 +112,7 @@ async def test_a_stick_with_a_mistake_changes_nothing_and_says_where(tmp_path: P
     machine = fresh_box(tmp_path, {"JACKFIELD": files})
     said = await first_boot(machine)
     assert said[0].startswith("the stick JACKFIELD: nothing was taken. conf.d/70-bad.conf:2: [user 2002] passwrod")
+    assert any("70-bad.conf:2" in one for one in gather(machine, machine.conf_dir, machine.state_dir).faults)
     assert set(load_settings(machine.conf_dir).users) == set()
     assert code_of(machine.state_dir)
     assert (machine.own / MARK).exists()
