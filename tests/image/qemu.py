@@ -9,6 +9,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import attrs
@@ -23,6 +24,10 @@ START_S = 600
 
 class NotInTime(AssertionError):  # noqa: N818 (it says what happened)
     """A wait is over, and nothing came."""
+
+
+class NotYet(Exception):  # noqa: N818 (it says what happened)
+    """The web side is up, what stands behind it is not."""
 
 
 @attrs.define
@@ -47,7 +52,8 @@ class Box:
         words = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-m", str(MEMORY_MB), "-smp", "2", "-cpu", "max"]
         words += ["-nodefaults", "-display", "none", "-no-user-config"]
         words += ["-chardev", f"file,id=serial,path={self.console},append=on", "-serial", "chardev:serial"]
-        words += ["-drive", f"if=virtio,format=raw,cache=writethrough,file={self.disk}"]
+        words += ["-drive", f"if=none,id=disk,format=raw,cache=writethrough,file={self.disk}"]
+        words += ["-device", "virtio-blk-pci,drive=disk,bootindex=0"]
         for number, stick in enumerate(self.sticks):
             words += ["-drive", f"if=none,id=stick{number},format=raw,file={stick}"]
             words += ["-device", f"virtio-blk-pci,drive=stick{number}"]
@@ -74,8 +80,9 @@ class Box:
             assert self.process is not None
             if self.process.poll() is not None:
                 raise NotInTime(f"QEMU ended while waiting for {what}: {self.disk.with_suffix('.qemu').read_text()}")
-            if look():
-                return time.monotonic() - began
+            with suppress(httpx.TransportError, NotYet):
+                if look():
+                    return time.monotonic() - began
             time.sleep(0.5)
         raise NotInTime(f"{what}: not within {deadline_s} s. The console ends with:\n{self.end()}")
 
@@ -113,8 +120,9 @@ class Operator:
         if answer.status_code == 401:
             self.sign_in()
             answer = self.client.get("/update/status")
+        if answer.status_code != 200 or not answer.json()["ok"]:
+            raise NotYet(answer.text)
         found: dict[str, object] = answer.json()
-        assert found["ok"], found
         return found
 
     def do(self, action: str, file: str = "") -> dict[str, object]:

@@ -81,6 +81,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         print(f"\nfirst start: {box.wait_for_start():.0f} s")
         operator = Operator(box, "operator", PASSWORD)
         operator.sign_in()
+        box.wait("boxd", lambda: bool(operator.status()))
         version = str(operator.status()["version"])
         yield Story(folder, squashfs, version, box, operator)
     finally:
