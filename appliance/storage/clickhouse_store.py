@@ -202,16 +202,16 @@ class ClickHouseStore:
         return self.server.rows(sql, values)
 
     def day_by_day(self, table: str, from_ms: int = 0, to_ms: int = 1 << 52) -> list[str]:
-        """See `CallData.day_by_day`."""
+        """See `CallData.day_by_day`. PREWHERE: the other columns are read only where the conditions hold."""
         low, high = f"{date_of(from_ms // DAY_MS):%Y-%m-%d}", f"{date_of(to_ms // DAY_MS):%Y-%m-%d}"
         days = sorted(day for _, day in self._partitions(table) if low <= day <= high)
-        return [f"{table} WHERE box = {literal(self._box)} AND day = '{day}'" for day in days]
+        return [f"{table} PREWHERE box = {literal(self._box)} AND day = '{day}'" for day in days]
 
     def together(self, table: str, from_ms: int = 0, to_ms: int = 1 << 52) -> str | None:
         """See `CallData.together`."""
         days = [date_of(min(at // DAY_MS, _LAST_DAY)) for at in (from_ms, to_ms)]
         low, high = (f"{day:%Y-%m-%d}" for day in days)
-        return f"{table} WHERE box = {literal(self._box)} AND day BETWEEN '{low}' AND '{high}'"
+        return f"{table} PREWHERE box = {literal(self._box)} AND day BETWEEN '{low}' AND '{high}'"
 
     def export(self, sql: str, values: Sequence[Cell], form: Format, file: Path) -> int:
         """See `CallData.export`. Written by DuckDB, as from the file: the same columns in the same form."""
