@@ -32,7 +32,7 @@ const table = new Table(
     { label: "", kind: "do one", value: () => ({ text: "", buttons: [remove] }) },
   ),
   (one) => one.id,
-  hint("No phone is registered yet", "Point one at this box, with a password that scripts/run showed at the start:", phoneHint),
+  hint("No phone is registered yet", "Point one at this box, with its user's name and password (those made at the first start were shown then):", phoneHint),
 );
 const again = finder("/find/registrations", id("q-registrations"), table, id("n-registrations"));
 

@@ -13,7 +13,7 @@ const GATEWAYS_SHOWN = 8;
 const id = (name) => document.getElementById(name);
 const at = ([host, port]) => (host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`);
 
-const noCalls = hint("No call is in progress", "Dial 9196 from a registered phone to hear your own voice, or 9197 for a test tone.");
+const noCalls = hint("No call is in progress", "Each stands here from its first second on. Without a phone at hand, the self-test of the page Diagnosis makes one.");
 id("calls").after(noCalls);
 
 const gateways = new Table(
