@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from appliance.web.history import KEPT, MINUTE_S, SPANS, History, Totals
@@ -68,6 +68,7 @@ def test_a_clock_that_is_set_back_a_little_loses_no_call() -> None:
     assert column(history, NOON + 61, "calls")[-1] == 2
 
 
+@settings(max_examples=50, deadline=None)
 @given(some.lists(some.tuples(some.integers(0, 200), some.integers(0, 9), some.integers(0, 9)), max_size=50))
 def test_no_call_is_lost_or_doubled_whatever_the_pace(told: list[tuple[int, int, int]]) -> None:
     history, wall, made, refused = History(), NOON, 0, 0
