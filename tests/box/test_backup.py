@@ -170,7 +170,7 @@ def living(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.mark.parametrize("sealed", [False, True])
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(), how=st.sampled_from(["cut", "flip", "swap", "more", "hole"]))
 def test_a_damaged_file_restores_nothing_at_all(
     made: Mapping[bool, bytes], living: tuple[Path, Path], sealed: bool, seed: int, how: str

@@ -224,6 +224,12 @@ def test_any_seed_is_read_or_refused(user: str, meta: str, network: str) -> None
         pass
 
 
+@pytest.mark.parametrize("text", ["[" * 200_000, "{a: " * 60_000, "- " * 100_000, "? " * 100_000])
+def test_a_seed_that_is_nested_without_end_is_refused_at_once(text: str) -> None:
+    with pytest.raises(Refused, match="nested more than 64 deep"):
+        read_seed_untrusted(b"#cloud-config\n" + text.encode(), b"", b"")
+
+
 @pytest.mark.parametrize(
     "text",
     [
