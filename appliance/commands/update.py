@@ -32,7 +32,7 @@ from ..config.loader import load_settings
 from ..config.mistakes import ConfigRejected
 from ..control.asking import NothingRuns
 from ..logs import feeds_journal, log
-from .answers import DONE, FAILED, json_argument, objects
+from .answers import DONE, FAILED, objects
 from .tables import table_of
 
 MANUAL = (
@@ -42,28 +42,61 @@ MANUAL = (
     "restart`. A new version has three starts to pass its health check, a call of the self-test included; then the old "
     "one comes back. `--json` prints one JSON object."
 )
-ACTIONS: Final = ("status", "check", "install", "previous", "give-up", "restart")
+ACTIONS: Final = {
+    "status": "both slots, what is on trial, how an installation goes",
+    "check": "judge a bundle, and change nothing",
+    "install": "write a bundle into the slot that does not run",
+    "previous": "have the other slot start next",
+    "give-up": "do not start what was installed",
+    "restart": "restart the machine",
+}
 UNIT_ACTIONS: Final = ("apply", "look", "prepare")
+_WITH_FILE: Final = ("check", "install", "apply")
 HEALTH_DEADLINE_S: Final = 300.0
 """From the start of Jackfield's own unit on, with an emulated processor in mind."""
 _STEP_S: Final = 2.0
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", nargs="?", choices=[*ACTIONS, *UNIT_ACTIONS], default="status", metavar="ACTION")
-    parser.add_argument("file", nargs="?", default="", metavar="FILE", help="a bundle, *.raucb")
-    parser.add_argument("--stick", action="store_true", help="FILE lies on a stick labelled JACKFIELD; none lists them")
-    parser.add_argument("--restart", action="store_true", help="restart the machine once it is installed")
-    json_argument(parser)
-    parser.add_argument("--deadline", type=float, default=HEALTH_DEADLINE_S, metavar="SECONDS", help=argparse.SUPPRESS)
-    parser.add_argument("--root", type=Path, default=Path("/"), metavar="DIR", help=argparse.SUPPRESS)
+    _options(parser)
+    parser.set_defaults(file="")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", title="actions")
+    for name, about in ACTIONS.items():
+        _action(actions.add_parser(name, help=about, description=about), name)
+    for name in UNIT_ACTIONS:
+        _action(actions.add_parser(name), name)
+
+
+def _action(parser: argparse.ArgumentParser, name: str) -> None:
+    """An action has its options behind it, or before it, as they come."""
+    _options(parser, given=argparse.SUPPRESS)
+    if name in _WITH_FILE:
+        parser.add_argument("file", nargs="?", default="", metavar="FILE", help="a bundle, *.raucb")
+
+
+def _options(parser: argparse.ArgumentParser, given: object = None) -> None:
+    def default(value: object) -> object:
+        return value if given is None else given
+
+    parser.add_argument(
+        "--stick",
+        action="store_true",
+        default=default(False),
+        help="FILE lies on a stick labelled JACKFIELD; none lists",
+    )
+    parser.add_argument(
+        "--restart", action="store_true", default=default(False), help="restart the machine once it is done"
+    )
+    parser.add_argument("--json", action="store_true", default=default(False), help="for machines: one JSON object")
+    parser.add_argument("--deadline", type=float, default=default(HEALTH_DEADLINE_S), help=argparse.SUPPRESS)
+    parser.add_argument("--root", type=Path, default=default(Path("/")), help=argparse.SUPPRESS)
 
 
 def run(asked: argparse.Namespace) -> int:
     """Do what is asked; exit code 1 where it is refused, with the reason."""
     machine = Machine(asked.root)
     try:
-        return _ACTIONS[asked.action](asked, machine)
+        return _ACTIONS[asked.action or "status"](asked, machine)
     except (NotOurImage, Refused) as refused:
         if asked.json:
             print(json.dumps({"ok": False, "error": str(refused)}))
@@ -71,7 +104,7 @@ def run(asked: argparse.Namespace) -> int:
             print(f"jackfield: {refused}", file=sys.stderr)
         return FAILED
     except OSError as error:
-        print(f"jackfield: {error.filename or asked.action}: {error.strerror or error}", file=sys.stderr)
+        print(f"jackfield: {error.filename or asked.action or 'status'}: {error.strerror or error}", file=sys.stderr)
         return FAILED
 
 

@@ -34,7 +34,7 @@ def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StartedBox]
             if words[0] == "systemd-run":
                 name = words[words.index("apply") + 1]
                 try:
-                    await update.apply(started.machine, name, install=install)
+                    await update.apply(started.machine, name, stick="--stick" in words, install=install)
                 except Refused:
                     pass
             return await real(words, given)
@@ -96,13 +96,15 @@ def test_what_is_refused_says_why_and_fails(
     assert json.loads(capsys.readouterr().out) == {"ok": False, "error": "x.raucb is not an update bundle"}
     assert command(box, "previous") == 1
     assert "there is no previous version: slot B is empty" in capsys.readouterr().err
-    assert command(box, "install", "--stick") == 1
-    assert "there is no stick labelled JACKFIELD" in capsys.readouterr().err
+    for words in (["--stick"], ["--stick", "x.raucb"], ["x.raucb", "--stick"]):
+        assert command(box, "install", *words) == 1
+        assert "there is no stick labelled JACKFIELD" in "".join(capsys.readouterr())
 
 
 def test_on_another_machine_it_says_so_and_does_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for action in ("status", "check", "install", "previous", "give-up", "restart", "apply", "look", "prepare"):
-        assert main(["update", action, "x.raucb", "--root", str(tmp_path)]) == 1
+        file = ["x.raucb"] if action in ("check", "install", "apply") else []
+        assert main(["update", action, *file, "--root", str(tmp_path)]) == 1
         assert "this is not a Jackfield image" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
