@@ -44,12 +44,15 @@ rouser {user} authpriv -V jackfield
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("part", choices=["config", "mib"], help="snmpd's configuration, or the MIB module")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write there (mode 600) instead of to the screen")
+    parser.add_argument("--if-enabled", action="store_true", help="only where [snmp] is enabled; else exit code 1")
     parser.add_argument("--group", default="", help="the group that Jackfield runs as (default: that of this command)")
 
 
 def run(asked: argparse.Namespace) -> int:
     """Print or write it; raises ConfigRejected."""
     settings = load_settings(asked.conf_dir).snmp
+    if asked.if_enabled and not settings.enabled:
+        return FAILED
     if asked.part == "mib":
         written = render(module(settings.enterprise_number))
     else:
