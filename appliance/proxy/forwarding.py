@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from appliance.sip.errors import Rejected
 from appliance.sip.flow import Flow
-from appliance.sip.headers import number_of, parse_name_addr_untrusted
+from appliance.sip.headers import known_number, parse_name_addr_untrusted
 from appliance.sip.message import Request
 
 _BRANCH = "z9hG4bKjf"
@@ -65,7 +65,7 @@ def loop_mark(request: Request) -> str:
 
 def refuse_loops(request: Request, mark: str) -> None:
     """Raises `Rejected` 482 where the request was here before and nothing about it has changed since."""
-    if request.keys.count("via") == 1 and _BRANCH not in request.via.params:
+    if request.keys.count("via") == 1 and not request.branch.startswith(_BRANCH):
         return  # nearly always: nobody between the sender and us, and it is not us
     needle = f".{mark}"
     for key, line in zip(request.keys, request.lines, strict=True):
@@ -90,7 +90,7 @@ def spend_hop(request: Request, default: int) -> None:
 @lru_cache(maxsize=1024)
 def _one_less(line: str) -> str:
     """A Max-Forwards line after one hop more, '' where none is left."""
-    left = number_of(line)
+    left = known_number[line]
     return f"Max-Forwards: {left - 1}" if left else ""
 
 

@@ -23,7 +23,7 @@ from appliance.proxy.trunk_login import LoginRefused, Signing, TrunkLogin, sign
 from appliance.sip.client_transaction import Cause, ClientTransaction, ClientUser
 from appliance.sip.errors import BadMessage
 from appliance.sip.flow import Flow, FlowClosed
-from appliance.sip.headers import number_of, parse_name_addr_untrusted
+from appliance.sip.headers import known_number, parse_name_addr_untrusted
 from appliance.sip.message import Request, Response
 from appliance.sip.timers import Timer
 from appliance.sip.uri import parse_uri_untrusted
@@ -240,7 +240,7 @@ class TrunkRegistration:
             self._registered(one, response, now)
         elif status == 423 and not self._impatient:
             line = response.line("min-expires")
-            least = number_of(line) if line is not None else None
+            least = known_number[line] if line is not None else None
             self._impatient = True
             if least is not None and one.expires_s < least <= _LONGEST_EXPIRES_S:
                 self._expires_s = float(least)
@@ -282,7 +282,7 @@ class TrunkRegistration:
     def _granted(self, one: _Try, response: Response) -> float:
         """For how many seconds our binding stands: as our Contact says there, or Expires, or as we asked."""
         line = response.line("expires")
-        usual = number_of(line) if line is not None else None
+        usual = known_number[line] if line is not None else None
         usual_s = one.expires_s if usual is None else float(usual)
         try:
             contacts = [parse_contact_untrusted(value) for value in response.values("contact")]

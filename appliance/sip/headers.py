@@ -12,6 +12,7 @@ from functools import lru_cache
 import attrs
 
 from appliance.sip.errors import BadMessage
+from appliance.sip.remembered import Remembered
 from appliance.sip.uri import (
     Params,
     Uri,
@@ -65,9 +66,9 @@ _FAST_ADDRESS = re.compile(
 )
 
 _MAX_COMMAS = 1024
-KNOWN_LENGTH = 256
-KNOWN_NUMBER_LENGTH = 64
-"""Longer texts are read each time, so that a cache has a bound in bytes, too: who asks a `known_…` sees to that."""
+_KNOWN_LENGTH = 256
+_KNOWN_NUMBER_LENGTH = 64
+"""Longer texts are read each time, so that a cache has a bound in bytes, too."""
 
 
 def split_commas(text: str) -> list[str]:
@@ -149,7 +150,7 @@ def parse_via_untrusted(text: str) -> Via:
     What stands before the parameters is the same in all messages of a peer, and remembered.
     """
     start, _, params = text.partition(";")
-    transport, host, port = known_sent_by(start)
+    transport, host, port = known_sent_by[start]
     return Via(transport, host, port, params.strip())
 
 
@@ -167,24 +168,21 @@ def _sent_by(text: str) -> tuple[str, str, int | None]:
     return transport, host, port
 
 
-_cached_sent_by = lru_cache(maxsize=8192)(_sent_by)
+known_sent_by = Remembered(_sent_by)
+"""Transport, host and port of 'SIP/2.0/UDP host:port'. Raises `BadMessage`."""
 
 
-def known_sent_by(text: str) -> tuple[str, str, int | None]:
-    """Transport, host and port of 'SIP/2.0/UDP host:port'. Raises `BadMessage`."""
-    return _cached_sent_by(text) if len(text) <= KNOWN_LENGTH else _sent_by(text)
-
-
-@lru_cache(maxsize=8192)
-def known_via_start(text: str) -> tuple[str, str, int | None, int] | None:
-    """Transport, host, port and where they end in 'Via: SIP/2.0/UDP host:port;rport', all that stands before ;branch=.
-
-    None for what is not just so. Raises `BadMessage`.
-    """
+def _via_start(text: str) -> tuple[str, int | None] | None:
     if not text.startswith("Via: SIP/2.0/") or "," in text or "\n" in text or '"' in text:
         return None
-    start = text.partition(";")[0]
-    return *_sent_by(start[5:]), len(start)
+    return _sent_by(text.partition(";")[0][5:])[1:]
+
+
+known_via_start = Remembered(_via_start)
+"""Host and port in 'Via: SIP/2.0/UDP host:port;rport', all that stands before ;branch=; None for what is not just so.
+
+Raises `BadMessage`.
+"""
 
 
 def _loose_protocol(text: str) -> tuple[str, str]:
@@ -232,7 +230,7 @@ def parse_name_addr_untrusted(text: str, header: str = "address") -> NameAddr:
     Without angle brackets, parameters belong to the header (RFC 3261 §20.10), and the URI must hold no comma or '?'.
     """
     try:
-        return _cached_name_addr(text) if len(text) <= KNOWN_LENGTH else _name_addr(text)
+        return _cached_name_addr(text) if len(text) <= _KNOWN_LENGTH else _name_addr(text)
     except BadMessage as bad:
         raise BadMessage(f"Bad {header}: {bad.reason}") from None
 
@@ -272,7 +270,7 @@ def tag_untrusted(line: str, header: str) -> str | None:
     Raises `BadMessage` naming `header`. Cheaper than a `NameAddr`, which most messages never need.
     """
     try:
-        return known_tag(line) if len(line) <= KNOWN_LENGTH else _tag(line)
+        return known_tag[line]
     except BadMessage as bad:
         raise BadMessage(f"Bad {header}: {bad.reason}") from None
 
@@ -281,9 +279,9 @@ def tags_untrusted(from_: str, to: str) -> tuple[str | None, str | None]:
     """`tag_untrusted` of the lines From and To."""
     header = "From"
     try:
-        from_tag = known_tag(from_) if len(from_) <= KNOWN_LENGTH else _tag(from_)
+        from_tag = known_tag[from_]
         header = "To"
-        return from_tag, known_tag(to) if len(to) <= KNOWN_LENGTH else _tag(to)
+        return from_tag, known_tag[to]
     except BadMessage as bad:
         raise BadMessage(f"Bad {header}: {bad.reason}") from None
 
@@ -293,7 +291,8 @@ def _tag(line: str) -> str | None:
     return fast[1] if fast is not None else _name_addr(value_of(line)).tag
 
 
-known_tag = lru_cache(maxsize=8192)(_tag)
+known_tag = Remembered(_tag)
+"""The tag in a whole From or To line that is good in all its parts, None for none. Raises `BadMessage`."""
 
 
 def name_of_untrusted(line: str) -> str:
@@ -368,22 +367,19 @@ def parse_cseq_untrusted(text: str) -> CSeq:
     return CSeq(number, found[2])
 
 
-def cseq_untrusted(line: str) -> CSeq:
-    """The same from a whole header line, remembered: most of them are alike."""
-    return known_cseq(line) if len(line) <= KNOWN_NUMBER_LENGTH else parse_cseq_untrusted(value_of(line))
-
-
-@lru_cache(maxsize=4096)
-def known_cseq(line: str) -> CSeq:
+def _cseq(line: str) -> CSeq:
     return parse_cseq_untrusted(value_of(line))
 
 
-def number_of(line: str) -> int | None:
-    """The number in a whole header line (Content-Length, Max-Forwards, Expires), None where it holds anything else."""
-    return known_number(line) if len(line) <= KNOWN_NUMBER_LENGTH else None
+known_cseq = Remembered(_cseq, most=4096, longest=_KNOWN_NUMBER_LENGTH)
+"""The same from a whole header line: most of them are alike."""
 
 
-@lru_cache(maxsize=4096)
-def known_number(line: str) -> int | None:
+def _number(line: str) -> int | None:
     value = value_of(line)
-    return int(value) if value.isascii() and value.isdigit() and len(value) <= 20 else None
+    good = len(line) <= _KNOWN_NUMBER_LENGTH and value.isascii() and value.isdigit() and len(value) <= 20
+    return int(value) if good else None
+
+
+known_number = Remembered(_number, most=4096, longest=_KNOWN_NUMBER_LENGTH)
+"""The number in a whole header line (Content-Length, Max-Forwards, Expires), None where it holds anything else."""

@@ -85,11 +85,10 @@ class TransactionLayer:
     def receive_request(self, request: Request, flow: Flow, now: float) -> None:
         """A request from the network, checked. Calls the user for a new one, before it returns."""
         method = request.method
-        via = request.via
         branch = request.branch
         key: ServerKey
         if branch.startswith("z9hG4bK"):
-            key = (branch, via.host, via.port, "INVITE" if method == "ACK" else method)
+            key = (branch, *request.sent_by, "INVITE" if method == "ACK" else method)
         else:
             key = _key_without_cookie(request, method)
         transaction = self.servers.get(key)
@@ -175,11 +174,11 @@ class TransactionLayer:
             transaction = InviteServer(key, request, flow, self)
         else:
             transaction = OtherServer(key, request, flow, self)
-        if not flow.reliable and "rport" not in request.via.params:
+        if not flow.reliable:
             # §18.2.2: to the source's address (which is `received` where that differs from sent-by), but the port of
             # Via. maddr is left alone: it would let anybody point our answers at a third party.
-            port = request.via.port or 5060
-            if flow.remote[1] != port:
+            port = request.sent_by[1] or 5060
+            if flow.remote[1] != port and "rport" not in request.via.params:
                 transaction.reply_flow = flow.towards((flow.remote[0], port))
         self.servers[key] = transaction
         self.counts.servers_opened += 1

@@ -6,7 +6,8 @@ Text is UTF-8 with surrogateescape, so any byte survives the way in and out. Rea
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Protocol
 
@@ -17,9 +18,9 @@ from appliance.sip.headers import (
     CSeq,
     NameAddr,
     Via,
-    cseq_untrusted,
+    known_cseq,
+    known_number,
     name_of_untrusted,
-    number_of,
     parse_name_addr_untrusted,
     parse_via_untrusted,
     split_commas,
@@ -72,14 +73,17 @@ def header_line(key: str, value: str) -> str:
     return f"{_SPELLING.get(key) or spelling(key)}: {value}"
 
 
-@attrs.frozen(slots=True)
+Match = Callable[[str], re.Match[str] | None]
+
+
+@attrs.define(eq=False)
 class Shape:
     """Facts of one order of headers: where the first of each kind lies, -1 for nowhere.
 
-    `fault` is what `parser.check_untrusted` has to say of the order alone: missing and doubled headers.
+    `fault` is what `parser.check_untrusted` has to say of the order alone: missing and doubled headers. `met` counts
+    the messages until there is a `match`, which takes a whole head of this order apart into its lines.
     """
 
-    prefixes: tuple[str, ...]
     keys: list[str]
     via: int
     from_: int
@@ -89,6 +93,8 @@ class Shape:
     content_length: int
     max_forwards: int
     fault: str | None
+    met: int = 0
+    match: Match | None = None
 
 
 class Veil(Protocol):
@@ -116,6 +122,7 @@ class Message:
         "_cseq",
         "_from_tag",
         "_length",
+        "_sent_by",
         "_shape",
         "_to_tag",
         "_via",
@@ -131,6 +138,7 @@ class Message:
     veil: Veil | None
     """What it wears on its way out, or, of a request, what its responses will; a copy wears none."""
     _via: Via | None
+    _sent_by: tuple[str, int | None] | None
     _branch: str | None
     _call_id: str | None
     _cseq: CSeq | None
@@ -198,6 +206,15 @@ class Message:
         return self._via
 
     @property
+    def sent_by(self) -> tuple[str, int | None]:
+        """Host and port of the topmost Via."""
+        found = self._sent_by
+        if found is None:
+            via = self.via
+            found = self._sent_by = via.host, via.port
+        return found
+
+    @property
     def branch(self) -> str:
         """The branch of the topmost Via, '' where there is none."""
         found = self._branch
@@ -209,7 +226,7 @@ class Message:
     def cseq(self) -> CSeq:
         found = self._cseq
         if found is None:
-            found = self._cseq = cseq_untrusted(self._line("cseq"))
+            found = self._cseq = known_cseq[self._line("cseq")]
         return found
 
     @property
@@ -248,7 +265,7 @@ class Message:
     def max_forwards(self) -> int | None:
         """The number in Max-Forwards, None where the header is missing or holds no number."""
         line = self.line("max-forwards")
-        return None if line is None else number_of(line)
+        return None if line is None else known_number[line]
 
     def _line(self, key: str) -> str:
         try:
@@ -265,7 +282,7 @@ class Message:
     def _changed(self, key: str) -> None:
         self._shape = None
         if key == "via":
-            self._via = self._branch = None
+            self._via = self._sent_by = self._branch = None
         elif key == "content-length":
             self._length = -1
         elif key in _READ:
@@ -289,8 +306,8 @@ class Message:
         index = keys.index("via") if "via" in keys else 0
         keys.insert(index, "via")
         self.lines.insert(index, line)
-        self._via, self._branch = None, branch
-        self._shape = None
+        self._via = self._sent_by = self._shape = None
+        self._branch = branch
 
     def put_below(self, index: int, lines: Iterable[str]) -> None:
         """Add whole lines of the same header below line `index`."""
@@ -370,7 +387,7 @@ class Message:
             self.pop_first("via")
         else:
             del keys[index], lines[index]
-            self._via = self._branch = self._shape = None
+            self._via = self._sent_by = self._branch = self._shape = None
 
     def pop_first(self, key: str) -> str | None:
         """Take away the first element of a list header (top Via, top Route) and return it; None where none is left."""
@@ -399,7 +416,8 @@ class Message:
             self.lines[index] = header_line("via", ", ".join([str(via), *rest]))
         else:
             self.lines[index] = header_line("via", str(via))
-        self._via, self._branch = via, None
+        self._via = via
+        self._sent_by = self._branch = None
 
     def mark_source(self, host: str, port: int) -> None:
         """Write where the message came from into the top Via (RFC 3261 §18.2.1, RFC 3581 §4).
@@ -407,29 +425,26 @@ class Message:
         `received` where `host` (an IPv6 address without brackets) differs from the sent-by or `rport` was asked for,
         `rport` where it came empty.
         """
+        index = self.keys.index("via")
+        line = self.lines[index]
+        source = f";rport={port};received={host}"
+        usual = line.endswith(";rport") and ";branch=" in line and "received" not in line
+        if usual and "," not in line and '"' not in line and "\n" not in line:
+            self.lines[index] = line[:-6] + source
+            self._via = None
+            return
         via = self.via
         params = via.params
-        if "received" not in params and '"' not in params:
-            source = f";rport={port};received={host}"
-            if params.endswith(";rport"):
-                index = self.keys.index("via")
-                line = self.lines[index]
-                if line.endswith(params) and "," not in line:  # nothing stands behind it
-                    via.params = params[:-6] + source
-                    self.lines[index] = line[:-6] + source
-                    return None
-                via.params = params[:-6] + source
-                return self.replace_top_via(via)
-            if ";rport;" in params:
-                via.params = params.replace(";rport;", f"{source};", 1)
-                return self.replace_top_via(via)
+        if "received" not in params and '"' not in params and ";rport;" in params:
+            via.params = params.replace(";rport;", f"{source};", 1)
+            self.replace_top_via(via)
+            return
         asked = via.param("rport") == ""
         if asked:
             via.set_param("rport", str(port))
         if asked or via.host.strip("[]") != host:
             via.set_param("received", host)
             self.replace_top_via(via)
-        return None
 
     def set_body(self, body: bytes, content_type: str | None = None) -> None:
         """Replace the body; Content-Length follows when the message is written."""
@@ -467,7 +482,7 @@ class Request(Message):
         self.lines = lines
         self.body = body
         self.veil = None
-        self._via = self._branch = None
+        self._via = self._sent_by = self._branch = None
         self._call_id = self._cseq = None
         self._from_tag = self._to_tag = _UNREAD
         self._shape = None
@@ -512,7 +527,7 @@ class Response(Message):
         self.lines = lines
         self.body = body
         self.veil = None
-        self._via = self._branch = None
+        self._via = self._sent_by = self._branch = None
         self._call_id = self._cseq = None
         self._from_tag = self._to_tag = _UNREAD
         self._shape = None

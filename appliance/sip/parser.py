@@ -2,42 +2,39 @@
 
 `parse_message_untrusted` reads the structure and refuses what cannot be a message at all; `check_untrusted` then asks
 for what every message must have and names the header at fault, so that a request can be answered 400.
-Peers send their headers in few orders: what follows from an order alone is worked out once and kept as a `Shape`.
+Peers send their headers in few orders: what follows from an order alone is worked out once and kept as a `Shape`. One
+that is met again and again gets an expression of its own, which checks and cuts a head in one go.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
+import re
 
 import attrs
 
 from appliance.sip.errors import BadMessage
 from appliance.sip.headers import (
     COMPACT,
-    KNOWN_LENGTH,
-    KNOWN_NUMBER_LENGTH,
-    Via,
-    cseq_untrusted,
     known_cseq,
     known_number,
     known_tag,
     known_via_start,
-    number_of,
     parse_via_untrusted,
     split_commas,
     tags_untrusted,
     value_of,
 )
-from appliance.sip.message import Message, Request, Response, Shape, spelling
-from appliance.sip.uri import known_uri, parse_uri_untrusted
+from appliance.sip.message import Match, Message, Request, Response, Shape, spelling
+from appliance.sip.remembered import Remembered
+from appliance.sip.uri import parse_uri_untrusted
 
 MAX_HEADERS = 256
 _MAX_KEYS = 4096
 _MAX_SHAPES = 1024
-_SHAPES_EACH = 4
+_MET_BEFORE = 64
+"""An expression takes as long to make as twenty messages to read without one."""
+_SHAPES_EACH = 8
 _MAX_PREFIX = 64
-_CACHED_LENGTH = 256
-"""Longer start lines are read each time, so that the cache has a bound in bytes, too."""
 
 _TOKEN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-.!%*_+`'~")
 _CALL_METHODS = ("INVITE", "ACK", "BYE", "CANCEL", "PRACK", "UPDATE", "INFO", "REFER")
@@ -51,8 +48,11 @@ _REPEATED = frozenset({"via", "from", "to", "call-id", "cseq", "record-route", "
 _keys: dict[str, str] = {}
 """Header name as written → canonical key; bounded, since the names come from outside."""
 
-_shapes: dict[tuple[int, str], list[Shape]] = {}
-"""(number of lines, first letters of the start line) → the last few orders met there; bounded likewise."""
+_shapes: dict[tuple[str, ...], Shape] = {}
+"""Header names as written, each with its colon → what is known of their order; bounded likewise."""
+
+_usual_shapes: dict[str, list[tuple[Match, Shape]]] = {}
+"""First letters of the start line → the last few orders met there that have an expression; bounded likewise."""
 
 
 def _key(name: str) -> str:
@@ -79,28 +79,23 @@ def parse_message_untrusted(data: bytes) -> Request | Response:
     head, blank, body = data.partition(b"\r\n\r\n")
     if not blank:
         raise BadMessage("No end of headers")
-    lines = str(head, "utf-8", "surrogateescape").split("\r\n")
-    if len(lines) > MAX_HEADERS:
-        raise BadMessage("Too many headers")
+    try:
+        text = head.decode()
+    except UnicodeDecodeError:
+        text = head.decode("utf-8", "surrogateescape")
     fault: str | None = None
-    joined = "".join(lines)
-    if "\n" in joined or "\r" in joined:
-        lines, fault = _without_breaks(lines)
-    start_line = lines.pop(0)
-    shape: Shape | None = None
-    for known in _shapes.get((len(lines), start_line[:11]), ()):
-        if all(map(str.startswith, lines, known.prefixes)):
-            shape = known
-            keys = known.keys.copy()
+    shape: Shape | None
+    for match, shape in _usual_shapes.get(text[:11], ()):
+        found = match(text)
+        if found is not None and "\n" not in "".join(pieces := found.groups()):
+            start_line, *lines = pieces
+            keys = shape.keys.copy()
             break
     else:
-        lines, keys, bad_line = _careful(lines)
-        fault = fault or bad_line
-        if fault is None:
-            shape = _remember(start_line, lines, keys)
+        start_line, lines, keys, shape, fault = _careful(text)
 
     message: Request | Response
-    start = _known_start(start_line) if len(start_line) <= _CACHED_LENGTH else _read_start(start_line)
+    start = _starts[start_line]
     if start.status:
         message = Response(start.status, start.second, keys, lines, body)
     else:
@@ -109,10 +104,11 @@ def parse_message_untrusted(data: bytes) -> Request | Response:
             raise BadMessage(start.fault, start.fault_status, message)
     if fault is not None:
         raise BadMessage(fault, request=message if isinstance(message, Request) else None)
-    message._shape = shape
+    if start.usual:
+        message._shape = shape
     index = shape.content_length if shape is not None else _first(keys, "content-length")
     if index >= 0:
-        length = number_of(lines[index])
+        length = known_number[lines[index]]
         if length is not None and length <= len(body):
             message._length = length
             if length < len(body):
@@ -122,13 +118,17 @@ def parse_message_untrusted(data: bytes) -> Request | Response:
 
 @attrs.frozen
 class _Start:
-    """A start line: method and URI, or for a `status` other than 0 nothing and the reason phrase."""
+    """A start line: method and URI, or for a `status` other than 0 nothing and the reason phrase.
+
+    `usual`: there is nothing to be said against the URI.
+    """
 
     status: int
     first: str
     second: str
     fault: str = ""
     fault_status: int = 400
+    usual: bool = True
 
 
 def _read_start(line: str) -> _Start:
@@ -142,13 +142,16 @@ def _read_start(line: str) -> _Start:
     if not uri or (method not in _METHODS and not (method and _TOKEN.issuperset(method))):
         raise BadMessage("Bad request line")
     if version.upper() == "SIP/2.0":
-        return _Start(0, method, uri)
+        try:
+            return _Start(0, method, uri, usual=parse_uri_untrusted(uri).headers is None)
+        except BadMessage:
+            return _Start(0, method, uri, usual=False)
     if version[:4].upper() == "SIP/":
         return _Start(0, method, uri, "Version Not Supported", 505)
     return _Start(0, method, uri, "Bad request line")
 
 
-_known_start = lru_cache(maxsize=8192)(_read_start)
+_starts = Remembered(_read_start)
 
 
 def _without_breaks(lines: list[str]) -> tuple[list[str], str]:
@@ -167,54 +170,73 @@ def _without_breaks(lines: list[str]) -> tuple[list[str], str]:
     return kept, fault
 
 
-def _careful(lines: list[str]) -> tuple[list[str], list[str], str | None]:
-    """Lines whose order was not met before: folded ones belong to the line above; (lines, keys, first fault)."""
+def _careful(text: str) -> tuple[str, list[str], list[str], Shape | None, str | None]:
+    """A head whose order was not met often: start line, lines, keys, what is known of the order, and the first fault.
+
+    Folded lines belong to the line above.
+    """
+    raw = text.split("\r\n")
+    if len(raw) > MAX_HEADERS:
+        raise BadMessage("Too many headers")
     fault: str | None = None
+    joined = "".join(raw)
+    if "\n" in joined or "\r" in joined:
+        raw, fault = _without_breaks(raw)
+    start_line, *raw = raw
     unfolded: list[list[str]] = []
-    for line in lines:
+    for line in raw:
         if line[:1] in (" ", "\t"):
             if not unfolded:
                 raise BadMessage("Folded start line")
             unfolded[-1].append(line)
         else:
             unfolded.append([line])
-    good, keys = [], []
+    lines, keys, names = [], [], []
     for pieces in unfolded:
-        line = "\r\n".join(pieces)
         name, colon, _ = pieces[0].partition(":")
         try:
             if not colon:
                 raise BadMessage("Header without colon")
             keys.append(_key(name))
-            good.append(line)
+            lines.append("\r\n".join(pieces))
+            names.append(f"{name}:")
         except BadMessage as bad:
             fault = fault or bad.reason
-    return good, keys, fault
+    shape = None
+    if fault is None and len(lines) == len(raw) and max(map(len, names), default=0) <= _MAX_PREFIX:
+        shape = _shape_of(tuple(names), keys, start_line)
+    return start_line, lines, keys, shape, fault
 
 
 def _first(keys: list[str], key: str) -> int:
     return keys.index(key) if key in keys else -1
 
 
-def _remember(start_line: str, lines: list[str], keys: list[str]) -> Shape:
-    prefixes = tuple(line[: line.index(":") + 1] for line in lines)
-    shape = Shape(
-        prefixes=prefixes,
-        keys=keys.copy(),
-        via=_first(keys, "via"),
-        from_=_first(keys, "from"),
-        to=_first(keys, "to"),
-        call_id=_first(keys, "call-id"),
-        cseq=_first(keys, "cseq"),
-        content_length=_first(keys, "content-length"),
-        max_forwards=_first(keys, "max-forwards"),
-        fault=_fault_of(keys),
-    )
-    if max(map(len, prefixes), default=0) <= _MAX_PREFIX and not any("\n" in line for line in lines):
+def _shape_of(names: tuple[str, ...], keys: list[str], start_line: str) -> Shape:
+    shape = _shapes.get(names)
+    if shape is None:
         if len(_shapes) >= _MAX_SHAPES:
             _shapes.clear()
-        alike = _shapes.setdefault((len(lines), start_line[:11]), [])
-        alike.insert(0, shape)
+        shape = _shapes[names] = Shape(
+            keys=keys.copy(),
+            via=_first(keys, "via"),
+            from_=_first(keys, "from"),
+            to=_first(keys, "to"),
+            call_id=_first(keys, "call-id"),
+            cseq=_first(keys, "cseq"),
+            content_length=_first(keys, "content-length"),
+            max_forwards=_first(keys, "max-forwards"),
+            fault=_fault_of(keys),
+        )
+    shape.met += 1
+    if shape.met >= _MET_BEFORE and shape.fault is None:
+        if shape.match is None:
+            lines = (rf"({re.escape(name)}[^\r]*+)" for name in names)
+            shape.match = re.compile("\r\n".join([r"([^\r]*+)", *lines])).fullmatch
+        if len(_usual_shapes) >= _MAX_SHAPES:
+            _usual_shapes.clear()
+        alike = _usual_shapes.setdefault(start_line[:11], [])
+        alike.insert(0, (shape.match, shape))
         del alike[_SHAPES_EACH:]
     return shape
 
@@ -237,37 +259,33 @@ def check_untrusted(message: Message) -> None:
 
 
 def _usual(message: Message, shape: Shape) -> bool:
-    """Whether a message is good at a glance: short lines, written as nearly all are. What it looks at is then read."""
+    """Whether a message is good at a glance: written as nearly all are. What it looks at is then read.
+
+    Its start line is usual, and no line is folded: else it had no shape.
+    """
     lines = message.lines
-    from_, to, cseq_line = lines[shape.from_], lines[shape.to], lines[shape.cseq]
-    if len(from_) > KNOWN_LENGTH or len(to) > KNOWN_LENGTH or len(cseq_line) > KNOWN_NUMBER_LENGTH:
-        return False
-    via = lines[shape.via]
-    start, _, rest = via.partition(";branch=")
-    if not rest or len(start) > KNOWN_LENGTH or "," in rest or "\n" in rest or lines[shape.call_id][-1] in ": \t\n":
+    start, _, rest = lines[shape.via].partition(";branch=")
+    if not rest or "," in rest or lines[shape.call_id][-1] in ": \t":
         return False
     if message._length < 0 and shape.content_length >= 0:
         return False
     try:
-        sent_by = known_via_start(start)
+        sent_by = known_via_start[start]
         if sent_by is None:
             return False
-        message._from_tag = known_tag(from_)
-        message._to_tag = known_tag(to)
-        message._cseq = cseq = known_cseq(cseq_line)
-        message._branch = rest.partition(";")[0].strip()
-        if isinstance(message, Request):
-            uri, hops_at = message.uri, shape.max_forwards
-            if cseq.method != message.method or len(uri) > KNOWN_LENGTH or known_uri(uri).headers is not None:
-                return False
-            if hops_at >= 0:
-                hops = known_number(lines[hops_at]) if len(lines[hops_at]) <= KNOWN_NUMBER_LENGTH else None
-                if hops is None or hops > 255:
-                    return False
-            transport, host, port, end = sent_by
-            message._via = Via(transport, host, port, via[end + 1 :].strip())
+        message._from_tag = known_tag[lines[shape.from_]]
+        message._to_tag = known_tag[lines[shape.to]]
+        message._cseq = cseq = known_cseq[lines[shape.cseq]]
     except BadMessage:
         return False
+    message._sent_by = sent_by
+    message._branch = rest.partition(";")[0].strip()
+    if isinstance(message, Request):
+        if cseq.method != message.method:
+            return False
+        if shape.max_forwards >= 0:
+            hops = known_number[lines[shape.max_forwards]]
+            return hops is not None and hops <= 255
     return True
 
 
@@ -285,9 +303,9 @@ def _check_closely(message: Message) -> None:
         parse_via_untrusted(value)
     _ = message.via
     message._from_tag, message._to_tag = tags_untrusted(from_, to)
-    message._cseq = cseq = cseq_untrusted(cseq_line)
+    message._cseq = cseq = known_cseq[cseq_line]
     if length_at >= 0 and message._length < 0:
-        length = number_of(lines[length_at])
+        length = known_number[lines[length_at]]
         if length is None or length > len(message.body):
             raise BadMessage("Bad Content-Length")
     if isinstance(message, Request):
@@ -300,6 +318,6 @@ def _check_closely(message: Message) -> None:
         if uri.headers is not None:
             raise BadMessage("Bad Request-URI: headers")  # §19.1.1
         if hops_at >= 0:
-            hops = number_of(lines[hops_at])
+            hops = known_number[lines[hops_at]]
             if hops is None or hops > 255:
                 raise BadMessage("Bad Max-Forwards")

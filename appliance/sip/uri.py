@@ -15,6 +15,7 @@ from urllib.parse import unquote
 import attrs
 
 from appliance.sip.errors import BadMessage
+from appliance.sip.remembered import Remembered
 
 Params = tuple[tuple[str, str | None], ...]
 
@@ -37,8 +38,6 @@ _VISUAL_SEPARATORS = str.maketrans("", "", "-.()")
 _SIGNIFICANT = frozenset({"user", "ttl", "method", "maddr", "transport"})
 
 _MAX_PARAMS = 256
-KNOWN_LENGTH = 256
-"""Longer texts are read each time, so that a cache has a bound in bytes, too: who asks `known_uri` sees to that."""
 
 
 @attrs.frozen(slots=True)
@@ -238,7 +237,7 @@ def parse_uri_untrusted(text: str) -> Uri:
 
     Cached: a box sees the same few contacts and numbers again and again, and a `Uri` never changes.
     """
-    return known_uri(text) if len(text) <= KNOWN_LENGTH else _parse(text)
+    return _known[text]
 
 
 def _parse(text: str) -> Uri:
@@ -256,7 +255,7 @@ def _parse(text: str) -> Uri:
     return Uri(scheme, rest, "")
 
 
-known_uri = lru_cache(maxsize=8192)(_parse)
+_known = Remembered(_parse)
 
 
 def _parse_sip(scheme: str, rest: str) -> Uri:

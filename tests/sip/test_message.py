@@ -238,7 +238,11 @@ def test_caches_are_bounded_in_number_and_size() -> None:
     for i in range(6000):
         request(b"X-%d: 1\r\n" % i)
     assert len(parser._keys) <= 4096
-    assert sum(map(len, parser._shapes.values())) <= 4096
+    assert len(parser._shapes) <= 4096
+    assert sum(map(len, parser._usual_shapes.values())) <= 4096
+    for text in map(str, range(20_000)):
+        headers.known_tag[f"To: <sip:{text}@h>"]
+    assert len(headers.known_tag) <= 8192
     before = headers._cached_name_addr.cache_info().currsize
     parse_name_addr_untrusted(f"<sip:{'a' * 1000}@h>")
     assert headers._cached_name_addr.cache_info().currsize == before
