@@ -122,11 +122,17 @@ async def _write_slot(machine: Machine, file: Path, install: Install) -> Bundle:
 
 async def status(machine: Machine) -> dict[str, Json]:
     """How everything stands, for people and machines. Raises `Refused`."""
-    slots, record = await read_slots(machine), read_record(machine)
-    progress = read_progress(machine)
+    record, progress = read_record(machine), read_progress(machine)
     running = progress is not None and progress.state in ("checking", "installing")
     if progress is not None and running and not await _installs(machine):
         running, progress = False, attrs.evolve(progress, state="failed", error="the installation was broken off")
+    if running and progress is not None:  # RAUC tells nothing of its slots while it writes one
+        now = {**attrs.asdict(progress), **_percent(machine, running)}
+        facts: dict[str, Json] = dict.fromkeys(("trial", "fallen"))
+        facts |= {"version": machine.version, "hardware": machine_kind(machine), "oldest": oldest_allowed(machine)}
+        facts |= {"slots": [], "previous": "", "previous_refused": "an update is being installed", "restart": False}
+        return {**facts, "installing": True, "progress": now}
+    slots = await read_slots(machine)
     return {
         "version": machine.version,
         "hardware": machine_kind(machine),
