@@ -39,6 +39,8 @@ class Box:
     """A drop-in, handed over as a credential at the first start."""
     sticks: tuple[Path, ...] = ()
     https: int = attrs.field(factory=free_port)
+    forwards: Mapping[int, int] = attrs.field(factory=dict)
+    """UDP ports of loopback, and the box's ports that they lead to."""
     process: subprocess.Popen[bytes] | None = None
     console: Path = attrs.field(init=False)
 
@@ -57,7 +59,8 @@ class Box:
         for number, stick in enumerate(self.sticks):
             words += ["-drive", f"if=none,id=stick{number},format=raw,file={stick}"]
             words += ["-device", f"virtio-blk-pci,drive=stick{number}"]
-        words += ["-netdev", f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{self.https}-:8443"]
+        leads = "".join(f",hostfwd=udp:127.0.0.1:{here}-:{there}" for here, there in self.forwards.items())
+        words += ["-netdev", f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{self.https}-:8443{leads}"]
         words += ["-device", "virtio-net-pci,netdev=net", "-device", "virtio-rng-pci", "-device", "i6300esb"]
         words += ["-fw_cfg", f"name=opt/io.systemd.credentials/jackfield.conf.90-test,file={conf}"]
         with self.disk.with_suffix(".qemu").open("ab") as said:

@@ -1,0 +1,100 @@
+"""The image as it is built, started in QEMU: page, telephone, SNMP and console of a box that nobody has touched."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import attrs
+import httpx
+import pytest
+
+from tests.image.qemu import Box
+from tests.peers.baresip import Baresip
+from tests.peers.ports import free_block, free_port
+
+PASSWORD = "word-of-1001"
+SNMP_WORDS = ("for-authentication", "for-privacy")
+GROWN_BYTES = 1 << 30
+MEDIA_PORTS = 8
+SPOKEN_HZ = 700
+WIDEST, TALLEST = 80, 24
+
+
+@attrs.frozen
+class Started:
+    """A box that answers, and how it is reached from here."""
+
+    box: Box
+    sip: int
+    snmp: int
+    start_s: float
+    powered_at: float
+
+
+@pytest.fixture(scope="module")
+def started(image: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
+    folder = tmp_path_factory.mktemp("boot")
+    [raw] = image.glob("*-vm.raw")
+    disk = folder / "disk.raw"
+    subprocess.run(["cp", "--sparse=always", raw, disk], check=True)
+    os.truncate(disk, raw.stat().st_size + GROWN_BYTES)
+    # What the box tells phones about itself must hold out here: the same ports inside, loopback for an address.
+    sip, snmp, media = free_port(), free_port(), free_block(MEDIA_PORTS)
+    conf = (
+        f"[listener udp]\ntransport = udp\nport = {sip}\n"
+        f"[appliance]\nadvertise = 127.0.0.1\n"
+        f"[media]\nports = {media}-{media + MEDIA_PORTS - 1}\n"
+        f"[user 1001]\npassword = {PASSWORD}\n"
+        f"[snmp]\nenabled = yes\nauth-password = {SNMP_WORDS[0]}\nprivacy-password = {SNMP_WORDS[1]}\n"
+    )
+    forwards = {sip: sip, snmp: 161, **{media + n: media + n for n in range(MEDIA_PORTS)}}
+    box = Box(disk, conf, forwards=forwards)
+    powered_at = time.monotonic()
+    box.power_on()
+    try:
+        yield Started(box, sip, snmp, box.wait_for_start(), powered_at)
+    finally:
+        box.power_cut()
+        print(box.end())
+
+
+def test_the_status_page_is_there(started: Started) -> None:
+    page = httpx.get(f"https://127.0.0.1:{started.box.https}/", verify=False, follow_redirects=True, timeout=60)
+    assert page.status_code == 200
+    assert "Jackfield" in page.text
+    health = httpx.get(f"https://127.0.0.1:{started.box.https}/healthz", verify=False, timeout=60)
+    assert health.status_code == 200
+
+
+def test_a_phone_registers_and_hears_itself_on_the_echo_line(started: Started, tmp_path: Path) -> None:
+    registrar = ("127.0.0.1", started.sip)
+    with Baresip(tmp_path / "phone", "1001", PASSWORD, registrar=registrar, tone_hz=SPOKEN_HZ) as phone:
+        phone.expect_registered(60)
+        phone.dial("9196")
+        phone.expect_event("CALL_ESTABLISHED", 60)
+        heard = phone.expect_tone(SPOKEN_HZ, timeout_s=60)
+        print(f"first call {time.monotonic() - started.powered_at:.0f} s after power-on, page after {started.start_s:.0f} s")
+    assert abs(heard - SPOKEN_HZ) < 6
+
+
+def test_snmpd_answers_by_version_3(started: Started) -> None:
+    words = ["snmpget", "-v3", "-l", "authPriv", "-u", "jackfield", "-a", "SHA-256", "-A", SNMP_WORDS[0], "-x", "AES"]
+    words += ["-X", SNMP_WORDS[1], "-t", "10", "-r", "5", "-On", f"127.0.0.1:{started.snmp}"]
+    answer = subprocess.run([*words, "1.3.6.1.2.1.1.5.0", "1.3.6.1.2.1.1.1.0"], capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stderr
+    assert "STRING" in answer.stdout
+
+
+def test_the_serial_line_shows_state_and_menu(started: Started) -> None:
+    started.box.wait("the menu", lambda: "Factory reset" in started.box.end(), 120)
+    lines = re.split(r"\r?\n", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", started.box.end()))
+    menu = "\n".join(lines[-TALLEST * 2 :])
+    for word in ("Network", "Password", "Self-test", "Logs", "Factory reset"):
+        assert word in menu
+    assert f"127.0.0.1:{started.box.https}" not in menu  # it knows its own address, not ours
+    assert "10.0.2." in menu
