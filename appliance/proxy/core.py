@@ -157,6 +157,8 @@ class SipCore:
         """Takes each of them, for its record."""
         self.record_leftover: Callable[[Leftover], None] | None = None
         """Takes the end of each call from before the box was started."""
+        self.record_message: Callable[[Request, Flow, int, str], None] | None = None
+        """Takes each MESSAGE outside of calls with the status it got, and why where we refused it."""
         self.gate = Gate(timers, self._late)
         self._sources = self.gate.sources
         self.sign_in = SignIn(self.gate, clock, wall)
@@ -451,6 +453,7 @@ class SipCore:
         if transaction.method == "INVITE" and (not challenged or rejected.why):
             self._refused(transaction, rejected)
         if not challenged:
+            self._tell_message(transaction.request, transaction.flow, rejected.status, rejected.cause)
             log.info(
                 "request.refused",
                 method=transaction.method,
@@ -512,6 +515,11 @@ class SipCore:
             if not waiting:
                 del self._pending[flow.id]
         self.follower.finished(context, response, now)
+        self._tell_message(context.request, flow, response.status, "")
+
+    def _tell_message(self, request: Request, flow: Flow, status: int, cause: str) -> None:
+        if request.method == "MESSAGE" and self.record_message is not None and request.to_tag is None:
+            self.record_message(request, flow, status, cause)
 
     def _score(self, outcome: AttemptOutcome) -> None:
         quality = outcome.gateway.quality

@@ -21,6 +21,8 @@ from appliance.proxy.call import Call
 from appliance.proxy.call_record import record_of_leftover, record_of_refusal, texts_of_call
 from appliance.proxy.core import Refusal, SipCore
 from appliance.proxy.leftover import Leftover
+from appliance.sip.flow import Flow
+from appliance.sip.message import Request
 from appliance.storage.call_data import CallData, Format, StoreFault
 from appliance.storage.call_record import CallRecord
 from appliance.storage.event_record import EventRecord
@@ -81,12 +83,19 @@ class Records:
         self._core.calls.record = take
         self._core.record_refusal = take
         self._core.record_leftover = take
+        self._core.record_message = self._message if settings.records.enabled else None
 
     def event(self, kind: str, subject: str, source: str = "", detail: str = "") -> None:
         """Something beside calls has happened. Never waits."""
         if self._settings.records.enabled:
             now = int(time.time() * 1000)
             self.recorder.take(EventRecord(at_ms=now, kind=kind, subject=subject, source=source, detail=detail))
+
+    def _message(self, request: Request, flow: Flow, status: int, cause: str) -> None:
+        """Who wrote to whom, and what became of it; never what was written."""
+        kind = "message" if status < 300 else "message refused"
+        detail = f"to {request.uri}: {status} {cause}".rstrip()
+        self.event(kind, request.from_name, f"{flow.remote[0]}:{flow.remote[1]}", detail)
 
     def _registration(self, aor: str) -> None:
         """The bindings of an AOR have changed; what is told is that the first one came or the last one went."""

@@ -9,6 +9,8 @@ import attrs
 KINDS: Final = {
     "registered": "the first phone of a user is there",
     "unregistered": "the last phone of a user is gone",
+    "message": "a MESSAGE outside of calls was taken by whom it was for",
+    "message refused": "it was not, by them or by us",
     "sign-in": "somebody signed in to the web side",
     "sign-in refused": "somebody tried to, with a wrong name or password",
     "sign-out": "somebody signed out",

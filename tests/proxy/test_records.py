@@ -11,7 +11,7 @@ from appliance.config.records import RecordsSettings
 from appliance.proxy.records import Records
 from appliance.storage.record_question import CallQuestion, EventQuestion
 
-from .pretend_net import Box, _settings
+from .pretend_net import Box, Peer, _settings
 from .test_groups import CALLER, settings_with, trunk
 
 
@@ -67,6 +67,38 @@ async def test_registrations_are_events_when_they_begin_and_end(tmp_path: Path) 
         events = await records.events(EventQuestion())
         assert [(one.kind, one.subject) for one in events] == [("unregistered", "1001"), ("registered", "1001")]
         assert events[1].source == "192.0.2.20:5060"
+        nursery.cancel_scope.cancel()
+
+
+def write(peer: Peer, uri: str, call_id: str) -> None:
+    """A MESSAGE that has already given its password."""
+    message = peer.request("MESSAGE", uri, call_id=call_id, body=b"hunter2")
+    peer.send(message)
+    peer.send(peer.authorized(peer.take_response(407), message))
+
+
+async def test_messages_are_events_and_their_text_is_not_kept(tmp_path: Path) -> None:
+    settings = _settings()
+    box = Box(settings)
+    async with trio.open_nursery() as nursery:
+        records = Records(box.core, settings, tmp_path, lambda what, fault: None)
+        await nursery.start(records.run)
+        writer, reader = box.peer("192.0.2.20"), box.peer("192.0.2.21")
+        writer.register("1001")
+        reader.register("1002")
+        write(writer, "sip:1002@example.com", "first@example.net")
+        reader.answer(reader.take_request("MESSAGE"), 200)
+        writer.take_response(200)
+        write(writer, "sip:nobody@example.com", "second@example.net")
+        writer.take_response(404)
+        events = [one for one in await records.events(EventQuestion()) if one.kind.startswith("message")]
+        assert [(one.kind, one.subject, one.source) for one in events] == [
+            ("message refused", "1001", "192.0.2.20:5060"),
+            ("message", "1001", "192.0.2.20:5060"),
+        ]
+        assert "1002@example.com: 200" in events[1].detail
+        assert "nobody@example.com: 404" in events[0].detail
+        assert "hunter2" not in str(events)
         nursery.cancel_scope.cancel()
 
 
