@@ -1,4 +1,4 @@
-"""Verbs: the machine's clock. chrony keeps it; servers come from [time], or from DHCP and Debian's pool."""
+"""Verbs: the machine's clock. chrony keeps it; servers come from [time], or are Debian's pool."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from .machine import Machine, Refused, write_file
 from .verb import Answer, Callers, Verb, Words
 
 SOURCES: Final = "run/chrony-dhcp/jackfield.sources"
-"""Where Debian's chrony looks for servers beside its own configuration."""
+"""Where the chrony of the image looks for its servers; its own configuration names none."""
+POOL: Final = "pool 2.debian.pool.ntp.org iburst\n"
 _LATEST: Final = 4_102_444_800
 """2100-01-01."""
 
@@ -20,11 +21,8 @@ _LATEST: Final = 4_102_444_800
 async def take_up_servers(machine: Machine) -> None:
     """Raises `Refused`, `OSError`."""
     servers = settings_of(machine).time.servers
-    file = machine.root / SOURCES
-    if servers:
-        write_file(file, "".join(f"server {one} iburst\n" for one in servers).encode(), 0o644)
-    else:
-        file.unlink(missing_ok=True)
+    lines = "".join(f"server {one} iburst\n" for one in servers) or POOL
+    write_file(machine.root / SOURCES, lines.encode(), 0o644)
     await machine.run(("chronyc", "reload", "sources"), b"")  # where it does not run yet, it reads them by itself
 
 

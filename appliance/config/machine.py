@@ -59,9 +59,7 @@ class InterfaceSettings:
 class TimeSettings:
     """The clock of a Jackfield image. Calls are never refused for a wrong clock, certificates are."""
 
-    servers: tuple[str, ...] = setting(
-        listed(host()), "", "NTP servers. Empty: those that DHCP names, and Debian's pool."
-    )
+    servers: tuple[str, ...] = setting(listed(host()), "", "NTP servers, and no others. Empty: Debian's pool.")
 
 
 @attrs.frozen(kw_only=True)

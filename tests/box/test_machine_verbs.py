@@ -47,6 +47,13 @@ async def test_servers_of_the_configuration_are_told_to_chrony(tmp_path: Path) -
     assert (tmp_path / SOURCES).read_text() == "server ntp.example.com iburst\nserver 192.0.2.1 iburst\n"
 
 
+async def test_debians_pool_is_asked_only_where_no_server_is_named(tmp_path: Path) -> None:
+    machine = image_in(tmp_path, Programs())
+    (machine.conf_dir / "10.conf").write_text("[listener udp]\ntransport = udp\nport = 5060\n")
+    assert (await answer_untrusted(b'{"verb": "time-servers"}', Peer(1, 0), machine, TABLE))["ok"]
+    assert (tmp_path / SOURCES).read_text().startswith("pool ")
+
+
 def test_only_ports_of_the_configuration_are_open() -> None:
     assert open_ports(load_settings(SHIPPED)) == {
         "udp": ["5060", "30000-39999"],

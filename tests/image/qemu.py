@@ -40,7 +40,10 @@ class Box:
     sticks: tuple[Path, ...] = ()
     https: int = attrs.field(factory=free_port)
     forwards: Mapping[int, int] = attrs.field(factory=dict)
-    """UDP ports of loopback, and the box's ports that they lead to."""
+    """UDP ports of loopback, and the box's ports that they lead to.
+
+    QEMU answers none of them where the box is shut in, so it is not then; its configuration must name nobody outside.
+    """
     process: subprocess.Popen[bytes] | None = None
     console: Path = attrs.field(init=False)
 
@@ -59,8 +62,9 @@ class Box:
         for number, stick in enumerate(self.sticks):
             words += ["-drive", f"if=none,id=stick{number},format=raw,file={stick}"]
             words += ["-device", f"virtio-blk-pci,drive=stick{number}"]
+        shut = "off" if self.forwards else "on"
         leads = "".join(f",hostfwd=udp:127.0.0.1:{here}-:{there}" for here, there in self.forwards.items())
-        words += ["-netdev", f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{self.https}-:8443{leads}"]
+        words += ["-netdev", f"user,id=net,restrict={shut},hostfwd=tcp:127.0.0.1:{self.https}-:8443{leads}"]
         words += ["-device", "virtio-net-pci,netdev=net", "-device", "virtio-rng-pci", "-device", "i6300esb"]
         words += ["-fw_cfg", f"name=opt/io.systemd.credentials/jackfield.conf.90-test,file={conf}"]
         with self.disk.with_suffix(".qemu").open("ab") as said:
