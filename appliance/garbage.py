@@ -24,7 +24,7 @@ _YOUNG_VISITS: Final = 50
 """So many since the last visit to the old, or there is nothing to be expected of another."""
 _QUIET: Final = 500
 _PATIENCE: Final = 1.0
-"""Transactions, calls and media relays that may stand at once; and how many more for each second waited."""
+"""Transactions, calls and registrations that may stand at once; and how many more for each second waited."""
 _PRESSED_S: Final = 600.0
 _LONG_S: Final = 0.1
 
@@ -32,8 +32,8 @@ _LONG_S: Final = 0.1
 class GarbageCollector:
     """`run` as a service, after `take_over`.
 
-    `standing`: transactions, calls and relays of now. `pressed`: whether memory runs short, so that a pause every ten
-    minutes is the lesser evil.
+    `standing`: transactions, calls and registrations of now. `pressed`: whether memory runs short, so that a pause
+    every ten minutes is the lesser evil.
     """
 
     def __init__(self, standing: Callable[[], int], pressed: Callable[[], bool]) -> None:
