@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import trio
 
@@ -15,35 +15,55 @@ class Member(Protocol):
     def run(self) -> Callable[[], Awaitable[None]]: ...
 
 
-class Crew:
-    """`start` and `stop` do nothing while `work` is not running; it starts all who are there when it begins."""
+M = TypeVar("M", bound=Member)
+S = TypeVar("S")
+
+
+class Crew(Generic[M]):
+    """Its `members` work while `work` runs; those who are there when it begins are begun then."""
 
     def __init__(self) -> None:
+        self.members: dict[str, M] = {}
         self._scopes: dict[str, trio.CancelScope] = {}
         self._nursery: trio.Nursery | None = None
 
-    def start(self, name: str, member: Member) -> None:
+    def adopt(self, wanted: Mapping[str, S], make: Callable[[S], M], change: Callable[[M, S], bool]) -> None:
+        """One member for each that is wanted, no others. `change` hands a member its new settings, and says whether
+        they differ: then its task begins anew."""
+        for name in [name for name in self.members if name not in wanted]:
+            self._stop(name)
+            del self.members[name]
+        for name, settings in wanted.items():
+            member = self.members.get(name)
+            if member is None:
+                self.members[name] = make(settings)
+                self._start(name)
+            elif change(member, settings):
+                self._stop(name)
+                self._start(name)
+
+    def _start(self, name: str) -> None:
         if self._nursery is not None:
             scope = self._scopes[name] = trio.CancelScope()
-            self._nursery.start_soon(self._run_one, member, scope)
+            self._nursery.start_soon(self._run_one, self.members[name], scope)
 
-    async def _run_one(self, member: Member, scope: trio.CancelScope) -> None:
+    async def _run_one(self, member: M, scope: trio.CancelScope) -> None:
         with scope:
             await member.run()
 
-    def stop(self, name: str) -> None:
+    def _stop(self, name: str) -> None:
         scope = self._scopes.pop(name, None)
         if scope is not None:
             scope.cancel()
 
-    async def work(self, members: Mapping[str, Member], task_status: trio.TaskStatus[str]) -> None:
+    async def work(self, task_status: trio.TaskStatus[str]) -> None:
         """Ends only when it is cancelled; reports the members' names once they are begun."""
         try:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
-                for name, member in members.items():
-                    self.start(name, member)
-                task_status.started(", ".join(members))
+                for name in self.members:
+                    self._start(name)
+                task_status.started(", ".join(self.members))
                 await trio.sleep_forever()
         finally:
             self._nursery = None

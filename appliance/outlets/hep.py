@@ -140,24 +140,19 @@ class HepOutlet(Generic[T]):
     """All collectors of one appliance."""
 
     def __init__(self, read: Callable[[T], Captured]) -> None:
-        self.collectors: dict[str, HepCollector[T]] = {}
         self._read = read
-        self._crew = Crew()
+        self._crew: Crew[HepCollector[T]] = Crew()
+        self.collectors = self._crew.members
 
     def configure(self, collectors: Mapping[str, HepSettings], node: str) -> None:
         """Take new settings; what waits for a collector that stays goes on waiting. `node` is who we are."""
-        for name in [name for name in self.collectors if name not in collectors]:
-            self._crew.stop(name)
-            del self.collectors[name]
-        for name, settings in collectors.items():
-            one = self.collectors.get(name)
-            if one is None:
-                self.collectors[name] = HepCollector(settings, node, self._read)
-                self._crew.start(name, self.collectors[name])
-            elif (one.settings, one.node) != (settings, node):
-                one.settings, one.node = settings, node
-                self._crew.stop(name)
-                self._crew.start(name, self.collectors[name])
+
+        def change(one: HepCollector[T], settings: HepSettings) -> bool:
+            before = one.settings, one.node
+            one.settings, one.node = settings, node
+            return before != (settings, node)
+
+        self._crew.adopt(collectors, lambda settings: HepCollector(settings, node, self._read), change)
 
     def take(self, messages: Sequence[T]) -> None:
         for one in self.collectors.values():
@@ -165,7 +160,7 @@ class HepOutlet(Generic[T]):
 
     async def run(self, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED) -> None:
         """A leaf service: ends only when it is cancelled."""
-        await self._crew.work(self.collectors, task_status)
+        await self._crew.work(task_status)
 
     def show(self, metrics: Metrics) -> None:
         """Hang the figures into the catalogue."""

@@ -323,25 +323,21 @@ class SyslogOutlet:
     """All collectors of one appliance; `take` is a sink of the log."""
 
     def __init__(self, log: EventLog, alarms: Alarms) -> None:
-        self.collectors: dict[str, Collector] = {}
         self._log = log
         self._alarms = alarms
-        self._crew = Crew()
+        self._crew: Crew[Collector] = Crew()
+        self.collectors = self._crew.members
 
     def configure(self, collectors: Mapping[str, SyslogSettings], host: str) -> None:
         """Take new settings: what waits for a collector that stays goes on waiting. `host` is who we are."""
-        for name in [name for name in self.collectors if name not in collectors]:
-            self._crew.stop(name)
-            del self.collectors[name]
-        for name, settings in collectors.items():
-            one = self.collectors.get(name)
-            if one is None:
-                self.collectors[name] = Collector(settings, host, self._log, self._alarms)
-                self._crew.start(name, self.collectors[name])
-            elif one.settings != settings:
+
+        def change(one: Collector, settings: SyslogSettings) -> bool:
+            differs = one.settings != settings
+            if differs:
                 one.configure(settings, host)
-                self._crew.stop(name)
-                self._crew.start(name, self.collectors[name])
+            return differs
+
+        self._crew.adopt(collectors, lambda settings: Collector(settings, host, self._log, self._alarms), change)
         self._alarms.keep(LOG_COLLECTOR, set(collectors))
         listening = self.take in self._log.sinks
         if self.collectors and not listening:
@@ -356,7 +352,7 @@ class SyslogOutlet:
     async def run(self, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED) -> None:
         """A leaf service: ends only when it is cancelled."""
         try:
-            await self._crew.work(self.collectors, task_status)
+            await self._crew.work(task_status)
         finally:
             if self.take in self._log.sinks:
                 self._log.sinks.remove(self.take)
