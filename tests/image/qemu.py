@@ -6,6 +6,8 @@ fails.
 
 import json
 import os
+import re
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping
@@ -18,6 +20,7 @@ import httpx
 from tests.peers.ports import free_port
 
 MEMORY_MB = 768
+_ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 START_S = 600
 """Until the web side answers: about a minute on a machine with nothing else to do."""
 
@@ -56,7 +59,8 @@ class Box:
         (conf := self.disk.with_suffix(".conf")).write_text(self.conf)
         words = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-m", str(MEMORY_MB), "-smp", "2", "-cpu", "max"]
         words += ["-nodefaults", "-display", "none", "-no-user-config"]
-        words += ["-chardev", f"file,id=serial,path={self.console},append=on", "-serial", "chardev:serial"]
+        line = f"socket,id=serial,path={self._line},server=on,wait=off,logfile={self.console},logappend=on"
+        words += ["-chardev", line, "-serial", "chardev:serial"]
         words += ["-drive", f"if=none,id=disk,format=raw,cache=writethrough,file={self.disk}"]
         words += ["-device", "virtio-blk-pci,drive=disk,bootindex=0"]
         for number, stick in enumerate(self.sticks):
@@ -65,7 +69,7 @@ class Box:
         shut = "off" if self.forwards else "on"
         leads = "".join(f",hostfwd=udp:127.0.0.1:{here}-:{there}" for here, there in self.forwards.items())
         words += ["-netdev", f"user,id=net,restrict={shut},hostfwd=tcp:127.0.0.1:{self.https}-:8443{leads}"]
-        words += ["-device", "virtio-net-pci,netdev=net", "-device", "virtio-rng-pci", "-device", "i6300esb"]
+        words += ["-device", "virtio-net-pci,netdev=net", "-device", "virtio-rng-pci"]
         words += ["-fw_cfg", f"name=opt/io.systemd.credentials/jackfield.conf.90-test,file={conf}"]
         with self.disk.with_suffix(".qemu").open("ab") as said:
             self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
@@ -76,9 +80,34 @@ class Box:
             self.process.wait(30)
             self.process = None
 
+    @property
+    def _line(self) -> Path:
+        """The serial line, as a Unix socket."""
+        return self.disk.with_suffix(".line")
+
+    def shown(self) -> str:
+        """All that the console has shown so far, a line for each place of its screen."""
+        return _ESCAPE.sub("\n", self.console.read_text(errors="replace"))
+
     def end(self) -> str:
         """Of the console."""
-        return self.console.read_text(errors="replace")[-3000:]
+        return self.shown()[-3000:]
+
+    def press(self, keys: str, shows: str, deadline_s: float = 120) -> None:
+        """Type on the console, and wait until it has shown something new. Raises `NotInTime`."""
+        before = len(self.shown())
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
+            line.connect(str(self._line))
+            line.sendall(keys.encode())
+            line.setblocking(False)
+
+            def look() -> bool:
+                with suppress(BlockingIOError):  # read, or QEMU would wait for us; the log has it, too
+                    while line.recv(1 << 16):
+                        pass
+                return shows in self.shown()[before:]
+
+            self.wait(repr(shows), look, deadline_s)
 
     def wait(self, what: str, look: Callable[[], bool], deadline_s: float = START_S) -> float:
         """Look until it is so; the seconds that it took. Raises `NotInTime`."""

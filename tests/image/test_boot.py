@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -95,9 +94,7 @@ def test_snmpd_answers_by_version_3(started: Started) -> None:
 
 
 def test_the_serial_line_shows_state_and_menu(started: Started) -> None:
-    def shown() -> str:
-        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "\n", started.box.console.read_text(errors="replace"))
-
+    shown = started.box.shown
     started.box.wait("the menu", lambda: "Press a number" in shown(), 120)
     for entry in ("1  Network", "2  Time", "3  Password", "5  Self-test", "8  Previous version", "9  Factory reset"):
         assert entry in shown()
