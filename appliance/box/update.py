@@ -19,6 +19,7 @@ import attrs
 import trio
 
 from ..logs import log
+from .boot_health import Healthy
 from .bundle import Bundle, judge, machine_kind, oldest_allowed
 from .machine import Machine, Refused, write_file
 from .slots import Slot, Slots, mark_bad, read_slots, start_next
@@ -56,12 +57,21 @@ def is_bundle_name(name: str) -> bool:
 
 @attrs.frozen
 class Progress:
-    """Of the installation that runs, or the last since power-on. `state` is checking, installing, done or failed."""
+    """Of the installation that runs, or the last since power-on. `state` is checking, installing, done or failed.
+
+    `unwell`: it failed because the box is not well itself; it can be had anyway, and still lies where it lay.
+    """
 
     state: str
     bundle: str
     version: str = ""
     error: str = ""
+    stick: bool = False
+    unwell: bool = False
+
+
+class Unwell(Refused):
+    """The box would not pass the health check now, so a new version would not pass it either."""
 
 
 def write_progress(machine: Machine, progress: Progress) -> None:
@@ -75,41 +85,60 @@ def read_progress(machine: Machine) -> Progress | None:
         return None
 
 
-async def apply(machine: Machine, name: str, *, stick: bool = False, install: Install = run_long) -> Bundle:
+async def apply(
+    machine: Machine, name: str, healthy: Healthy | None, *, stick: bool = False, install: Install = run_long
+) -> Bundle:
     """Judge a bundle and write it into the other slot, which then starts next. Raises `Refused`; as root.
 
-    Whatever comes of it, the progress file says so, and the file is gone from the inbox.
+    `healthy` asks the box of now, for what fails there would be held against the new version. None: install it
+    anyway, and let no call of the self-test decide on it. Whatever comes of it, the progress file says so, and the
+    file is gone from the inbox, unless it waits there for being wanted anyway.
     """
-    write_progress(machine, Progress("checking", name))
-    version = ""
+    write_progress(machine, Progress("checking", name, stick=stick))
     try:
         if stick:
             async with open_stick(machine) as folder:
-                return await _write_slot(machine, folder / _safe(name), install)
-        file = inbox(machine) / _safe(name)
+                return await _write_slot(machine, folder / _safe(name), healthy, install)
+        file, kept = inbox(machine) / _safe(name), False
         try:
-            return await _write_slot(machine, file, install)
+            return await _write_slot(machine, file, healthy, install)
+        except Unwell:
+            kept = True
+            raise
         finally:
-            file.unlink(missing_ok=True)
+            if not kept:
+                file.unlink(missing_ok=True)
     except (Refused, OSError) as error:
-        write_progress(machine, Progress("failed", name, version, str(error)))
+        unwell = isinstance(error, Unwell)
+        write_progress(machine, Progress("failed", name, error=str(error), stick=stick, unwell=unwell))
         log.warning("update.refused", bundle=name, reason=error)
         raise
 
 
-async def _write_slot(machine: Machine, file: Path, install: Install) -> Bundle:
+async def _write_slot(machine: Machine, file: Path, healthy: Healthy | None, install: Install) -> Bundle:
     slots = await read_slots(machine)
     record = read_record(machine)
     trial = record.trial
     if trial is not None and trial.installed and trial.slot == slots.booted.name:
         raise Refused(f"version {trial.version} is on trial just now: wait until it is marked good")
     bundle = await judge(machine, file)
+    if healthy is not None and (fault := await healthy(True)):
+        raise Unwell(
+            f"this box is not well itself, so that version {bundle.version} would be given up, too: {fault}. "
+            "Mend that first, or have it installed anyway: no call of the self-test decides on it then"
+        )
     write_progress(machine, Progress("installing", file.name, bundle.version))
     # Before the slot can start: whatever starts from it then is on trial, even after a power cut just behind RAUC.
-    trial = Trial(slots.other.name, bundle.version, machine.version or "")
+    trial = Trial(slots.other.name, bundle.version, machine.version or "", without_call=healthy is None)
     versions = {slot: known for slot, known in record.versions.items() if slot != trial.slot}
     write_record(machine, attrs.evolve(record, trial=trial, versions=versions))
-    log.info("update.installs", version=bundle.version, slot=trial.slot, before=trial.before)
+    log.info(
+        "update.installs",
+        version=bundle.version,
+        slot=trial.slot,
+        before=trial.before,
+        without_call=trial.without_call,
+    )
     said = _said_file(machine)
     if await install(("rauc", "install", str(file)), said):
         write_record(machine, attrs.evolve(read_record(machine), trial=None))
@@ -177,15 +206,17 @@ async def _find(machine: Machine, words: Words) -> Answer:
 
 
 async def _start_install(machine: Machine, words: Words) -> Answer:
-    name, stick = _safe(words["file"]), words.get("stick") == "yes"
+    name = _safe(words["file"])
+    stick, anyway = words.get("stick") == "yes", words.get("anyway") == "yes"
     if not stick and not (inbox(machine) / name).is_file():
         raise Refused(f"there is no {name} to install")
     if await _installs(machine):
         raise Refused("an update is being installed already")
-    write_progress(machine, Progress("checking", name))
+    write_progress(machine, Progress("checking", name, stick=stick))
+    options = [option for option, holds in (("--stick", stick), ("--anyway", anyway)) if holds]
     await machine.do(
         *("systemd-run", "--quiet", "--collect", f"--unit={UNIT}", f"--property=RuntimeMaxSec={LONGEST_INSTALL_S}"),
-        *(sys.executable, "-m", "appliance", "update", "apply", name, *(["--stick"] if stick else [])),
+        *(sys.executable, "-m", "appliance", "update", "apply", name, *options),
     )
     return {}
 
@@ -214,7 +245,7 @@ VERBS: Final = (
         "Begin to install a bundle of the inbox, or of the stick.",
         Callers.SERVICE,
         _start_install,
-        ("file", "stick?"),
+        ("file", "stick?", "anyway?"),
     ),
     Verb("update-previous", "Let the other slot start next.", Callers.SERVICE, _go_back),
     Verb("update-give-up", "Do not start what was installed.", Callers.SERVICE, _give_up),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import attrs
 
@@ -28,6 +28,8 @@ class Trial:
     starts: int = 0
     reason: str = ""
     """Why the last start was not well."""
+    without_call: bool = False
+    """It was wanted on a box whose own self-test failed: no call decides on it."""
 
 
 @attrs.frozen
@@ -54,8 +56,8 @@ def read_record(machine: Machine) -> Record:
         said = json.loads(_file(machine).read_bytes())
         trial, fallen, versions = said["trial"], said["fallen"], said["versions"]
         return Record(
-            None if trial is None else Trial(**trial),
-            None if fallen is None else Fallen(**fallen),
+            None if trial is None else Trial(**_known(Trial, trial)),
+            None if fallen is None else Fallen(**_known(Fallen, fallen)),
             {str(slot): str(version) for slot, version in versions.items()},
         )
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
@@ -65,6 +67,11 @@ def read_record(machine: Machine) -> Record:
 def write_record(machine: Machine, record: Record) -> None:
     """Durably. Raises `OSError`."""
     write_file(_file(machine), json.dumps(attrs.asdict(record), indent=1).encode() + b"\n")
+
+
+def _known(kind: type, said: dict[str, Any]) -> dict[str, Any]:
+    """A newer version, which fell back, may have written more than we know."""
+    return {name: value for name, value in said.items() if name in attrs.fields_dict(kind)}
 
 
 def _file(machine: Machine) -> Path:

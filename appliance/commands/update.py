@@ -6,6 +6,7 @@ What changes the machine is asked of boxd. `apply`, `look` and `prepare` are for
 from __future__ import annotations
 
 import argparse
+import getpass
 import json
 import os
 import shutil
@@ -14,16 +15,18 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import attrs
 import trio
 
+from ..accounts.audit import AUDIT_FILE, Audit
 from ..box.asking import ask_box
 from ..box.boot_health import Outcome, look_after_start
 from ..box.bundle import Bundle, judge
-from ..box.machine import Machine, NotOurImage, Refused
+from ..box.machine import Machine, NotOurImage, Refused, give
 from ..box.snapshot import before_start
 from ..box.update import apply, inbox, is_bundle_name
 from ..box.update_record import read_record
@@ -40,7 +43,8 @@ MANUAL = (
     "not run, `--stick` takes it from a stick labelled JACKFIELD; `update previous` has the other slot start next, "
     "`update give-up` does not start what was installed. Versions change at a restart: `--restart`, or `update "
     "restart`. A new version has three starts to pass its health check, a call of the self-test included; then the old "
-    "one comes back. `--json` prints one JSON object."
+    "one comes back. A box that does not pass that check itself installs nothing, and says what fails; `--anyway` "
+    "installs, and lets no call decide on it. `--json` prints one JSON object."
 )
 ACTIONS: Final = {
     "status": "both slots, what is on trial, how an installation goes",
@@ -54,6 +58,8 @@ UNIT_ACTIONS: Final = ("apply", "look", "prepare")
 _WITH_FILE: Final = ("check", "install", "apply")
 HEALTH_DEADLINE_S: Final = 300.0
 """From the start of Jackfield's own unit on, with an emulated processor in mind."""
+BEFORE_DEADLINE_S: Final = 120.0
+"""For a box that has started long ago, before anything is installed on it."""
 _STEP_S: Final = 2.0
 
 
@@ -86,6 +92,9 @@ def _options(parser: argparse.ArgumentParser, given: object = None) -> None:
     )
     parser.add_argument(
         "--restart", action="store_true", default=default(False), help="restart the machine once it is done"
+    )
+    parser.add_argument(
+        "--anyway", action="store_true", default=default(False), help="install even on a box that is not well"
     )
     parser.add_argument("--json", action="store_true", default=default(False), help="for machines: one JSON object")
     parser.add_argument("--deadline", type=float, default=default(HEALTH_DEADLINE_S), help=argparse.SUPPRESS)
@@ -169,11 +178,11 @@ def _install(asked: argparse.Namespace, machine: Machine) -> int:
         names = [str(one["file"]) for one in objects(ask_box("update-find", machine=machine)["bundles"])]
         print(*(names or ["No bundle lies on the stick."]), sep="\n")
         return DONE
-    if asked.stick:
-        ask_box("update-install", machine=machine, file=asked.file, stick="yes")
-    else:
-        bundle = trio.run(judge, machine, _file(asked))
-        ask_box("update-install", machine=machine, file=_put_in(machine, _file(asked), bundle))
+    stick, anyway = (("yes" if given else "no") for given in (asked.stick, asked.anyway))
+    name = asked.file if asked.stick else _put_in(machine, _file(asked), trio.run(judge, machine, _file(asked)))
+    ask_box("update-install", machine=machine, file=name, stick=stick, anyway=anyway)
+    if asked.anyway:
+        _write_down(machine, asked.file)
     answer = _watch(machine, quiet=asked.json)
     progress = answer["progress"]
     assert isinstance(progress, dict)
@@ -182,12 +191,23 @@ def _install(asked: argparse.Namespace, machine: Machine) -> int:
     else:
         print(progress_line(progress))
     if progress["state"] != "done":
+        if progress.get("unwell") and not asked.json:
+            print(f"Anyway: jackfield update install {asked.file} --anyway{' --stick' if asked.stick else ''}")
         return FAILED
     if asked.restart:
         ask_box("reboot", machine=machine)
     elif not asked.json:
         print("It starts, on trial, at the next restart: jackfield update restart")
     return DONE
+
+
+def _write_down(machine: Machine, file: str) -> None:
+    """Into the audit log, as the page does, that somebody did without the self-test."""
+    audit = Audit(machine.state_dir)
+    who = os.environ.get("SUDO_USER") or getpass.getuser()
+    words = {"what": "update", "subject": f"install {Path(file).name} anyway", "result": "done"}
+    trio.run(partial(audit.write, who=who, source="command", **words))
+    give(machine.state_dir / AUDIT_FILE, machine.state_dir.stat())
 
 
 def _watch(machine: Machine, *, quiet: bool) -> Answer:
@@ -245,7 +265,11 @@ def _restart(asked: argparse.Namespace, machine: Machine) -> int:
 def _apply(asked: argparse.Namespace, machine: Machine) -> int:
     log.journald = feeds_journal()
     machine.must_be_ours()
-    trio.run(lambda: apply(machine, asked.file, stick=asked.stick))
+
+    async def healthy(calls: bool) -> str:
+        return await wait_until_well(machine.conf_dir, machine.state_dir, BEFORE_DEADLINE_S, calls=calls)
+
+    trio.run(partial(apply, machine, asked.file, None if asked.anyway else healthy, stick=asked.stick))
     return DONE
 
 
@@ -253,8 +277,8 @@ def _look(asked: argparse.Namespace, machine: Machine) -> int:
     """1 has the unit restart the machine. What cannot be told restarts it only where a trial runs."""
     log.journald = feeds_journal()
 
-    async def healthy() -> str:
-        return await wait_until_well(asked.conf_dir, asked.state_dir, asked.deadline)
+    async def healthy(calls: bool) -> str:
+        return await wait_until_well(asked.conf_dir, asked.state_dir, asked.deadline, calls=calls)
 
     try:
         outcome = trio.run(look_after_start, machine, healthy)
@@ -270,19 +294,19 @@ def _prepare(asked: argparse.Namespace, machine: Machine) -> int:
     return DONE
 
 
-async def wait_until_well(conf_dir: Path, state_dir: Path, deadline_s: float) -> str:
-    """Until /healthz says so and a call of the self-test has passed; or what was wrong when the time was over."""
+async def wait_until_well(conf_dir: Path, state_dir: Path, deadline_s: float, *, calls: bool) -> str:
+    """Until /healthz says so and, with `calls`, the self-test has passed; or what was wrong when the time was over."""
     fault = "Jackfield did not answer"
     with trio.move_on_after(deadline_s):
         while True:
-            fault = await trio.to_thread.run_sync(_fault, conf_dir, state_dir, abandon_on_cancel=True)
+            fault = await trio.to_thread.run_sync(_fault, conf_dir, state_dir, calls, abandon_on_cancel=True)
             if not fault:
                 return ""
             await trio.sleep(_STEP_S)
     return fault
 
 
-def _fault(conf_dir: Path, state_dir: Path) -> str:
+def _fault(conf_dir: Path, state_dir: Path, calls: bool) -> str:
     from .selftest import test_box  # all of SIP and media, which nothing else here needs
 
     try:
@@ -290,6 +314,8 @@ def _fault(conf_dir: Path, state_dir: Path) -> str:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=10) as answer:
             if answer.status != 200:
                 return f"/healthz answers {answer.status}"
+        if not calls:
+            return ""
         report = test_box(state_dir)
     except ConfigRejected as rejected:
         return f"the configuration is not understood: {rejected.mistakes[0]}"
@@ -297,7 +323,7 @@ def _fault(conf_dir: Path, state_dir: Path) -> str:
         return f"/healthz answers {error.code}"
     except (NothingRuns, ValueError, OSError) as error:
         return f"Jackfield does not answer: {error}"
-    return "" if report.passed else f"the self-test failed: {report.sentence}"
+    return "" if report.passed else f"the self-test failed: {report.sentence}. {report.remedy}".rstrip(". ")
 
 
 def _file(asked: argparse.Namespace) -> Path:

@@ -56,9 +56,10 @@ class UpdateControl:
         """Bundles on a stick."""
         return await self._ask("update-find")
 
-    async def install(self, name: str, *, stick: bool) -> Answer:
-        """Begin; `status` tells how it goes."""
-        return await self._ask("update-install", file=name, **({"stick": "yes"} if stick else {}))
+    async def install(self, name: str, *, stick: bool, anyway: bool = False) -> Answer:
+        """Begin; `status` tells how it goes. `anyway`: though the box is not well itself."""
+        options = [option for option, holds in (("stick", stick), ("anyway", anyway)) if holds]
+        return await self._ask("update-install", file=name, **dict.fromkeys(options, "yes"))
 
     async def previous(self) -> Answer:
         return await self._ask("update-previous")

@@ -189,6 +189,10 @@ self-test, and only then marks the slot good. Where it is not well, or hangs unt
 restarts; after three such starts GRUB takes the other slot, and the alarm `update` and `jackfield update` tell why. A
 version that was well once is never given up for what its configuration or a carrier does.
 
+A box that does not pass the same check now would give up any new version: it installs nothing, and tells which step of
+the self-test fails and what to do. `update install FILE --anyway`, the button on the page, and `-d anyway=yes` of
+`/do/update` install all the same; whether the new version stays then hangs on `/healthz` alone. The audit log has it.
+
 Before a version starts for the first time, configuration and databases are copied to `/data/box/snapshots`, named by the
 version that left them; three are kept. A version that comes back takes from its copy only what it cannot use any more: a
 database of a newer schema, a configuration that it does not understand.

@@ -66,13 +66,14 @@ def add_update_page(site: QuartTrio, inside: Inside, door: Door) -> None:
         async def change(form: Form) -> Answer:
             action, name = found(form, "action", "file")
             if action in ("install", "stick"):
-                return await updates.install(name, stick=action == "stick")
+                return await updates.install(name, stick=action == "stick", anyway="anyway" in form)
             plain = {"previous": updates.previous, "give-up": updates.give_up, "restart": updates.restart}
             if action not in plain:
                 abort(400)
             return await plain[action]()
 
         def subject(form: Form) -> str:
-            return f"{form.get('action', '')} {form.get('file', '')}".strip()
+            words = (form.get("action", ""), form.get("file", ""), "anyway" if "anyway" in form else "")
+            return " ".join(word for word in words if word)
 
         return await door.act(Role.ADMINISTRATOR, "update", subject, change)

@@ -28,6 +28,8 @@ class StartedBox:
     ran: list[str] = attrs.field(factory=list)
     service: subprocess.Popen[bytes] | None = None
     slot: str = ""
+    fault: str = ""
+    """What is wrong with the box of now, before anything is installed on it."""
 
     def environment_block(self) -> dict[str, str]:
         """GRUB's."""

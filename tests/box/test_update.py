@@ -1,6 +1,7 @@
 """Updates on a box with the real rauc and GRUB's environment: slots, trials, fallbacks, and the way back."""
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import attrs
 import pytest
 
 from appliance.box import boxd, update
-from appliance.box.boot_health import NO_WORD, Outcome, look_after_start
+from appliance.box.boot_health import NO_WORD, Healthy, Outcome, look_after_start
 from appliance.box.machine import Ran, Refused
 from appliance.box.update_record import Fallen, Record, Trial, read_record
 from tests.box.bundles import Signer, make_bundle, make_signer, make_squashfs
@@ -61,13 +62,20 @@ def writes(box: StartedBox, version: str) -> update.Install:
     return install
 
 
-def verdict(*said: str) -> Callable[[], Awaitable[str]]:
+def verdict(*said: str, asked: list[bool] | None = None) -> Healthy:
+    """One after the other; `asked` takes whether a call was part of it."""
     rest = list(said)
 
-    async def healthy() -> str:
+    async def healthy(calls: bool) -> str:
+        if asked is not None:
+            asked.append(calls)
         return rest.pop(0)
 
     return healthy
+
+
+async def well(calls: bool) -> str:
+    return ""
 
 
 async def shown(box: StartedBox) -> dict[str, Any]:
@@ -94,7 +102,7 @@ async def test_the_first_start_of_all_is_marked_good(box: StartedBox) -> None:
 
 async def test_an_update_that_is_well_is_kept_and_the_old_version_stays(box: StartedBox, bundle: Path) -> None:
     await look_after_start(box.machine, verdict(""))
-    installed = await update.apply(box.machine, put_in(box, bundle), install=writes(box, "2.0.0"))
+    installed = await update.apply(box.machine, put_in(box, bundle), well, install=writes(box, "2.0.0"))
     assert installed.version == "2.0.0"
     assert not list(update.inbox(box.machine).iterdir())
     status = await shown(box)
@@ -119,7 +127,7 @@ async def test_an_update_that_is_well_is_kept_and_the_old_version_stays(box: Sta
 
 async def test_an_update_that_is_not_well_is_tried_three_times_and_given_up(box: StartedBox, bundle: Path) -> None:
     await look_after_start(box.machine, verdict(""))
-    await update.apply(box.machine, put_in(box, bundle), install=writes(box, "2.0.0"))
+    await update.apply(box.machine, put_in(box, bundle), well, install=writes(box, "2.0.0"))
     for tries in (1, 2):
         assert box.start("2.0.0") == "B"
         assert await look_after_start(box.machine, verdict("the echo line does not answer")) is Outcome.RESTART
@@ -137,7 +145,7 @@ async def test_an_update_that_is_not_well_is_tried_three_times_and_given_up(box:
 
 
 async def test_one_that_never_comes_up_is_given_up_without_a_word(box: StartedBox, bundle: Path) -> None:
-    await update.apply(box.machine, put_in(box, bundle), install=writes(box, "2.0.0"))
+    await update.apply(box.machine, put_in(box, bundle), well, install=writes(box, "2.0.0"))
     assert [box.start() for _ in range(4)] == ["B", "B", "B", "A"]
     assert await look_after_start(box.machine, verdict("")) is Outcome.GOOD
     fallen = read_record(box.machine).fallen
@@ -156,7 +164,7 @@ async def test_a_refused_bundle_changes_nothing_and_says_why(box: StartedBox, bu
     spoil(update.inbox(box.machine) / put_in(box, bundle))
     before = box.environment_block()
     with pytest.raises(Refused, match="was changed after it was signed"):
-        await update.apply(box.machine, bundle.name, install=writes(box, "2.0.0"))
+        await update.apply(box.machine, bundle.name, well, install=writes(box, "2.0.0"))
     assert box.environment_block() == before
     assert read_record(box.machine) == Record()
     assert not list(update.inbox(box.machine).iterdir())
@@ -166,13 +174,70 @@ async def test_a_refused_bundle_changes_nothing_and_says_why(box: StartedBox, bu
     assert progress.error == "jackfield-2.0.0.raucb was changed after it was signed, or damaged on its way here"
 
 
+async def test_a_box_that_is_not_well_takes_no_version_unless_it_is_wanted_anyway(
+    box: StartedBox, bundle: Path
+) -> None:
+    await look_after_start(box.machine, verdict(""))
+    fault = "the self-test failed: register over UDP: no answer. Look at [listener udp]"
+    with pytest.raises(Refused, match=r"not well itself, so that version 2.0.0 would be given up, too: the self-test"):
+        await update.apply(box.machine, put_in(box, bundle), verdict(fault), install=writes(box, "2.0.0"))
+    progress = (await shown(box))["progress"]
+    assert (progress["state"], progress["unwell"], progress["stick"]) == ("failed", True, False)
+    assert "Look at [listener udp]. Mend that first, or have it installed anyway" in progress["error"]
+    assert [one.name for one in update.inbox(box.machine).iterdir()] == [bundle.name], "it waits for the answer"
+    assert box.environment_block()["B_OK"] == "0"
+
+    assert (await ask(box, f'{{"verb": "update-install", "file": "{bundle.name}", "anyway": "yes"}}'))["ok"]
+    assert box.ran[-1].endswith(f"update apply {bundle.name} --anyway")
+    await update.apply(box.machine, bundle.name, None, install=writes(box, "2.0.0"))
+    assert not list(update.inbox(box.machine).iterdir())
+    box.start("2.0.0")
+    asked: list[bool] = []
+    assert await look_after_start(box.machine, verdict("", asked=asked)) is Outcome.GOOD
+    assert asked == [False], "whether it answers, and no call"
+    assert await look_after_start(box.machine, verdict("", asked=asked)) is Outcome.GOOD
+    assert asked == [False, True], "once it is kept, all is looked at again"
+
+
+async def test_the_status_tells_how_far_rauc_is_while_it_tells_nothing_itself(box: StartedBox, bundle: Path) -> None:
+    real, seen = box.machine.run, []
+
+    async def busy(words: Sequence[str], given: bytes) -> Ran:
+        assert words[0] != "rauc", "it would wait until the installation is over"
+        return Ran(0, "") if "is-active" in words else await real(words, given)
+
+    async def install(words: Sequence[str], said: Path) -> int:
+        for line in ("  0% Installing", " 40% Copying image to rootfs.1", " 99% Copying image to rootfs.1 done."):
+            say(said, line)
+            seen.append(await update.status(attrs.evolve(box.machine, run=busy)))
+        return await writes(box, "2.0.0")(words, said)
+
+    await update.apply(box.machine, put_in(box, bundle), well, install=install)
+    assert [one["installing"] for one in seen] == [True, True, True]
+    assert [one["progress"]["percent"] for one in seen] == [0, 40, 99]
+    assert seen[1]["progress"]["step"] == "Copying image to rootfs.1"
+    assert (seen[1]["version"], seen[1]["slots"]) == ("1.2.3", [])
+    after = await shown(box)
+    assert set(after) == set(seen[1]), "the same facts, for those who read them"
+    assert (after["installing"], after["restart"], len(after["slots"])) == (False, True, 2)
+
+
+async def test_a_record_of_a_newer_version_is_read_as_far_as_we_know_it(box: StartedBox, bundle: Path) -> None:
+    await update.apply(box.machine, put_in(box, bundle), well, install=writes(box, "2.0.0"))
+    file = box.machine.own / "update.json"
+    said = json.loads(file.read_text())
+    said["trial"]["colour"] = "green"
+    file.write_text(json.dumps(said))
+    assert read_record(box.machine).trial == Trial("B", "2.0.0", "1.2.3", installed=True)
+
+
 async def test_an_installation_that_rauc_gives_up_leaves_no_trial(box: StartedBox, bundle: Path) -> None:
     async def install(words: Sequence[str], said: Path) -> int:
         say(said, "LastError: Failed to write: No space left on device", "Installing failed")
         return 1
 
     with pytest.raises(Refused, match=r"could not be written: Failed to write: No space left on device"):
-        await update.apply(box.machine, put_in(box, bundle), install=install)
+        await update.apply(box.machine, put_in(box, bundle), well, install=install)
     assert read_record(box.machine).trial is None
 
 
@@ -182,7 +247,7 @@ async def test_a_power_cut_in_mid_installation_starts_the_old_version(box: Start
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        await update.apply(box.machine, put_in(box, bundle), install=install)
+        await update.apply(box.machine, put_in(box, bundle), well, install=install)
     assert read_record(box.machine).trial == Trial("B", "2.0.0", "1.2.3")
     assert box.start() == "A"
     assert await look_after_start(box.machine, verdict("")) is Outcome.GOOD
@@ -195,16 +260,16 @@ async def test_a_power_cut_just_behind_rauc_still_makes_a_trial(box: StartedBox,
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        await update.apply(box.machine, put_in(box, bundle), install=install)
+        await update.apply(box.machine, put_in(box, bundle), well, install=install)
     assert box.start("2.0.0") == "B"
     assert await look_after_start(box.machine, verdict("it is not well")) is Outcome.RESTART
 
 
 async def test_nothing_is_installed_over_the_way_back_of_a_trial(box: StartedBox, bundle: Path) -> None:
-    await update.apply(box.machine, put_in(box, bundle), install=writes(box, "2.0.0"))
+    await update.apply(box.machine, put_in(box, bundle), well, install=writes(box, "2.0.0"))
     box.start("2.0.0")
     with pytest.raises(Refused, match=r"version 2.0.0 is on trial just now"):
-        await update.apply(box.machine, put_in(box, bundle), install=writes(box, "2.0.0"))
+        await update.apply(box.machine, put_in(box, bundle), well, install=writes(box, "2.0.0"))
 
 
 async def ask(box: StartedBox, line: str) -> dict[str, Any]:
@@ -231,7 +296,7 @@ async def test_boxd_begins_an_installation_of_the_inbox_only(box: StartedBox, bu
 
 async def test_an_update_that_waits_for_its_restart_can_be_given_up(box: StartedBox, bundle: Path) -> None:
     assert (await ask(box, '{"verb": "update-give-up"}'))["error"] == "no update waits for a restart"
-    await update.apply(box.machine, put_in(box, bundle), install=writes(box, "2.0.0"))
+    await update.apply(box.machine, put_in(box, bundle), well, install=writes(box, "2.0.0"))
     assert await ask(box, '{"verb": "update-give-up"}') == {"ok": True, "version": "2.0.0"}
     assert box.start() == "A"
     assert read_record(box.machine).trial is None
@@ -275,7 +340,7 @@ async def test_bundles_of_a_stick_are_named_and_installed(box: StartedBox, bundl
     stick.plug_in(bundle)
     [found] = (await ask(box, '{"verb": "update-find"}'))["bundles"]
     assert found["file"] == bundle.name
-    installed = await update.apply(box.machine, bundle.name, stick=True, install=writes(box, "2.0.0"))
+    installed = await update.apply(box.machine, bundle.name, well, stick=True, install=writes(box, "2.0.0"))
     assert (installed.version, installed.size) == ("2.0.0", found["size"])
     assert {one.name for one in stick.folder.iterdir()} == {bundle.name, "notes.txt"}
     assert not (box.folder / "run/jackfield-stick").exists()

@@ -2,7 +2,11 @@
 
 import json
 import subprocess
+import threading
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +14,15 @@ import attrs
 import pytest
 import trio
 
+from appliance.accounts.audit import last_entries
 from appliance.box import boxd, update
 from appliance.box.boot_health import Outcome
 from appliance.box.machine import Machine, Ran, Refused
 from appliance.box.verb import Peer
 from appliance.cli import main
+from appliance.commands import selftest
 from appliance.commands import update as update_command
+from appliance.selftest.report import Report, Step, Verdict
 from tests.box.bundles import make_bundle, make_signer, make_squashfs
 from tests.box.rauc_service import StartedBox, started_box
 
@@ -26,6 +33,9 @@ def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StartedBox]
     with started_box(tmp_path / "box", make_signer(tmp_path / "ours")) as started:
         real = started.machine.run
 
+        async def well(calls: bool) -> str:
+            return started.fault
+
         async def install(words: Sequence[str], said: Path) -> int:
             started.write_slot("B", "2.0.0")
             return 0
@@ -33,10 +43,9 @@ def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StartedBox]
         async def run(words: Sequence[str], given: bytes) -> Ran:
             if words[0] == "systemd-run":
                 name = words[words.index("apply") + 1]
-                try:
-                    await update.apply(started.machine, name, stick="--stick" in words, install=install)
-                except Refused:
-                    pass
+                with suppress(Refused):
+                    healthy = None if "--anyway" in words else well
+                    await update.apply(started.machine, name, healthy, stick="--stick" in words, install=install)
             return await real(words, given)
 
         started.machine = attrs.evolve(started.machine, run=run)
@@ -99,6 +108,62 @@ def test_what_is_refused_says_why_and_fails(
     for words in (["--stick"], ["--stick", "x.raucb"], ["x.raucb", "--stick"]):
         assert command(box, "install", *words) == 1
         assert "there is no stick labelled JACKFIELD" in "".join(capsys.readouterr())
+
+
+def test_a_box_that_is_not_well_says_so_and_can_be_told_to_install_anyway(
+    box: StartedBox, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    box.fault = "the self-test failed: register over UDP: no answer. Look at [listener udp]"
+    bundle = make_bundle(box.signer, make_squashfs(tmp_path / "root", 1), "2.0.0", tmp_path / "new.raucb")
+    assert command(box, "install", bundle) == 1
+    refused, anyway = capsys.readouterr().out.splitlines()
+    assert refused.startswith("new.raucb was not installed: this box is not well itself")
+    assert "register over UDP: no answer. Look at [listener udp]. Mend that first" in refused
+    assert anyway == f"Anyway: jackfield update install {bundle} --anyway"
+    assert last_entries(box.machine.state_dir, 1) == []
+    assert command(box, "install", bundle, "--anyway") == 0
+    assert "Version 2.0.0 is installed." in capsys.readouterr().out
+    [entry] = last_entries(box.machine.state_dir, 10)
+    assert (entry.what, entry.subject, entry.source) == ("update", "install new.raucb anyway", "command")
+
+
+def test_the_health_check_asks_for_a_call_unless_it_is_told_not_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody answers /healthz with 200, and no box that could be called stands behind it."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *words: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        conf = tmp_path / "conf.d"
+        conf.mkdir()
+        listener = "[listener udp]\ntransport = udp\nport = 5060\n"
+        (conf / "box.conf").write_text(f"{listener}[web]\nhttp-port = {server.server_port}\n")
+        step = Step("register over UDP", Verdict.FAILED, "no answer", "Look at [listener udp].")
+        reports = [Report(0.0, 0.1, (step,)), Report(0.0, 0.1, (attrs.evolve(step, verdict=Verdict.OK),))]
+        monkeypatch.setattr(selftest, "test_box", lambda state_dir: reports.pop(0))
+        monkeypatch.setattr(update_command, "_STEP_S", 0.01)
+        well = partial(update_command.wait_until_well, conf, tmp_path, 60.0)
+        assert trio.run(partial(well, calls=False)) == ""
+        assert len(reports) == 2, "no call"
+        assert trio.run(partial(well, calls=True)) == ""
+        assert reports == [], "once more, until it passes"
+        reports.append(Report(0.0, 0.1, (step,)))
+        fault = update_command._fault(conf, tmp_path, calls=True)
+        assert fault == "the self-test failed: register over UDP: no answer. Look at [listener udp]"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 def test_on_another_machine_it_says_so_and_does_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

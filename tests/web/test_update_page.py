@@ -93,8 +93,13 @@ async def test_an_administrator_sends_installs_and_restarts(
         answer = await client.put("/update/bundle?name=new.raucb", content=bundle)
         assert (answer.status_code, answer.json()["version"]) == (200, "2.0.0")
         assert lying(machine) == ["new.raucb"]
-        for action, file in (("install", "new.raucb"), ("stick", "s.raucb"), ("previous", ""), ("restart", "")):
-            form = {"action": action, "file": file, "token": token}
+        for action, file, more in (
+            ("install", "new.raucb", {}),
+            ("stick", "s.raucb", {"anyway": "yes"}),
+            ("previous", "", {}),
+            ("restart", "", {}),
+        ):
+            form = {"action": action, "file": file, "token": token, **more}
             assert (await client.post("/do/update", data=form)).json()["ok"]
         assert (await client.get("/update/status")).json()["version"] == "2.0.0"
     assert [verb for verb, _ in daemon.asked] == [
@@ -102,11 +107,12 @@ async def test_an_administrator_sends_installs_and_restarts(
     ]
     assert [words for _, words in daemon.asked[:2]] == [
         {"file": "new.raucb"},
-        {"file": "s.raucb", "stick": "yes"},
+        {"file": "s.raucb", "stick": "yes", "anyway": "yes"},
     ]
     said = [(one.what, one.subject, one.result) for one in written(box)]
     assert ("update: send", "new.raucb", "done") in said
     assert ("update", "install new.raucb", "done") in said
+    assert ("update", "stick s.raucb anyway", "done") in said
 
 
 async def test_what_is_refused_is_not_kept_and_is_in_the_audit_log(box: Box, machine: Machine, bundle: bytes) -> None:

@@ -7,6 +7,7 @@ import { live } from "./live.js";
 const id = (name) => document.getElementById(name);
 const PAUSE_MS = 2000;
 let busy = false;
+let refused = null;
 
 function cell(row, text) {
   const made = document.createElement("td");
@@ -43,9 +44,12 @@ function show(status) {
   if (status.restart) said.push(finding("fair", "The other slot starts at the next restart", "Calls in progress end when the box restarts."));
   if (status.trial && !status.restart) said.push(finding("fair", `Version ${status.trial.version} is on trial`, `Start ${status.trial.starts} of 3. Once its health check has passed it stays.`));
   if (status.fallen) said.push(finding("bad", `Version ${status.fallen.version} was given up`, `${status.fallen.reason}. The version before it runs again.`));
-  if (status.progress && status.progress.state === "failed") said.push(finding("bad", "Nothing was installed", `${status.progress.error}.`));
+  const failed = status.progress && status.progress.state === "failed" ? status.progress : null;
+  if (failed) said.push(finding("bad", "Nothing was installed", `${failed.error}.`));
   id("say").replaceChildren(...said);
   id("restart").hidden = !status.restart;
+  id("anyway").hidden = !(failed && failed.unwell);
+  refused = failed;
   id("previous").hidden = !status.previous || status.restart;
   id("give-up").hidden = !(status.restart && status.trial);
   put(id("way-back"), status.previous ? `The previous version is ${status.previous}.` : `${status.previous_refused}.`);
@@ -100,6 +104,12 @@ id("send").addEventListener("click", async () => {
   busy = false;
   if (!answer.ok) say(answer.error, "bad");
   else await act("update", { action: "install", file: answer.name }, `Version ${answer.version} is being installed.`);
+  await look();
+});
+id("anyway").addEventListener("click", async () => {
+  const { bundle: file, stick } = refused;
+  if (!(await sure(`Install ${file} anyway?`, "No call of the self-test decides whether the new version stays: only whether it starts and answers.", "Install it anyway"))) return;
+  await act("update", { action: stick ? "stick" : "install", file, anyway: "yes" }, `${file} is being installed.`);
   await look();
 });
 id("stick").addEventListener("click", async () => {
