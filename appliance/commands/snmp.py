@@ -85,21 +85,28 @@ def snmpd_conf(settings: SnmpSettings, group: str) -> str:
         enterprise="." + ".".join(map(str, (*ENTERPRISES, settings.enterprise_number))),
         said="Passphrases were made for this file." if made else "Passphrases are those of [snmp].",
     ).splitlines()
-    if settings.receivers or settings.receivers_v2c:
-        kind = "informs, repeated until they are acknowledged" if settings.inform else "traps"
-        lines += ["", f"# Alarms go there as {kind}."]
-        how = "-Ci " if settings.inform else ""
-        login = f"-v 3 -u {settings.user} -l authPriv -a SHA-256 -A {auth} -x AES -X {privacy}"
-        lines += [f"trapsess {how}{login} {_receiver(one)}" for one in settings.receivers]
-    if settings.receivers_v2c and settings.community is not None:
-        login = f"-v 2c -c {settings.community.reveal()}"
-        lines += [f"trapsess {how}{login} {_receiver(one)}" for one in settings.receivers_v2c]
+    lines += _told(settings, f"-v 3 -u {settings.user} -l authPriv -a SHA-256 -A {auth} -x AES -X {privacy}")
     if settings.community is not None:
         lines += ["", "# SNMPv2c, unencrypted, because [snmp] has a community."]
         for one in settings.managers:
             word = "rocommunity6" if one.version == 6 else "rocommunity"
             lines.append(f"{word} {settings.community.reveal()} {one} -V jackfield")
     return "\n".join([*lines, ""])
+
+
+def _told(settings: SnmpSettings, login: str) -> list[str]:
+    """Who is told of alarms, by which version; SNMPv1 has traps only."""
+    if not (settings.receivers or settings.receivers_v2c or settings.receivers_v1):
+        return []
+    kind = "informs, repeated until they are acknowledged" if settings.inform else "traps"
+    how = "-Ci " if settings.inform else ""
+    lines = ["", f"# Alarms go there as {kind}."]
+    lines += [f"trapsess {how}{login} {_receiver(one)}" for one in settings.receivers]
+    if settings.community is not None:
+        word = settings.community.reveal()
+        lines += [f"trapsess {how}-v 2c -c {word} {_receiver(one)}" for one in settings.receivers_v2c]
+        lines += [f"trapsess -v 1 -c {word} {_receiver(one)}" for one in settings.receivers_v1]
+    return lines
 
 
 def _passphrase(given: Secret | None) -> str:

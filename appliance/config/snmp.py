@@ -6,7 +6,7 @@ import re
 
 import attrs
 
-from .kinds import Network, flag, listed, network, optional, secret, text, whole
+from .kinds import Network, flag, listed, network, optional, seconds, secret, text, whole
 from .secret import Secret
 from .setting import Kind, setting
 
@@ -44,8 +44,39 @@ def agentx_address() -> Kind[AgentxAddress]:
     return Kind("an absolute path of a UNIX socket, or tcp:HOST:PORT", read, "/var/agentx/master")
 
 
+@attrs.frozen
+class WatchedStatus:
+    """Answers of one status to one method, and how many within the interval are more than usual."""
+
+    method: str
+    status: int
+    threshold: int = 500
+
+
+_WATCHED = re.compile(
+    r"(?P<method>INVITE|BYE|CANCEL|REGISTER|OPTIONS|PRACK|UPDATE|INFO|REFER|MESSAGE|SUBSCRIBE|NOTIFY|PUBLISH)"
+    r" +(?P<status>[1-6]\d\d)( +(?P<threshold>[1-9]\d{0,8}))?"
+)
+
+
+def watched_status() -> Kind[WatchedStatus]:
+    """A method, a status and a number: INVITE 503 20."""
+
+    def read(value: str) -> WatchedStatus:
+        match = _WATCHED.fullmatch(value)
+        if not match:
+            raise ValueError(f"{value!r} is not a method, a status and a number")
+        return WatchedStatus(match["method"], int(match["status"]), int(match["threshold"] or 500))
+
+    return Kind("a method, a status and from how many on it is told (500 unless given), e.g. INVITE 503 20", read)
+
+
 def _passphrase() -> Kind[Secret]:
     return secret("8 characters or more, without blanks, quotes and backslashes", pattern=r"[!#-&(-\[\]-~]{8,64}")
+
+
+def _receivers() -> Kind[tuple[str, ...]]:
+    return listed(text("a host, with a port or without", pattern=r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?"))
 
 
 @attrs.frozen(kw_only=True)
@@ -92,7 +123,7 @@ class SnmpSettings:
         "Where snmpd is to be asked, as its agentaddress has it, e.g. udp:192.0.2.1:161, udp6:[2001:db8::1]:161.",
     )
     receivers: tuple[str, ...] = setting(
-        listed(text("a host, with a port or without", pattern=r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?")),
+        _receivers(),
         "",
         "Who is told of alarms: hosts of network management, as informs, or as traps where inform is no.",
     )
@@ -102,10 +133,22 @@ class SnmpSettings:
         "Notifications that are acknowledged and repeated. For traps a receiver must know snmpd's engine ID.",
     )
     receivers_v2c: tuple[str, ...] = setting(
-        listed(text("a host, with a port or without", pattern=r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?")),
+        _receivers(),
         "",
         "Those of them that know no SNMPv3: told by SNMPv2c, unencrypted, with the community.",
     )
+    receivers_v1: tuple[str, ...] = setting(
+        _receivers(),
+        "",
+        "Those that know SNMPv1 only: told by its traps, which nobody acknowledges, with the community.",
+    )
+    watched_statuses: tuple[WatchedStatus, ...] = setting(
+        listed(watched_status()),
+        "",
+        "Answers that are told of when more of them than that came in, or went out, within status-interval: "
+        "sipCommonStatusCodeThreshExceededInNotif and ...OutNotif of RFC 4780, once an interval each.",
+    )
+    status_interval_s: float = setting(seconds(1, 86400), "60 s", "The interval of watched-statuses.")
     community: Secret | None = setting(
         optional(
             secret("a community without blanks and quotes", pattern=r"[!#-&(-~]{1,64}"), "none", "no SNMPv2c at all"

@@ -17,6 +17,7 @@ import trio
 
 from ..config.sections import SipSettings
 from ..config.settings import Settings
+from ..config.snmp import WatchedStatus
 from ..outlets.snmp.mib import date_and_time, label, truth
 from ..outlets.snmp.tree import MOST_ROWS, Branch, Cell, Table, Value
 from ..outlets.snmp.value import Oid, Syntax, oid
@@ -24,12 +25,11 @@ from ..proxy.core import SipCore
 from ..proxy.location import Binding
 from ..sip.tally import METHODS, Tally
 from ..transport.counters import ListenerSnapshot
+from .snmp_sip_notices import APPLICATION, SIP_COMMON, SipNotices, service_status
 from .snmp_tables import Box
 
 NETWORK_SERVICES: Final = oid("1.3.6.1.2.1.27")
-SIP_COMMON: Final = oid("1.3.6.1.2.1.149")
 SIP_SERVER: Final = oid("1.3.6.1.2.1.151")
-APPLICATION: Final = 1
 SUBTREES: Final = ((*NETWORK_SERVICES, 1), (*SIP_COMMON, 1), (*SIP_SERVER, 1))
 """What is registered for them."""
 
@@ -37,7 +37,6 @@ _TEXT, _GAUGE, _COUNTER = Syntax.OCTETS, Syntax.GAUGE32, Syntax.COUNTER32
 _INTEGER, _TICKS = Syntax.INTEGER, Syntax.TIME_TICKS
 
 _APPL_STATUS: Final = {"starting": 5, "ready": 1, "degraded": 1, "draining": 6}
-_SIP_STATUS: Final = {"starting": 5, "ready": 2, "degraded": 2, "draining": 6}
 _TRANSPORT_BITS: Final = {"UDP": 1, "TCP": 2, "TLS": 4}
 """SipTCTransportProtocol; WebSockets are `other`, 0."""
 
@@ -50,6 +49,8 @@ class StandardSources:
     core: SipCore
     settings: Callable[[], Settings]
     listeners: Callable[[], list[ListenerSnapshot]]
+    notices: SipNotices
+    ticks: Callable[[float], int]
 
 
 def branches(sources: StandardSources) -> list[Branch]:
@@ -124,15 +125,26 @@ def _common(sources: StandardSources) -> list[Branch]:
         _single(
             (*SIP_COMMON, 1, 1, 1),
             (1, _TEXT, lambda: "SIP/2.0"),
-            (2, _INTEGER, lambda: 4 if core.load.sentence else _SIP_STATUS[box.state]),
+            (2, _INTEGER, lambda: service_status(box, core)),
             (3, _TICKS, box.started_ticks),
+            (4, _TICKS, lambda: sources.ticks(sources.notices.changed_at)),
             (6, _GAUGE, lambda: timers().max_transactions),
+            (7, _TEXT, lambda: bits(0, 1, 2)),  # cold start, warm start, status changed
             (8, _TEXT, lambda: bits(2, 4)),  # proxyServer, registrarServer
         ),
         Table(
             (*SIP_COMMON, 1, 1, 2),
             [Cell[bytes](2, _TEXT, lambda row: row)],
             ports,
+            trio.current_time,
+        ),
+        Table(
+            (*SIP_COMMON, 1, 1, 3),
+            [
+                Cell[tuple[str, bytes]](2, _TEXT, lambda row: row[0]),
+                Cell[tuple[str, bytes]](3, _TEXT, lambda row: row[1]),
+            ],
+            lambda: {(APPLICATION, number): row for number, row in enumerate(_option_tags(sources.settings()), 1)},
             trio.current_time,
         ),
         Table(
@@ -166,7 +178,7 @@ def _common(sources: StandardSources) -> list[Branch]:
             (5, _COUNTER, lambda: counts.clients_opened + counts.servers_opened),
             (6, _TICKS, box.started_ticks),
         ),
-        *_by_method(core, box.started_ticks),
+        *_by_method(core, box.started_ticks, sources.settings),
         _single(
             (*SIP_COMMON, 1, 6, 1),
             (1, _GAUGE, lambda: len(core.layer.clients) + len(core.layer.servers)),
@@ -177,6 +189,17 @@ def _common(sources: StandardSources) -> list[Branch]:
             (4, _TICKS, box.started_ticks),
         ),
     ]
+
+
+def _option_tags(settings: Settings) -> list[tuple[str, bytes]]:
+    """The extensions that the box itself takes part in, with the SipTCOptionTagHeaders; all others only pass."""
+    supported, required = bits(2), bits(0, 1)
+    found = [("path", supported), ("timer", supported)]
+    found += [("outbound", supported)] if settings.registrar.outbound else []
+    found += [("gruu", supported)] if settings.registrar.gruu else []
+    if any(trunk.number_block for trunk in settings.trunks.values()):
+        found.append(("gin", required))
+    return found
 
 
 def _requests_out(core: SipCore) -> int:
@@ -194,9 +217,12 @@ def _responses_out(core: SipCore) -> int:
     return said + stateless.responses + stateless.refused + core.shedder.refused + core.steady.refused
 
 
-def _by_method(core: SipCore, started: Callable[[], int]) -> list[Branch]:
-    """sipCommonMethodStatsTable, sipCommonStatusCodeTable, sipCommonStatsRetryTable."""
+def _by_method(core: SipCore, started: Callable[[], int], settings: Callable[[], Settings]) -> list[Branch]:
+    """sipCommonMethodStatsTable, sipCommonStatusCodeTable, …NotifTable, sipCommonStatsRetryTable."""
     tallies = core.layer.tallies
+
+    def watched() -> dict[Oid, WatchedStatus]:
+        return {(APPLICATION, *label(one.method), one.status): one for one in settings().snmp.watched_statuses}
 
     def requests_out(method: str) -> int:
         return tallies[method].requests_out + (core.sender.acks_out if method == "ACK" else 0)
@@ -209,7 +235,7 @@ def _by_method(core: SipCore, started: Callable[[], int]) -> list[Branch]:
             (APPLICATION, *label(method), status): (tally, status)
             for method, tally in tallies.items()
             for status in tally.responses_in.keys() | tally.responses_out.keys()
-        }
+        } | {index: (tallies[one.method], one.status) for index, one in watched().items()}
 
     return [
         Table(
@@ -231,6 +257,17 @@ def _by_method(core: SipCore, started: Callable[[], int]) -> list[Branch]:
                 Cell[tuple[Tally, int]](6, _TICKS, lambda _: started()),
             ],
             statuses,
+            trio.current_time,
+        ),
+        Table(
+            (*SIP_COMMON, 1, 5, 2),
+            [
+                Cell[WatchedStatus](1, _INTEGER, lambda _: truth(False)),  # not for each message
+                Cell[WatchedStatus](2, _INTEGER, lambda _: 1),  # normal
+                Cell[WatchedStatus](3, _GAUGE, lambda one: one.threshold),
+                Cell[WatchedStatus](4, _GAUGE, lambda _: round(settings().snmp.status_interval_s)),
+            ],
+            watched,
             trio.current_time,
         ),
         Table(
@@ -286,6 +323,11 @@ def _server(sources: StandardSources) -> list[Branch]:
             (3, _INTEGER, lambda: truth(True)),
             (4, _TEXT, lambda: bits(1, 2)),  # tls, digest
             (5, _TEXT, lambda: settings().sip.realm),
+        ),
+        _single(
+            (*SIP_SERVER, 1, 4, 1),
+            (1, _COUNTER, lambda: core.counters.proxy_require),
+            (2, _TICKS, sources.box.started_ticks),
         ),
         _single(
             (*SIP_SERVER, 1, 5, 1),

@@ -23,6 +23,7 @@ from ..outlets.snmp.value import Oid, Variable, bounded, oid
 from ..proxy.core import SipCore
 from ..supervisor import ServiceHealth
 from .snmp_sip import SUBTREES, StandardSources, branches
+from .snmp_sip_notices import SipNotices
 from .snmp_tables import NOTICED, Sources, alarm_table, groups
 
 ENTERPRISES: Final = oid("1.3.6.1.4.1")
@@ -97,7 +98,10 @@ class SnmpView:
 
     def __init__(self, sources: Sources, box: LivingBox, settings: Callable[[], Settings]) -> None:
         self._groups: tuple[Group, ...] = groups(sources)
-        self._standard = StandardSources(box, sources.core, settings, sources.listeners)
+        self._notices = SipNotices(box, sources.core, settings)
+        self._standard = StandardSources(
+            box, sources.core, settings, sources.listeners, self._notices, lambda at: box.ticks(at)
+        )
         self._sources = sources
         self._box = box
 
@@ -110,7 +114,7 @@ class SnmpView:
         return View([base, *SUBTREES], found)
 
     def tell(self, agent: SnmpAgent) -> None:
-        """Notifications for the alarms there are, and for each change from now on."""
+        """Notifications for the alarms there are, for each change from now on, and RFC 4780's own."""
         metrics, alarms = self._sources.metrics, self._sources.alarms
         metrics.snmp_variables.read = lambda: agent.variables_answered
         metrics.snmp_notifications.read = lambda: {("handed over",): agent.notified, ("lost",): agent.lost}
@@ -121,6 +125,7 @@ class SnmpView:
         for alarm in reversed(alarms.active):
             changed(Change.RAISED, alarm)
         alarms.subscribe(changed)
+        agent.each_second = lambda now: self._notices.tick(agent.notify, agent.ticks, now)
 
 
 _ALARM_COLUMNS: Final = {one.name: (number, one) for number, one in alarm_table(Alarms()).numbered()}

@@ -44,8 +44,8 @@ Every figure of `/metrics` that has a number is a scalar `jf...` or, where it ha
 Counter64, gauges Gauge32 and never below zero. All counters are zero when the process begins: `jfDiscontinuityTime` is
 sysUpTime at that moment, zero if it was before snmpd's. Rows of a table are looked up anew after {kept:g} s; {rows}
 rows are shown at most. Beside it stand the figures that the box has for applTable (mib-2 27), SIP-COMMON-MIB (149) and
-SIP-SERVER-MIB (151): requests by method, answers by method and status, and retries among them, counted by the
-transactions; what is forwarded without a transaction is in the sums only.
+SIP-SERVER-MIB (151): option tags, requests by method, answers by method and status, and retries among them, counted by
+the transactions; what is forwarded without a transaction is in the sums only.
 
 | table | holds |
 |---|---|
@@ -57,7 +57,17 @@ _NOTICES = """
 Each alarm is told as it begins, when its severity changes, and as it ends, with its kind, subject, severity (`cleared`
 at the end), sentence and times; both carry the alarm's number, the index in `jfAlarmTable`. They go to `receivers` as
 informs, which snmpd repeats until they are acknowledged, or as traps with `inform = no`. While snmpd is away {waiting}
-of them wait; beyond that the oldest are dropped and counted (`jackfield_snmp_notifications_total`).
+of them wait; beyond that the oldest are dropped and counted (`jackfield_snmp_notifications_total`). `receivers-v2c` and
+`receivers-v1` are for those who know no SNMPv3. To take traps of SNMPv3, other than informs, a receiver must know
+snmpd's engine ID: `snmpget ... 1.3.6.1.6.3.10.2.1.1.0` tells it, `createUser -e 0x...` of snmptrapd takes it.
+
+SIP-COMMON-MIB's own notifications (mib-2 149.0) go the same way: that the service began (4), took up a reload (5, warm
+start) or changed its state (6), and that more answers of one status than `watched-statuses` allows came in (2) or went
+out (3) within `status-interval`, each once an interval:
+
+    [snmp]
+    watched-statuses = INVITE 503 20, INVITE 408 50, REGISTER 403 100
+    status-interval = 60 s
 
 | alarm | begins | ends |
 |---|---|---|

@@ -104,6 +104,7 @@ class Asking:
             raise Rejected(416, "Unsupported URI Scheme", f"scheme {uri.scheme}")
         extensions = request.values("proxy-require") if "proxy-require" in request.keys else None
         if extensions:
+            self._core.counters.proxy_require += 1
             raise Rejected(420, "Bad Extension", "Proxy-Require", (("Unsupported", ", ".join(extensions)),))
         if "route" in request.keys:
             raise Rejected(403, "Route Leads Elsewhere", f"not to this box: {request.get('route')}")

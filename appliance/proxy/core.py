@@ -94,6 +94,8 @@ class Counters:
     inbox_full: int = 0
     stray_responses: int = 0
     flow_errors: int = 0
+    proxy_require: int = 0
+    """Requests that wanted an extension of a proxy (Proxy-Require) and got 420."""
     refused_calls: int = 0
     """INVITEs that made no call."""
     lost_leases: int = 0

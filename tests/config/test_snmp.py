@@ -41,6 +41,7 @@ def test_what_is_asked_for_is_written(tmp_path: Path) -> None:
         privacy-password = two-of-two-words
         receivers = 192.0.2.10, [2001:db8::1]:1162
         receivers-v2c = 192.0.2.20
+        receivers-v1 = 192.0.2.21:1162
         inform = no
         community = readers
         managers = 192.0.2.0/24, 2001:db8::/64
@@ -50,6 +51,7 @@ def test_what_is_asked_for_is_written(tmp_path: Path) -> None:
     assert f"trapsess {login} udp:192.0.2.10:162" in lines
     assert f"trapsess {login} udp6:[2001:db8::1]:1162" in lines
     assert "trapsess -v 2c -c readers udp:192.0.2.20:162" in lines
+    assert "trapsess -v 1 -c readers udp:192.0.2.21:1162" in lines
     assert "rocommunity readers 192.0.2.0/24 -V jackfield" in lines
     assert "rocommunity6 readers 2001:db8::/64 -V jackfield" in lines
     assert 'createUser jackfield SHA-256 "one-of-two-words" AES "two-of-two-words"' in lines
@@ -61,6 +63,9 @@ def test_what_is_asked_for_is_written(tmp_path: Path) -> None:
         ("community = readers", "nobody who may use it"),
         ("managers = 192.0.2.1", "off without a community"),
         ("receivers-v2c = 192.0.2.1", "told by SNMPv2c, which is off without a community"),
+        ("receivers-v1 = 192.0.2.1", "told by SNMPv1, which is off without a community"),
+        ("watched-statuses = GREET 200", "is not a method, a status and a number"),
+        ("watched-statuses = INVITE 999", "is not a method, a status and a number"),
         ("auth-password = short", "8 characters"),
         ("privacy-password = with blanks in it", "8 characters"),
     ],

@@ -22,6 +22,7 @@ from .value import Oid
 
 FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 15.0
+LOOK_S: Final = 1.0
 STEADY_S: Final = 10.0
 MOST_WAITING: Final = 200
 """Notifications that wait for snmpd to come back; the oldest go first, and are counted."""
@@ -44,6 +45,8 @@ class SnmpAgent:
     descr: str
     report: Callable[[str], None]
     clear: Callable[[], None]
+    each_second: Callable[[float], None] = lambda now: None
+    """Called once a second while there is a session, with trio's time: for what is looked after."""
     session: Session | None = None
     answered: int = 0
     """Variables answered in earlier sessions."""
@@ -128,6 +131,7 @@ class SnmpAgent:
             try:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(session.ping)
+                    nursery.start_soon(self._look)
                     nursery.start_soon(self._tell, session)
                     await session.run()
             except* MasterGone as group:
@@ -137,6 +141,11 @@ class SnmpAgent:
                 self.answered += session.answered
                 await session.close()
         raise MasterGone(reason)
+
+    async def _look(self) -> None:
+        while True:
+            self.each_second(trio.current_time())
+            await trio.sleep(LOOK_S)
 
     async def _tell(self, session: Session) -> None:
         """Hand waiting notifications to the master, one after the other; one is taken off when the master has it."""

@@ -91,15 +91,21 @@ rocommunity readers 127.0.0.1
 
 
 class Snmptrapd:
-    """Debian's snmptrapd: takes v3 authPriv of one user and v2c of `readers`, writes each notification to its log."""
+    """Debian's snmptrapd: takes v3 authPriv of one user and v1, v2c of `readers`, logs each notification.
 
-    def __init__(self, directory: Path, port: int, user: str, passphrases: tuple[str, str], mibs: Path) -> None:
+    For traps of SNMPv3, not for informs, it must know the engine ID of who sends them, as 0x....
+    """
+
+    def __init__(
+        self, directory: Path, port: int, user: str, passphrases: tuple[str, str], mibs: Path, engine: str = ""
+    ) -> None:
         own = directory / "snmptrapd"
         own.mkdir()
         conf = own / "snmptrapd.conf"
         auth, privacy = passphrases
         conf.write_text(
-            f'createUser {user} SHA-256 "{auth}" AES "{privacy}"\nauthUser log {user} priv\nauthCommunity log readers\n'
+            f'createUser {f"-e {engine} " if engine else ""}{user} SHA-256 "{auth}" AES "{privacy}"\n'
+            f"authUser log {user} priv\nauthCommunity log readers\n"
         )
         argv = ["snmptrapd", "-f", "-C", "-c", str(conf), "-Lo", "-M", str(mibs), "-m", "JACKFIELD-MIB"]
         argv += ["-F", "%P %W %v\\n", "-OQ", "-p", str(own / "pid"), f"udp:127.0.0.1:{port}"]
