@@ -236,6 +236,21 @@ class Metrics:
     )
     inbox: Gauge = gauge("jackfield_inbox", "Initial requests that wait for a decision.", oid="24")
     sip_messages: Counter = counter("jackfield_sip_messages_total", "SIP messages received.", oid="25")
+    sip_requests: Labelled[Counter] = counters(
+        "jackfield_sip_requests_total",
+        "Requests of transactions, without repetitions, by method; and the ACKs.",
+        "method",
+        "direction",
+        oid="61",
+    )
+    sip_responses: Labelled[Counter] = counters(
+        "jackfield_sip_responses_total",
+        "Responses of transactions by method and status; a status that is not common by its class, 4xx.",
+        "method",
+        "status",
+        "direction",
+        oid="62",
+    )
     sip_refused: Labelled[Counter] = counters(
         "jackfield_sip_refused_total",
         "SIP messages that went no further: malformed, rejected by us, refused for a full inbox, stray responses.",

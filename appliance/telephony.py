@@ -35,7 +35,6 @@ from .proxy.credentials import Authenticator
 from .proxy.gateway_figures import GateFigures
 from .proxy.gruu import TemporaryGruus
 from .proxy.location import Location
-from .proxy.overview import CapacityOverview, capacity
 from .proxy.records import Records
 from .proxy.registrar import Registrar, RegistrarOptions
 from .proxy.service import run_core
@@ -46,6 +45,7 @@ from .sip.timers import TimerHeap
 from .sip.uri import parse_uri_untrusted
 from .storage.storage import Health, Storage, StorageOptions, open_storage
 from .supervisor import CoreFailed, Role, Service, Supervisor
+from .telephony_figures import show_telephony
 from .trace.ring import Ring
 from .trace.trace import Trace
 from .transport.options import (
@@ -233,82 +233,6 @@ class Telephony:
         except (OSError, ValueError) as error:
             log.error("listener.unchanged", error, listener=options.name)
 
-    def show(self, metrics: Metrics) -> None:
-        """Hang the figures of this side into the catalogue: each is read when somebody asks."""
-        self.gates.show(metrics)
-        self.trace.show(metrics)
-        core, counters, layer = self.core, self.core.counters, self.core.layer
-        metrics.calls_active.read = lambda: len(core.calls.active)
-        metrics.calls.read = lambda: core.calls.total
-        metrics.calls_answered.read = lambda: core.calls.answered
-        stateless = core.stateless.counts
-        metrics.stateless.read = lambda: {
-            ("request",): stateless.requests,
-            ("response",): stateless.responses,
-            ("refused",): stateless.refused,
-            ("stray",): stateless.strays,
-        }
-        metrics.transfers.read = lambda: {("done",): core.transfers.done, ("failed",): core.transfers.failed}
-        metrics.registrations.read = lambda: len(self.location)
-        metrics.trunk_registered.read = lambda: {
-            (one.plan.trunk,): int(one.registered) for one in core.trunk_registrations
-        }
-        metrics.transactions.read = lambda: {("client",): len(layer.clients), ("server",): len(layer.servers)}
-        metrics.inbox.read = lambda: core.waiting
-        metrics.limit_used.read = lambda: _by_limit(core, lambda one: one.used)
-        metrics.limit_size.read = lambda: _by_limit(core, lambda one: one.size)
-        metrics.limit_refused.read = core.admission.refusals
-        metrics.leases_lost.read = lambda: counters.lost_leases
-        metrics.load_cpu.read = lambda: core.load.load.cpu
-        metrics.load_wait_seconds.read = lambda: core.load.load.lag_s
-        metrics.load_memory.read = lambda: core.load.memory.used
-        metrics.load_refused_share.read = lambda: core.load.share
-        metrics.load_refused.read = lambda: core.shedder.refused
-        metrics.sip_messages.read = lambda: counters.messages_in
-        metrics.sip_refused.read = lambda: {
-            ("malformed",): counters.malformed,
-            ("rejected",): counters.rejected,
-            ("inbox full",): counters.inbox_full,
-            ("stray response",): counters.stray_responses,
-        }
-        metrics.sip_guarded.read = lambda: {
-            **{(cause,): count for cause, count in core.gate.guard.drops.items()},
-            ("answer withheld",): layer.counts.responses_withheld,
-        }
-        metrics.signatures.read = lambda: {(result,): count for result, count in core.stir.results.items()}
-        metrics.bans.read = lambda: core.gate.guard.bans.active(core.clock())
-        metrics.listener_connections.read = lambda: {
-            (one.name, one.transport): one.connections for one in self.transports.snapshot() if one.name
-        }
-        metrics.listener_messages.read = lambda: {
-            (one.name, one.transport, direction): count
-            for one in self.transports.snapshot()
-            if one.name
-            for direction, count in (("in", one.messages_in), ("out", one.messages_out))
-        }
-        metrics.listener_drops.read = lambda: {
-            (one.name or "outgoing", cause): count
-            for one in self.transports.snapshot()
-            for cause, count in one.drops.items()
-        }
-        metrics.media_endpoints.read = lambda: len(self.relay.endpoints)
-        metrics.media_drops.read = lambda: {(cause,): count for cause, count in self.relay.total_drops().items()}
-        recorded = self.records.recorder.figures
-        metrics.records_synced.read = lambda: recorded.synced
-        metrics.records_lost.read = lambda: recorded.lost + recorded.unsaid
-        metrics.records_waiting.read = lambda: self.records.recorder.waiting
-        metrics.storage_waiting.read = lambda: self.storage.health().waiting
-        metrics.storage_commits.read = lambda: self.storage.health().commits
-
-
-def _by_limit(core: SipCore, read: Callable[[CapacityOverview], float]) -> dict[tuple[str, ...], float]:
-    """Figures of each limit added up over all that it holds for."""
-    found: dict[tuple[str, ...], float] = {}
-    for one in capacity(core):
-        key = (one.limit, one.what)
-        found[key] = found.get(key, 0) + read(one)
-    return found
-
 
 @asynccontextmanager
 async def open_telephony(
@@ -419,7 +343,7 @@ async def open_telephony(
         await supervisor.start(Service("certificates", fetcher.run, Role.LEAF))
         await supervisor.start(Service("trace", telephony.trace.run, Role.LEAF))
         await supervisor.start(Service("records", telephony.records.run, Role.LEAF))
-        telephony.show(metrics)
+        show_telephony(telephony, metrics)
         core = telephony.core
         supervisor.in_progress = lambda: len(core.calls.active) + len(core.trunk_registrations.leaving)
         core.trunk_registrations.on_change = partial(_show_registration, supervisor)

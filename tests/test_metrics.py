@@ -85,6 +85,7 @@ def test_prometheus_text_is_well_formed() -> None:
 
 
 def test_labels_are_of_a_few_names_that_we_bound() -> None:
-    bounded = {"alarm", "cause", "collector", "direction", "end", "gateway", "kind", "limit", "listener", "outlet"}
-    bounded |= {"result", "place", "service", "severity", "side", "transport", "trunk", "what"}
+    bounded = {"alarm", "cause", "collector", "direction", "end", "gateway", "kind", "limit", "listener"}
+    bounded |= {"method", "outlet", "place", "result", "service", "severity", "side", "status", "transport", "trunk"}
+    bounded |= {"what"}
     assert {label for described in catalogue().values() for label in described.labels} <= bounded

@@ -403,6 +403,11 @@ def test_messages_are_counted_by_method_and_status() -> None:
     bench.receive(request("NONSENSE"))
     assert "NONSENSE" not in bench.layer.tallies
     assert bench.layer.tallies.other.requests_in == 1
+    requests, responses = bench.layer.tallies.requests(), bench.layer.tallies.responses()
+    assert (requests["INVITE", "in"], requests["other", "in"], requests["INVITE", "out"]) == (1, 1, 0)
+    assert (responses["INVITE", "486", "out"], responses["INVITE", "180", "out"]) == (1, 1)
+    bench.layer.tallies["INVITE"].responses_in.update({497: 2, 498: 3})
+    assert bench.layer.tallies.responses()["INVITE", "4xx", "in"] == 5
 
 
 def test_requests_of_our_own_are_counted_by_method_and_answer() -> None:

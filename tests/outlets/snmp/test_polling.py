@@ -191,6 +191,14 @@ def test_values_agree_with_metrics_and_status_under_calls(site: Site, tmp_path: 
     for answer in ("180 to INVITE", "200 to INVITE", "200 to BYE"):
         assert (more[f"{answer} in"], more[f"{answer} out"]) == (5, 5), answer
     assert more["200 to ACK in"] == 0
+    counts, figures = site.messages(), site.metrics()
+    for method in ("INVITE", "ACK", "BYE"):
+        for way in ("in", "out"):
+            told = figures[f'jackfield_sip_requests_total{{method="{method}",direction="{way}"}}']
+            assert int(told) == counts[f"{method} {way}"]
+    for way in ("in", "out"):
+        told = figures[f'jackfield_sip_responses_total{{method="INVITE",status="180",direction="{way}"}}']
+        assert int(told) == counts[f"180 to INVITE {way}"]
     assert more["requests in"] >= 16
     assert more["requests out"] >= 15
     assert more["responses in"] >= 15
