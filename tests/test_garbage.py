@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from collections import deque
 from collections.abc import Iterator
 
 import pytest
@@ -67,6 +68,44 @@ def test_old_cycles_go_at_a_quiet_moment() -> None:
     assert ring() is not None
     assert collector.consider(10.0)
     assert ring() is None
+
+
+def test_the_young_that_python_does_not_count_are_visited_by_the_clock(visits: list[int]) -> None:
+    collector = GarbageCollector(lambda: 0, lambda: False)
+    standing = deque([] for _ in range(20_000))
+    collector.take_over(0.0)
+    visits.clear()
+    for _ in range(20_000):  # as calls come and go: one more, one less
+        standing.append([])
+        standing.popleft()
+    assert visits == []
+    pause_s = collector.visit_young(1.0)
+    assert visits == [0]
+    assert 0.01 <= pause_s <= 1.0
+
+
+def test_a_long_visit_to_the_young_makes_the_next_come_sooner() -> None:
+    collector = GarbageCollector(lambda: 0, lambda: False)
+    collector.take_over(0.0)
+    gc.disable()
+    try:
+        kept = [[] for _ in range(1_000_000)]
+        assert collector.visit_young(1.0) < 0.5
+    finally:
+        gc.enable()
+    assert kept
+    assert collector.visit_young(0.5) == 1.0
+
+
+def test_old_cycles_go_where_only_our_own_visits_saw_them_come() -> None:
+    collector = GarbageCollector(lambda: 0, lambda: False)
+    collector.take_over(0.0)
+    kept = []
+    for _ in range(60):
+        kept.append([[] for _ in range(9_000)])
+        collector.visit_young(1.0)
+    assert collector.consider(10.0)
+    assert not collector.consider(20.0)
 
 
 def test_nothing_is_looked_for_where_nothing_was_made() -> None:
