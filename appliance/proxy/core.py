@@ -550,6 +550,7 @@ class SipCore:
             self.counters.lost_leases += lost
             log.error("admission.leases_lost", leases=lost)
         self.gate.sweep(now)
+        self.sign_in.lapsed.sweep(now)
         longest = self.settings.sip.longest_call_s
         wall, step = self.wall(), max(STEP_S, len(self.calls.anchored) / SAMPLED_A_SECOND)
         for call in self.calls:

@@ -84,6 +84,7 @@ class Records:
         self._core.record_refusal = take
         self._core.record_leftover = take
         self._core.record_message = self._message if settings.records.enabled else None
+        self._core.sign_in.lapsed.tell = self.event if settings.records.enabled else None
 
     def event(self, kind: str, subject: str, source: str = "", detail: str = "") -> None:
         """Something beside calls has happened. Never waits."""

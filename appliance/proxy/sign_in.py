@@ -11,6 +11,7 @@ from collections.abc import Callable
 from appliance.logs import log
 from appliance.proxy.credentials import Authenticator
 from appliance.proxy.gate import Gate
+from appliance.proxy.lapsed_logins import LapsedLogins
 from appliance.router.causes import Cause
 from appliance.router.logins import Logins
 from appliance.sip.errors import Rejected
@@ -22,6 +23,7 @@ class SignIn:
 
     def __init__(self, gate: Gate, clock: Callable[[], float], wall: Callable[[], float]) -> None:
         self.logins = Logins()
+        self.lapsed = LapsedLogins()
         self._gate = gate
         self._clock = clock
         self._wall = wall
@@ -54,6 +56,8 @@ class SignIn:
             if proved or guard.reached(source, verdict.nonce):
                 guard.verified(source, now)
                 logins.succeeded(user, source.key)
+            if self.lapsed.waiting:
+                self.lapsed.came_back(transaction.request.call_id)
             return user
         if verdict.wrong:
             guard.failed(source, now, proved=proved or guard.reached(source, verdict.nonce))
@@ -61,5 +65,9 @@ class SignIn:
                 log.warning("account.attacked", user=verdict.claimed, wrong_a_minute=logins.attempts_a_minute)
         challenge = self._authenticator.challenge(wall, verdict, proxy=proxy)
         guard.challenged(source, challenge.nonce, now)
+        if self.lapsed.tell is not None:
+            request, fault = transaction.request, verdict.reason if verdict.wrong else ""
+            name = verdict.claimed or request.from_name
+            self.lapsed.challenged(request.call_id, source.key, name, request.method, request.uri, fault, now)
         why = Cause.CREDENTIALS if verdict.wrong else Cause.NONE
         raise Rejected(challenge.status, "", challenge.cause or "no credentials yet", challenge.headers, why=why)

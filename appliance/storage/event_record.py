@@ -11,6 +11,8 @@ KINDS: Final = {
     "unregistered": "the last phone of a user is gone",
     "message": "a MESSAGE outside of calls was taken by whom it was for",
     "message refused": "it was not, by them or by us",
+    "login refused": "calls or registrations of a source came with wrong credentials",
+    "login missing": "calls or registrations of a source were challenged and never came back",
     "sign-in": "somebody signed in to the web side",
     "sign-in refused": "somebody tried to, with a wrong name or password",
     "sign-out": "somebody signed out",
