@@ -75,7 +75,7 @@ class Disk:
             if segments is None:
                 segments = self._segments = Segments(self._directory, most_bytes)
             while chunks:
-                self.lost += segments.write(chunks[0].entries)
+                self.lost += segments.write(chunks[0])
                 del chunks[0]
         except OSError as error:
             self.lost += sum(map(len, chunks))

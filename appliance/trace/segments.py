@@ -1,63 +1,27 @@
 """The ring on disk: segment files, the oldest removed as a new one begins. For a thread; reading needs no box running.
 
-A record is its length, its checksum, and what was seen. What a power cut has torn ends its file for the reader, and a
-start begins a new one.
+A record is its length, its checksum, and a batch of messages. What a power cut has torn ends its file for the reader,
+and a start begins a new one.
 """
 
 from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from appliance.sip.flow import Address
-
-from .masking import masked
-from .message import Direction, TracedMessage
-from .ring import Entry
+from .batch import MOST_MESSAGES, packed, unpacked
+from .message import TracedMessage
+from .ring import Chunk
 
 DIRECTORY: Final = "trace"
 LEAST_BYTES: Final = 16 << 20
 _SUFFIX: Final = ".messages"
 _SEGMENTS: Final = 16
 _FRAME = struct.Struct(">II")
-_FIXED = struct.Struct(">dBH")
-_DIRECTIONS: Final = tuple(Direction)
 _LONGEST: Final = 1 << 28
-
-
-def packed(entry: Entry, known: dict[int, bytes]) -> bytes:
-    """One record, secrets masked. `known` are the names of ways by id, for as long as these live."""
-    at, direction, data, way, dropped = entry
-    names = known.get(id(way))
-    if names is None or dropped:
-        (host, port), (peer, peer_port) = way.local, way.remote
-        words = (way.transport, way.listener, host, str(port), peer, str(peer_port), dropped)
-        names = "\n".join(word.replace("\n", " ") for word in words).encode("utf-8", "replace")
-        if not dropped:
-            known[id(way)] = names
-    rest = _FIXED.pack(at, direction is Direction.OUT, len(names)) + names + masked(data)
-    return _FRAME.pack(len(rest), zlib.crc32(rest)) + rest
-
-
-def _unpacked(rest: bytes) -> TracedMessage:
-    at, direction, length = _FIXED.unpack_from(rest)
-    end = _FIXED.size + length
-    transport, listener, host, port, peer, peer_port, dropped = rest[_FIXED.size : end].decode().split("\n")
-    local: Address = (host, int(port))
-    remote: Address = (peer, int(peer_port))
-    return TracedMessage(
-        at=at,
-        direction=_DIRECTIONS[direction],
-        local=local,
-        remote=remote,
-        transport=transport,
-        listener=listener,
-        dropped=dropped,
-        data=rest[end:],
-    )
 
 
 class Segments:
@@ -76,34 +40,28 @@ class Segments:
     def used_bytes(self) -> int:
         return sum(self._sizes.values())
 
-    def write(self, entries: Sequence[Entry]) -> int:
-        """Append them; gives how many were too long to be kept."""
-        too_long = 0
-        known: dict[int, bytes] = {}
-        batch: list[bytes] = []
-        size = self._sizes.get(self._path, 0) if self._file is not None else self._segment_bytes
-        for entry in entries:
-            record = packed(entry, known)
-            if len(record) > self._segment_bytes:
-                too_long += 1
-                continue
-            size += len(record)
-            if size > self._segment_bytes:
-                self._append(batch)
-                batch = []
-                self._begin()
-                size = len(record)
-            batch.append(record)
-        self._append(batch)
-        return too_long
+    def write(self, chunk: Chunk) -> int:
+        """Append its messages; gives how many were too long to be kept."""
+        many = len(chunk)
+        return sum(
+            self._write(chunk, start, min(start + MOST_MESSAGES, many)) for start in range(0, many, MOST_MESSAGES)
+        )
 
-    def _append(self, records: list[bytes]) -> None:
-        if records:
-            assert self._file is not None
-            data = b"".join(records)
-            self._sizes[self._path] += len(data)
-            self._file.write(data)
-            self._file.flush()
+    def _write(self, chunk: Chunk, start: int, end: int) -> int:
+        batch = packed(chunk, start, end)
+        size = _FRAME.size + len(batch)
+        if size > self._segment_bytes:
+            if end - start == 1:
+                return 1
+            middle = (start + end) // 2
+            return self._write(chunk, start, middle) + self._write(chunk, middle, end)
+        if self._file is None or self._sizes[self._path] + size > self._segment_bytes:
+            self._begin()
+        assert self._file is not None
+        self._sizes[self._path] += size
+        self._file.write(_FRAME.pack(len(batch), zlib.crc32(batch)) + batch)
+        self._file.flush()
+        return 0
 
     def _begin(self) -> None:
         self.close()
@@ -145,10 +103,10 @@ def read_segments(directory: Path, since: float = 0.0) -> Iterator[TracedMessage
 def _records(file: BinaryIO) -> Iterator[TracedMessage]:
     while len(frame := file.read(_FRAME.size)) == _FRAME.size:
         length, checksum = _FRAME.unpack(frame)
-        rest = file.read(length) if length < _LONGEST else b""
-        if len(rest) != length or zlib.crc32(rest) != checksum:
+        batch = file.read(length) if length < _LONGEST else b""
+        if len(batch) != length or zlib.crc32(batch) != checksum:
             return
         try:
-            yield _unpacked(rest)
+            yield from unpacked(batch)
         except (ValueError, IndexError, struct.error):
             return

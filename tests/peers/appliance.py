@@ -36,7 +36,7 @@ class Appliance:
         media_ports: int = 200,
         prefix: Sequence[str] = (),
         env: Mapping[str, str] | None = None,
-        ready_s: float = 30.0,
+        ready_s: float = 90.0,
     ) -> None:
         self.directory = directory
         self.conf_dir = directory / "conf.d"

@@ -102,7 +102,7 @@ class Told:
             self.tap.close_chunk()
             if self._segments is not None:
                 for chunk in self._chunks:
-                    self._segments.write(chunk.entries)
+                    self._segments.write(chunk)
                 self._chunks.clear()
 
     def _sync(self) -> None:

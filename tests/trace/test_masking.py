@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.trace.masking import masked
+from appliance.trace.masking import masked, masked_all
 
 HEAD = b"REGISTER sip:example.com SIP/2.0\r\nCall-ID: a\r\n"
 
@@ -69,3 +69,27 @@ def test_texts_and_digits_are_masked_and_other_bodies_stay() -> None:
 @given(st.binary(max_size=300), st.sampled_from([b"", HEAD + b"Authorization: Digest ", b"MESSAGE \r\n\r\n", b"\nk="]))
 def test_nothing_breaks_it_and_no_length_changes(data: bytes, before: bytes) -> None:
     assert len(masked(before + data)) == len(before + data)
+
+
+_PIECES = st.sampled_from(
+    [
+        b"AUTHorization: Digest nonce=a\r\n",
+        b"proxy-authenticate: a",
+        b"a=ICE-pwd:word\r\n",
+        b"a=crypto:1 X INLINE:word\r\n",
+        b"k=clear:word\r\n",
+        b"Content-Type: application/dtmf-relay\r\n",
+        b"MESSAGE sip:x SIP/2.0\r\n",
+        b"info sip:x SIP/2.0\r\n",
+        b"INVITE sip:x SIP/2.0\r\n",
+        b"\nmessage ",
+        b"\0info sip:x\r\n\r\nx",
+        b"\r\n",
+        b"\0",
+    ]
+)
+
+
+@given(st.lists(st.lists(_PIECES, max_size=8).map(b"".join), max_size=8))
+def test_many_at_once_are_masked_as_each_by_itself(messages: list[bytes]) -> None:
+    assert list(masked_all(messages)) == [masked(one) for one in messages]
