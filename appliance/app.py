@@ -27,7 +27,7 @@ from .config.difference import difference
 from .config.loader import load_settings
 from .config.mistakes import ConfigRejected
 from .control.alarms import AlarmControl
-from .control.asking import Answer, Json
+from .control.asking import Answer, Json, status_or_why
 from .control.backup import BackupControl, take_up_restore
 from .control.bans import BanControl
 from .control.gateways import row
@@ -324,7 +324,13 @@ async def open_appliance(
                 reload=supervisor.reload,
                 look_at_files=partial(look_at_files, lambda: appliance),
                 test=selftest.begin,
-                examine=partial(look_with_the_doctor, conf_dir, identity.state_dir, trio.CapacityLimiter(1)),
+                examine=partial(
+                    look_with_the_doctor,
+                    conf_dir,
+                    identity.state_dir,
+                    partial(status_or_why, identity.state_dir),
+                    trio.CapacityLimiter(1),
+                ),
             )
             audit = Audit(identity.state_dir)
             audit.on_entry.append(happenings.audited)

@@ -32,7 +32,7 @@ MAY_IMPORT = (
     # The running box from outside the call path: how it is managed, and what it answers over its control socket.
     | {"management": BELOW | {"doctor", "identity", "interfaces", "supervisor", "web"}}
     | {"control": BELOW | {"box", "identity", "interfaces", "management", "web"}}
-    | {"doctor": GROUND | SHARED | {"control", "interfaces", "ports", "selftest"}}
+    | {"doctor": GROUND | SHARED | {"interfaces", "ports", "selftest"}}
     | {"manuals": GROUND | SHARED | {"outlets", "management"}}
     | {"console": {"accounts", "box", "config", "control", "identity"}}
     # The command line is above all but the web side, which only a running box has.

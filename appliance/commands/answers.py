@@ -32,6 +32,13 @@ def refused(answer: Answer) -> bool:
     return not answer.get("ok")
 
 
+def settled(asked: argparse.Namespace, answer: Answer) -> int | None:
+    """The exit code where --json or a refusal leaves nothing to tell, else None."""
+    if asked.json:
+        return print_json(answer)
+    return FAILED if refused(answer) else None
+
+
 def objects(listed: Json) -> list[dict[str, Json]]:
     return [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
 

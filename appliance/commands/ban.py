@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ..control.asking import Json, ask
-from .answers import DONE, FAILED, json_argument, objects, print_json, refused
+from .answers import DONE, json_argument, objects, settled
 from .tables import table_of
 
 _HEADS = ("source", "what becomes of it", "how long", "why")
@@ -24,10 +24,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(asked: argparse.Namespace) -> int:
     answer = ask(asked.state_dir, "ban", asked.action, *filter(None, (asked.source, asked.length)))
-    if asked.json:
-        return print_json(answer)
-    if refused(answer):
-        return FAILED
+    if (code := settled(asked, answer)) is not None:
+        return code
     if asked.action == "remove":
         print(f"{asked.source} is heard again.")
     else:

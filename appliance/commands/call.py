@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ..control.asking import Answer, NothingRuns, ask
-from .answers import DONE, FAILED, json_argument, objects, print_json, refused
+from .answers import DONE, json_argument, objects, settled
 from .records import answer_to_command, detail_rows
 from .tables import table_of
 
@@ -19,10 +19,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(asked: argparse.Namespace) -> int:
     answer = _living(asked) or answer_to_command("call", asked)
-    if asked.json:
-        return print_json(answer)
-    if refused(answer):
-        return FAILED
+    if (code := settled(asked, answer)) is not None:
+        return code
     print(table_of(("fact", "value"), detail_rows(answer.get("call")), empty="Nothing is known of it."))
     return DONE
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ..control.asking import Json, ask
-from .answers import DONE, FAILED, json_argument, objects, print_json, refused
+from .answers import DONE, json_argument, objects, settled
 from .records import answer_to_command, call_rows, choosing_arguments, length_of, limit_argument, moment_of
 from .tables import table_of
 
@@ -29,20 +29,16 @@ def run(asked: argparse.Namespace) -> int:
     if asked.now:
         return _now(asked)
     answer = answer_to_command("calls", asked)
-    if asked.json:
-        return print_json(answer)
-    if refused(answer):
-        return FAILED
+    if (code := settled(asked, answer)) is not None:
+        return code
     print(table_of(_HEADS, call_rows(answer.get("calls")), empty="No such calls."))
     return DONE
 
 
 def _now(asked: argparse.Namespace) -> int:
     answer = ask(asked.state_dir, "calls")
-    if asked.json:
-        return print_json(answer)
-    if refused(answer):
-        return FAILED
+    if (code := settled(asked, answer)) is not None:
+        return code
     print(table_of(_HEADS_NOW, living_rows(answer.get("calls")), empty="No call is in progress."))
     return DONE
 

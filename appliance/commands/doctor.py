@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+from functools import partial
 
 import attrs
 
+from ..control.asking import status_or_why
 from ..doctor.examination import examine
 from ..doctor.finding import Grade
 from .answers import DONE, FAILED, count, json_argument
@@ -26,7 +28,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(asked: argparse.Namespace) -> int:
-    found = list(examine(asked.conf_dir, asked.state_dir))
+    found = list(examine(asked.conf_dir, asked.state_dir, partial(status_or_why, asked.state_dir)))
     faults = sum(one.grade is Grade.FAULT for one in found)
     if asked.json:
         print(json.dumps({"ok": not faults, "findings": [attrs.asdict(one) for one in found]}))

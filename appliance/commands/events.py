@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ..storage.event_record import KINDS
-from .answers import DONE, FAILED, json_argument, objects, print_json, refused
+from .answers import DONE, json_argument, objects, settled
 from .records import answer_to_command, limit_argument, moment_of, span_arguments
 from .tables import table_of
 
@@ -25,10 +25,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(asked: argparse.Namespace) -> int:
     answer = answer_to_command("events", asked)
-    if asked.json:
-        return print_json(answer)
-    if refused(answer):
-        return FAILED
+    if (code := settled(asked, answer)) is not None:
+        return code
     rows = [
         (moment_of(one["at_ms"]), *(str(one[name]) for name in ("kind", "subject", "source", "detail")))
         for one in objects(answer.get("events"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ..control.asking import Json, ask
-from .answers import DONE, FAILED, count, json_argument, objects, print_json, refused, whole
+from .answers import DONE, count, json_argument, objects, settled, whole
 from .tables import table_of
 
 GATEWAY_HEADS = ("trunk", "gateway", "state", "calls", "answers after", "why")
@@ -25,10 +25,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(asked: argparse.Namespace) -> int:
     answer = ask(asked.state_dir, "gateway", asked.action, *filter(None, (asked.trunk, asked.gateway)))
-    if asked.json:
-        return print_json(answer)
-    if refused(answer):
-        return FAILED
+    if (code := settled(asked, answer)) is not None:
+        return code
     print(table_of(GATEWAY_HEADS, gateway_rows(answer.get("gateways")), empty="No trunk has gateways."))
     return DONE
 

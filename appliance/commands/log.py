@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ..control.asking import ask
-from .answers import DONE, FAILED, json_argument, print_json, refused
+from .answers import DONE, json_argument, settled
 
 MANUAL = (
     "`log call debug` makes one room tell more, `log warning` sets the level of those without one of their own. A room "
@@ -21,10 +21,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(asked: argparse.Namespace) -> int:
     answer = ask(asked.state_dir, "log", *filter(None, (asked.room, asked.level)))
-    if asked.json:
-        return print_json(answer)
-    if refused(answer):
-        return FAILED
+    if (code := settled(asked, answer)) is not None:
+        return code
     rooms = answer.get("rooms")
     print(f"all rooms: {answer['level']}")
     for room, level in rooms.items() if isinstance(rooms, dict) else ():

@@ -7,7 +7,7 @@ import csv
 import sys
 
 from ..storage.record_question import REPORTS
-from .answers import DONE, FAILED, json_argument, print_json, refused
+from .answers import DONE, json_argument, settled
 from .records import answer_to_command, choosing_arguments, limit_argument, report_table
 
 MANUAL = (
@@ -28,10 +28,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(asked: argparse.Namespace) -> int:
     answer = answer_to_command("report", asked)
     columns, rows = answer.get("columns"), answer.get("rows")
-    if asked.json:
-        return print_json(answer)
-    if refused(answer):
-        return FAILED
+    if (code := settled(asked, answer)) is not None:
+        return code
     if asked.csv and isinstance(columns, list) and isinstance(rows, list):
         csv.writer(sys.stdout).writerows([columns, *(row for row in rows if isinstance(row, list))])
     else:

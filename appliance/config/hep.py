@@ -7,8 +7,9 @@ from pathlib import Path
 
 import attrs
 
+from .collector_tls import CA, CERTIFICATE, PRIVATE_KEY, VERIFY_NAME
 from .kinds import host as host_name
-from .kinds import one_of, optional, path, secret, whole
+from .kinds import one_of, optional, secret, whole
 from .secret import Secret
 from .setting import REQUIRED, setting
 
@@ -43,19 +44,7 @@ class HepSettings:
     buffer: int = setting(
         whole(10, 1_000_000), "10000", "Messages that may wait; the oldest are then dropped and counted."
     )
-    ca: Path | None = setting(
-        optional(path(), "auto", "the authorities of the system"),
-        "auto",
-        "PEM file with the authorities that the collector's certificate must come from.",
-    )
-    certificate: Path | None = setting(
-        optional(path(), "none", "we show no certificate"),
-        "none",
-        "PEM file with the certificate, and its chain, that we show to the collector.",
-    )
-    private_key: Path | None = setting(
-        optional(path(), "auto", "in the certificate's file"), "auto", "PEM file with the key of certificate."
-    )
-    verify_name: str | None = setting(
-        optional(host_name(), "auto", "that of host"), "auto", "Name that the collector's certificate must have."
-    )
+    ca: Path | None = setting(*CA)
+    certificate: Path | None = setting(*CERTIFICATE)
+    private_key: Path | None = setting(*PRIVATE_KEY)
+    verify_name: str | None = setting(*VERIFY_NAME)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import attrs
 
+from .collector_tls import CA, CERTIFICATE, PRIVATE_KEY, VERIFY_NAME
 from .kinds import host as host_name
-from .kinds import listed, one_of, optional, path, seconds, text, whole
+from .kinds import listed, one_of, optional, seconds, text, whole
 from .kinds import port as port_number
 from .sections import LogLevel
 from .setting import REQUIRED, Kind, setting
@@ -130,22 +131,10 @@ class SyslogSettings:
     buffer: int = setting(
         whole(10, 1_000_000), "10000", "Events that may wait; the oldest are then dropped and counted."
     )
-    ca: Path | None = setting(
-        optional(path(), "auto", "the authorities of the system"),
-        "auto",
-        "PEM file with the authorities that the collector's certificate must come from.",
-    )
-    certificate: Path | None = setting(
-        optional(path(), "none", "we show no certificate"),
-        "none",
-        "PEM file with the certificate, and its chain, that we show to the collector.",
-    )
-    private_key: Path | None = setting(
-        optional(path(), "auto", "in the certificate's file"), "auto", "PEM file with the key of certificate."
-    )
-    verify_name: str | None = setting(
-        optional(host_name(), "auto", "that of host"), "auto", "Name that the collector's certificate must have."
-    )
+    ca: Path | None = setting(*CA)
+    certificate: Path | None = setting(*CERTIFICATE)
+    private_key: Path | None = setting(*PRIVATE_KEY)
+    verify_name: str | None = setting(*VERIFY_NAME)
     timeout_s: float = setting(
         seconds(1, 120), "10 s", "A connection must stand, and take what is sent, within this time."
     )

@@ -45,6 +45,14 @@ def ask(state_dir: Path, command: str, *words: str, deadline_s: float = 60.0) ->
     return answer
 
 
+def status_or_why(state_dir: Path) -> Answer | str:
+    """What the running box says of itself, or why none does."""
+    try:
+        return ask(state_dir, "status", deadline_s=10.0)
+    except NothingRuns as nothing:
+        return str(nothing)
+
+
 def address_in(directory: int) -> str:
     """The socket's name by way of an open directory: a Unix address holds 107 bytes only."""
     return f"/proc/self/fd/{directory}/{SOCKET}"

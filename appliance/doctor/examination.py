@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from appliance.config import Settings
 from appliance.config.loader import load_settings
 from appliance.config.mistakes import ConfigRejected, Mistake
-from appliance.control.asking import NothingRuns, ask
 
 from .certificates import examine_certificates
 from .finding import Finding, Grade
@@ -18,8 +17,11 @@ from .firewall import examine_firewall
 from .machine import examine_machine
 from .network import examine_network
 
+Status = Callable[[], Mapping[str, Any] | str]
+"""What the running box says of itself, or why none does."""
 
-def examine(conf_dir: Path, state_dir: Path) -> Iterator[Finding]:
+
+def examine(conf_dir: Path, state_dir: Path, status_of_box: Status) -> Iterator[Finding]:
     """Everything that was found, also what is well. Where the configuration is refused, its defaults are looked at."""
     settings = Settings()
     doubts: list[Mistake] = []
@@ -34,10 +36,9 @@ def examine(conf_dir: Path, state_dir: Path) -> Iterator[Finding]:
     for doubt in doubts:
         yield _mistaken(doubt, Grade.WARNING)
     pid: int | None = None
-    try:
-        status: Mapping[str, Any] = ask(state_dir, "status", deadline_s=10.0)
-    except NothingRuns as nothing:
-        yield Finding("box", str(state_dir), Grade.NOTE, str(nothing))
+    status = status_of_box()
+    if isinstance(status, str):
+        yield Finding("box", str(state_dir), Grade.NOTE, status)
     else:
         process = status.get("process")
         pid = process if isinstance(process, int) else None

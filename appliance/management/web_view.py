@@ -17,7 +17,7 @@ from ..config.difference import difference
 from ..config.loader import load_settings
 from ..config.mistakes import ConfigRejected, Mistake
 from ..doctor.certificates import judged
-from ..doctor.examination import examine
+from ..doctor.examination import Status, examine
 from ..doctor.finding import Grade
 from ..identity import Identity
 from ..selftest.certificate import names_of
@@ -69,11 +69,11 @@ def certificates_of(
 
 
 async def look_with_the_doctor(
-    conf_dir: Path, state_dir: Path, turn: trio.CapacityLimiter
+    conf_dir: Path, state_dir: Path, status: Status, turn: trio.CapacityLimiter
 ) -> tuple[DoctorFinding, ...]:
     """Everything that the doctor finds; it takes some seconds in a thread, and goes on there where nobody waits."""
     findings = await trio.to_thread.run_sync(
-        lambda: list(examine(conf_dir, state_dir)), abandon_on_cancel=True, limiter=turn
+        lambda: list(examine(conf_dir, state_dir, status)), abandon_on_cancel=True, limiter=turn
     )
     return tuple(DoctorFinding(one.subject, one.about, one.grade.value, one.sentence, one.remedy) for one in findings)
 

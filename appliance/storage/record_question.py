@@ -77,16 +77,36 @@ def _apart(columns: Sequence[str]) -> Iterable[str]:
 
 
 @attrs.frozen(kw_only=True)
-class CallQuestion:
-    """Which calls. `from_ms` and `to_ms` bound their start; '' and None ask for nothing. `text` is words of which each
-    stands somewhere in the record; `number` a part of the caller's or called number; `status` one such as 486, a class
-    such as 4xx, answered, or failed; `cause` by Q.850. `before` is the start and id of a call: only those before it.
+class _Span:
+    """`from_ms` and `to_ms` bound a time; `before` is the time and id of one: only those before it."""
+
+    from_ms: int = 0
+    to_ms: int = _EVER
+    before: tuple[int, int] | None = None
+    limit: int = 100
+
+    @property
+    def latest_ms(self) -> int:
+        return self.to_ms if self.before is None else min(self.to_ms, self.before[0])
+
+    def _within(self, column: str) -> _Conditions:
+        """Where this column is the time."""
+        found = _Conditions()
+        found.add(f"{column} BETWEEN ? AND ?", self.from_ms, self.latest_ms)
+        if self.before is not None:
+            found.add(f"({column} < ? OR id < ?)", *self.before)
+        return found
+
+
+@attrs.frozen(kw_only=True)
+class CallQuestion(_Span):
+    """Which calls, by their start; '' and None ask for nothing. `text` is words of which each stands somewhere in the
+    record; `number` a part of the caller's or called number; `status` one such as 486, a class such as 4xx, answered,
+    or failed; `cause` by Q.850.
 
     The latest come first, or they are in the order of `sort`, a key of SORTS, of which `skip` are left out.
     """
 
-    from_ms: int = 0
-    to_ms: int = _EVER
     text: str = ""
     number: str = ""
     user: str = ""
@@ -94,22 +114,13 @@ class CallQuestion:
     tenant: str = ""
     status: str = ""
     cause: int | None = None
-    before: tuple[int, int] | None = None
     sort: str = "started"
     ascending: bool = False
     skip: int = 0
-    limit: int = 100
-
-    @property
-    def latest_ms(self) -> int:
-        return self.to_ms if self.before is None else min(self.to_ms, self.before[0])
 
     def conditions(self, dialect: Dialect) -> _Conditions:
         """Raises `ValueError` for a status that is none."""
-        found = _Conditions()
-        found.add("started_ms BETWEEN ? AND ?", self.from_ms, self.latest_ms)
-        if self.before is not None:
-            found.add("(started_ms < ? OR id < ?)", *self.before)
+        found = self._within("started_ms")
         if self.number:
             parts = (dialect.contains.format(column) for column in ("caller", "called", "number"))
             found.add(f"({' OR '.join(parts)})", *[self.number] * 3)
@@ -145,27 +156,16 @@ class CallQuestion:
 
 
 @attrs.frozen(kw_only=True)
-class EventQuestion:
+class EventQuestion(_Span):
     """Which events, the latest first. `kind` is one, or several with commas between them; `text` words of which each
-    stands somewhere in it; `before` time and id of one: only those before it.
+    stands somewhere in it.
     """
 
-    from_ms: int = 0
-    to_ms: int = _EVER
     kind: str = ""
     text: str = ""
-    before: tuple[int, int] | None = None
-    limit: int = 100
-
-    @property
-    def latest_ms(self) -> int:
-        return self.to_ms if self.before is None else min(self.to_ms, self.before[0])
 
     def conditions(self, dialect: Dialect) -> _Conditions:
-        found = _Conditions()
-        found.add("at_ms BETWEEN ? AND ?", self.from_ms, self.latest_ms)
-        if self.before is not None:
-            found.add("(at_ms < ? OR id < ?)", *self.before)
+        found = self._within("at_ms")
         kinds = [kind.strip() for kind in self.kind.split(",") if kind.strip()]
         if kinds:
             found.add(f"kind IN ({', '.join('?' * len(kinds))})", *kinds)

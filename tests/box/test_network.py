@@ -71,6 +71,13 @@ async def ask(machine: Machine, verb: str, **words: Json) -> dict[str, Json]:
     return await answer_untrusted(json.dumps({"verb": verb, **words}).encode(), Peer(1, 0), machine, TABLE)
 
 
+async def from_old_to_new(machine: Machine, new: str = NEW) -> None:
+    """The old addresses are in force, the new ones configured."""
+    configure(machine, OLD)
+    await network_change.begin(machine)
+    configure(machine, new)
+
+
 async def looked_once(machine: Machine) -> None:
     """The watch has looked at the clock."""
     async with trio.open_nursery() as nursery:
@@ -100,9 +107,7 @@ async def test_a_section_becomes_a_file_of_networkd(machine: Machine, boots: Boo
 
 
 async def test_what_is_not_confirmed_in_time_goes_back(machine: Machine, boots: Boots, programs: Programs) -> None:
-    configure(machine, OLD)
-    await network_change.begin(machine)
-    configure(machine, NEW)
+    await from_old_to_new(machine)
     assert await ask(machine, "network-apply", seconds=60) == {"ok": True, "changed": True, "confirm_within_s": 60}
     assert "198.51.100.7/24" in in_force(machine)
     boots.now += 59
@@ -121,9 +126,7 @@ async def test_what_is_not_confirmed_in_time_goes_back(machine: Machine, boots: 
 
 
 async def test_what_is_confirmed_stays_over_a_restart(machine: Machine, boots: Boots) -> None:
-    configure(machine, OLD)
-    await network_change.begin(machine)
-    configure(machine, NEW)
+    await from_old_to_new(machine)
     await ask(machine, "network-apply")
     assert (await ask(machine, "network-confirm"))["ok"]
     boots.now += 10_000
@@ -136,9 +139,7 @@ async def test_what_is_confirmed_stays_over_a_restart(machine: Machine, boots: B
 
 
 async def test_a_trial_goes_on_when_boxd_is_started_again(machine: Machine, boots: Boots) -> None:
-    configure(machine, OLD)
-    await network_change.begin(machine)
-    configure(machine, NEW)
+    await from_old_to_new(machine)
     await ask(machine, "network-apply", seconds=60)
     boots.now += 30
     await network_change.begin(machine)
@@ -149,9 +150,7 @@ async def test_a_trial_goes_on_when_boxd_is_started_again(machine: Machine, boot
 
 
 async def test_a_restart_of_the_machine_ends_a_trial_whatever_its_clock_says(machine: Machine, boots: Boots) -> None:
-    configure(machine, OLD)
-    await network_change.begin(machine)
-    configure(machine, NEW)
+    await from_old_to_new(machine)
     await ask(machine, "network-apply", seconds=60)
     boots.boot("two")
     boots.now = 3.0
@@ -160,9 +159,7 @@ async def test_a_restart_of_the_machine_ends_a_trial_whatever_its_clock_says(mac
 
 
 async def test_one_may_go_back_at_once(machine: Machine, boots: Boots) -> None:
-    configure(machine, OLD)
-    await network_change.begin(machine)
-    configure(machine, NEW)
+    await from_old_to_new(machine)
     await ask(machine, "network-apply")
     assert (await ask(machine, "network-revert"))["ok"]
     assert "192.0.2.5/24" in in_force(machine)
@@ -171,9 +168,7 @@ async def test_one_may_go_back_at_once(machine: Machine, boots: Boots) -> None:
 
 
 async def test_what_networkd_does_not_take_goes_back(machine: Machine, boots: Boots, programs: Programs) -> None:
-    configure(machine, OLD)
-    await network_change.begin(machine)
-    configure(machine, NEW)
+    await from_old_to_new(machine)
     programs.answers = {"networkctl": Ran(1, "no bus")}
     assert not (await ask(machine, "network-apply"))["ok"]
     assert "192.0.2.5/24" in in_force(machine)
@@ -181,9 +176,7 @@ async def test_what_networkd_does_not_take_goes_back(machine: Machine, boots: Bo
 
 
 async def test_mistakes_in_the_configuration_change_no_address(machine: Machine, boots: Boots) -> None:
-    configure(machine, OLD)
-    await network_change.begin(machine)
-    configure(machine, NEW.replace("198.51.100.1\n", "203.0.113.1\n"))
+    await from_old_to_new(machine, NEW.replace("198.51.100.1\n", "203.0.113.1\n"))
     answer = await ask(machine, "network-apply")
     assert "network.conf:3 [interface eth0] gateway: jackfield check names them" in str(answer["error"])
     assert "192.0.2.5/24" in in_force(machine)
