@@ -45,7 +45,7 @@ class Running:
         self.conf_dir = tmp_path
         self.log = tmp_path / "log"
         self.manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.manager.settimeout(30)
+        self.manager.settimeout(90)
         self.manager.bind("")
         name = "@" + self.manager.getsockname()[1:].decode()
         with self.log.open("w") as log:
