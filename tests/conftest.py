@@ -2,7 +2,8 @@
 
 storage/ brings trio-asyncio, which from its import on makes loops of its own for everybody, even outside trio;
 Playwright and aiortc need asyncio's. Where CI is set, hypothesis draws the same examples each time, so that a run which
-fails there has to do with the change; everywhere else it goes on searching.
+fails there has to do with the change; everywhere else it goes on searching. How long an example takes says more about
+the machine than about us.
 """
 
 import asyncio
@@ -11,11 +12,11 @@ import gc
 import os
 
 import trio_asyncio  # noqa: F401 (it must patch asyncio first)
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-settings.register_profile("ci", derandomize=True)
-if os.environ.get("CI"):
-    settings.load_profile("ci")
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", settings.get_profile("patient"), derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "patient")
 
 asyncio.set_event_loop_policy(asyncio.DefaultEventLoopPolicy())
 asyncio.new_event_loop = asyncio.events.new_event_loop = asyncio.SelectorEventLoop

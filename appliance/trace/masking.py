@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from itertools import accumulate
 from operator import itemgetter
 
+import re2
+
 _HEADER = re.compile(
     rb"^(?:(?:proxy-)?authorization|(?:www|proxy)-authenticate|(?:proxy-)?authentication-info)[ \t]*+:[ \t]*+"
     rb"([A-Za-z0-9-]+[ \t]++(?![ \t]*=))?+([^\r\n]*+(?:\r?\n[ \t][^\r\n]*+)*+)",
@@ -27,8 +29,10 @@ _NO_INK = re.compile(rb"[^\r\n]")
 _NO_VALUE = re.compile(rb"[^\r\n\t ,]")
 _DTMF = re.compile(rb"\n(?:content-type|c)[ \t]*+:[^\r\n]*?dtmf", re.IGNORECASE)
 
-_SIGNS = (b"auth", b"inline:", b"a=ice-pwd", b"\nk=")
-"""One of these, in lower case, is in each message with a secret in it, or it begins as one of _BEGINNINGS."""
+_LATIN = re2.Options()
+_LATIN.encoding = re2.Options.Encoding.LATIN1
+_SIGN = re2.compile(rb"(?i)auth|inline:|a=ice-pwd|\nk=", _LATIN)
+"""One of these is in each message with a secret in it, or it begins as one of _BEGINNINGS."""
 _BEGINNINGS = (b"MESSA", b"INFO ")
 _BEGINNING = itemgetter(slice(0, 5))
 
@@ -40,15 +44,14 @@ def masked_all(messages: Sequence[bytes]) -> Sequence[bytes]:
         found = {number for number, one in enumerate(messages) if one[:5].upper() in _BEGINNINGS}
     else:
         found = set()
-    whole = b"\0".join(messages).lower()
+    whole = b"\0".join(messages)
     starts: list[int] = []
-    for sign in _SIGNS:
-        at = whole.find(sign)
-        while at >= 0:
-            starts = starts or [0, *accumulate(len(one) + 1 for one in messages)]
-            number = bisect_right(starts, at) - 1
-            found.add(number)
-            at = whole.find(sign, starts[number + 1])
+    sign = _SIGN.search(whole)
+    while sign is not None:
+        starts = starts or [0, *accumulate(len(one) + 1 for one in messages)]
+        number = bisect_right(starts, sign.start()) - 1
+        found.add(number)
+        sign = _SIGN.search(whole, starts[number + 1]) if number + 1 < len(messages) else None
     if not found:
         return messages
     return [masked(one) if number in found else one for number, one in enumerate(messages)]
