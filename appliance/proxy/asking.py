@@ -102,11 +102,11 @@ class Asking:
         uri = request.request_uri
         if uri.scheme not in ("sip", "sips", "tel") and not request.uri.startswith("urn:service:"):
             raise Rejected(416, "Unsupported URI Scheme", f"scheme {uri.scheme}")
-        extensions = request.values("proxy-require") if "proxy-require" in request.keys else None
+        extensions = request.values("proxy-require") if "proxy-require" in request.kinds else None
         if extensions:
             self._core.counters.proxy_require += 1
             raise Rejected(420, "Bad Extension", "Proxy-Require", (("Unsupported", ", ".join(extensions)),))
-        if "route" in request.keys:
+        if "route" in request.kinds:
             raise Rejected(403, "Route Leads Elsewhere", f"not to this box: {request.get('route')}")
         return uri, uri.scheme in ("tel", "urn") or self._ownership.owns(uri)
 

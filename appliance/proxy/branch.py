@@ -65,7 +65,7 @@ class Attempt:
         rewriting = core.rewriting
         if rewriting.within:
             rewriting.answered(self, response)
-        if "via" in response.keys:  # §16.7 step 3: without one it was meant for us, who asked nothing
+        if "via" in response.kinds:  # §16.7 step 3: without one it was meant for us, who asked nothing
             self.branch.on_response(self, response, now)
 
     def on_failure(self, client: ClientTransaction, cause: Failure, now: float) -> None:
@@ -200,7 +200,7 @@ class Branch:
         for path in reversed(destination.routes):
             request.prepend("route", path)
         try:
-            if "route" in request.keys:
+            if "route" in request.kinds:
                 set_next_hop(request)
             if core.logins.any:
                 core.logins.begin(context, self, flow, now)

@@ -307,7 +307,7 @@ class CallFollower:
         if method == "BYE":
             if status not in (401, 407):  # it comes again with a password
                 call.ended_by = who[4:]
-                if "reason" in context.request.keys:
+                if "reason" in context.request.kinds:
                     call.reason = context.request.get("reason") or ""
                 cause = Cause.CALLER if context.to_leg != "a" else Cause.CALLEE
                 self.calls.end(call, f"{who} hung up", self._wall(), cause=cause)

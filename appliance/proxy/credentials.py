@@ -100,7 +100,7 @@ class Authenticator:
         cannot be read.
         """
         header = "proxy-authorization" if proxy else "authorization"
-        if header not in request.keys:
+        if header not in request.kinds:
             return NO_CREDENTIALS
 
         values = request.get_all(header)
@@ -130,10 +130,10 @@ class Authenticator:
 
         Credentials for others, who may well have a realm of the same name, stay.
         """
-        if _CREDENTIALS.isdisjoint(request.keys):
+        if _CREDENTIALS.isdisjoint(request.kinds):
             return
         for header in _CREDENTIALS:
-            if header in request.keys:
+            if header in request.kinds:
                 values = request.get_all(header)
                 others = [value for value in values if not self._is_ours(value, header)]
                 if len(others) < len(values):

@@ -76,7 +76,7 @@ class DialogPath:
         been given. Raises `Rejected` 403 for an entry that we did not write for this dialog.
         """
         nearest = token = ""
-        if "route" in request.keys:
+        if "route" in request.kinds:
             known = self._pop_known(request)
             if known is not None:
                 return known
@@ -208,7 +208,7 @@ class DialogPath:
         flow = (self._wires.flow(flow_id) or self._inner.get(flow_id)) if flow_id else None
         if flow is not None:
             return Destination(uri=request.uri, label="the other end of the dialog", flow=flow)
-        routes = request.values("route") if "route" in request.keys else []
+        routes = request.values("route") if "route" in request.kinds else []
         target = parse_name_addr_untrusted(routes[0], "Route").uri if routes else request.request_uri
         binding = None if routes else self._location.by_contact(target)
         if binding is not None:

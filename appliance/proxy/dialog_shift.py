@@ -85,7 +85,7 @@ class CseqShift:
             self._mention(request, self.back)
 
     def _mention(self, request: Request, renumber: Callable[[int], int]) -> None:
-        if "event" in request.keys:
+        if "event" in request.kinds:
             event = request.get("event") or ""
             found = _REFER_ID.match(event)
             if found is not None:
@@ -93,7 +93,7 @@ class CseqShift:
 
 
 def _rack(request: Request) -> re.Match[str] | None:
-    return _RACK.fullmatch(request.require("rack")) if "rack" in request.keys else None
+    return _RACK.fullmatch(request.require("rack")) if "rack" in request.kinds else None
 
 
 def mentioned(request: Request) -> int | None:

@@ -56,9 +56,9 @@ def _contact(request: Request) -> tuple[str, int] | None:
 
 def loop_mark(request: Request) -> str:
     """A digest of all that decides the way of a request (RFC 5393 §4.2.1): seen again in a Via of ours, it loops."""
-    keys = request.keys
-    routes = request.get("route") if "route" in keys else None
-    credentials = request.get("proxy-authorization") if "proxy-authorization" in keys else None
+    kinds = request.kinds
+    routes = request.get("route") if "route" in kinds else None
+    credentials = request.get("proxy-authorization") if "proxy-authorization" in kinds else None
     decisive = request.uri, routes, request.call_id, request.cseq.number, credentials
     return f"{hash(decisive) & 0xFFFFFFFFFFFF:x}"
 
@@ -75,11 +75,10 @@ def refuse_loops(request: Request, mark: str) -> None:
 
 def spend_hop(request: Request, default: int) -> None:
     """Max-Forwards minus one, or set to `default`. Raises `Rejected` 483 where none is left (RFC 3261 §16.3, §16.6)."""
-    keys = request.keys
-    if "max-forwards" not in keys:
+    if "max-forwards" not in request.kinds:
         request.append("max-forwards", str(default))
         return
-    index = keys.index("max-forwards")
+    index = request.keys.index("max-forwards")
     line = request.lines[index]
     spent = _one_less(line) if len(line) <= _REMEMBERED_LENGTH else ""
     if not spent:  # it is a number: `check_untrusted` has seen to that
@@ -96,7 +95,7 @@ def _one_less(line: str) -> str:
 
 def breadth(request: Request, default: int) -> int:
     """How many branches may be open at a time (Max-Breadth, RFC 5393 §5.3.3)."""
-    value = request.get("max-breadth") if "max-breadth" in request.keys else None
+    value = request.get("max-breadth") if "max-breadth" in request.kinds else None
     if value is None or not (value.isascii() and value.isdigit()):
         return default
     return min(int(value[:6]), default)

@@ -93,7 +93,7 @@ class Rewriting:
             return request
         if caller.kind is CallerKind.TRUNK:
             way = self._from_trunk.get(caller.name)
-            if caller.name not in self.trusted and "p-asserted-identity" in request.keys:
+            if caller.name not in self.trusted and "p-asserted-identity" in request.kinds:
                 request = request.copy()
                 request.remove("p-asserted-identity")
                 if steps is not None:
@@ -129,7 +129,7 @@ class Rewriting:
                 said = assert_identity(request, identities)
                 if said and steps is not None:
                     steps.append(f"trunk {trunk} is trusted: p-asserted-identity is {said}")
-        elif trunk or "privacy" in request.keys or "p-preferred-identity" in request.keys:
+        elif trunk or "privacy" in request.kinds or "p-preferred-identity" in request.kinds:
             done = leave_trust(request, keep_identity=not trunk)
             changed = bool(done)
             if steps is not None:
@@ -188,7 +188,7 @@ class Rewriting:
 
     def _concerns(self, message: Message) -> bool:
         """Whether anything could be done to a message inside a dialog."""
-        return self._rules_within or "p-asserted-identity" in message.keys
+        return self._rules_within or "p-asserted-identity" in message.kinds
 
     def inside(self, request: Request, listener: str, extras: str, to_leg: str) -> tuple[str, str]:
         """Change it in place; the trunks that it comes from and goes to, '' for none."""
@@ -226,7 +226,7 @@ class Rewriting:
 
     def _distrust(self, message: Message, source: str, target: str) -> None:
         """No identity crosses the edge of trust (RFC 3325 §5); from phones none has come this far."""
-        if "p-asserted-identity" in message.keys and any(one and one not in self.trusted for one in (source, target)):
+        if "p-asserted-identity" in message.kinds and any(one and one not in self.trusted for one in (source, target)):
             message.remove("p-asserted-identity")
 
 
@@ -244,7 +244,7 @@ def renumber(request: Request, plan: NumberPlan, form: NumberFormat, steps: Step
                 request.uri = str(after)
                 if steps is not None:
                     steps.append(f"numberplan {plan.name}: uri {before.user} became {after.user}")
-        elif field.value in request.keys:
+        elif field.value in request.kinds:
             _renumber_header(request, field.value, plan, form, steps)
 
 

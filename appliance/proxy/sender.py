@@ -115,7 +115,7 @@ class Sender:
         request.veil = None  # its sender's
         if hiding is not None:
             self.hide(request, flow, hiding)
-        if "route" in request.keys:
+        if "route" in request.kinds:
             set_next_hop(request)
         push_via(request, flow, self.unique())
         self.acks_out += 1

@@ -30,8 +30,7 @@ class SessionTimers:
 
     def asked(self, request: Request) -> None:
         """An INVITE or UPDATE passes, edited in place. Raises `Rejected` 422."""
-        keys = request.keys
-        if "session-expires" not in keys and self._interval is None:
+        if "session-expires" not in request.kinds and self._interval is None:
             return
         supported = "timer" in request.tokens("supported")
         wanted = _seconds(request, "session-expires")
@@ -53,7 +52,7 @@ class SessionTimers:
 
     def answered(self, request: Request, response: Response) -> None:
         """A 2xx to what was `asked` goes back: whoever supports timers refreshes, also alone (§8.2)."""
-        if "session-expires" not in request.keys or "session-expires" in response.keys:
+        if "session-expires" not in request.kinds or "session-expires" in response.kinds:
             return
         if "timer" not in request.tokens("supported"):
             return
@@ -65,7 +64,7 @@ class SessionTimers:
 
     def agreed(self, call: Call, response: Response, now: float) -> None:
         """A 2xx to an INVITE or UPDATE of the call has gone back: its session begins anew."""
-        interval = _seconds(response, "session-expires") if "session-expires" in response.keys else None
+        interval = _seconds(response, "session-expires") if "session-expires" in response.kinds else None
         call.refresh_by = now + interval if self._watch and interval else None
 
     def over(self, call: Call, now: float) -> str:
@@ -77,7 +76,7 @@ class SessionTimers:
 
 def _seconds(message: Request | Response, key: str) -> int | None:
     """The delta-seconds of a header, None without it or where it cannot be read."""
-    value = message.get(key) if key in message.keys else None
+    value = message.get(key) if key in message.kinds else None
     found = _SECONDS.fullmatch(value) if value is not None else None
     return int(found[1]) if found else None
 

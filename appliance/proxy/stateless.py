@@ -76,7 +76,7 @@ class StatelessProxy:
         core = self._core
         listening = flow.listener in self._listeners
         try:
-            if "route" in request.keys:
+            if "route" in request.kinds:
                 if not listening and core.path.serial_of(request) != SERIAL:
                     return False
                 entry = core.path.entry_of(request, flow)
@@ -136,7 +136,7 @@ class StatelessProxy:
 
     def _send(self, request: Request, upstream: Flow, destination: Destination, record: bool, flow: Flow) -> None:
         core = self._core
-        if "route" in request.keys:
+        if "route" in request.kinds:
             set_next_hop(request)
         hop = destination.hop
         if flow.transport == "UDP" and hop is not None and hop.transport is None:
@@ -176,7 +176,7 @@ class StatelessProxy:
         back = via.param("jf") or ""
         response.drop_top_via()
         upstream = None
-        if "via" in response.keys and branch[len(BRANCH) :] == self._key_of(response, _next_branch(response), back):
+        if "via" in response.kinds and branch[len(BRANCH) :] == self._key_of(response, _next_branch(response), back):
             upstream = self._flow_of(back)
         if upstream is None or not self._answer(upstream, response):
             self.counts.strays += 1

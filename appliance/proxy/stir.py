@@ -95,14 +95,14 @@ class Stir:
         """Sign an INVITE that is about to go to a trunk; one that is signed already, or that names no number, stays."""
         signing = self._signing.get(trunk)
         key = self.material.key
-        if caller is None or signing is None or key is None or "identity" in request.keys:
+        if caller is None or signing is None or key is None or "identity" in request.kinds:
             return
         callers, called = self._callers(request), self._number(request.to.uri)
         if not callers or called is None:
             return
         attest = signing.value if signing is not Signing.AUTO else self._attestation(caller, callers[0])
         now = self._wall()
-        if "date" not in request.keys:
+        if "date" not in request.kinds:
             request.append("date", formatdate(now, usegmt=True))  # RFC 8224 §4.1
         passport = Passport(callers[0], (called,), int(now), self._stir.x5u, attest, self._origid)
         request.append("identity", sign(passport, key))
@@ -150,7 +150,7 @@ class Stir:
 
     def _judge(self, request: Request) -> tuple[Verdict, str]:
         """The best that can be said of an INVITE now, and the URL whose certificate would tell more, '' for none."""
-        values = request.values("identity") if "identity" in request.keys else []
+        values = request.values("identity") if "identity" in request.kinds else []
         verdict, unknown = _UNSIGNED, ""
         for value in values[:_MOST_SIGNATURES]:
             try:
@@ -201,7 +201,7 @@ class Stir:
         elif verdict is not _UNSIGNED:
             text += f';cause="{verdict.sentence.replace(chr(34), chr(39)).replace(chr(92), "/")}"'
         request.set(VERDICT, "".join(letter if letter.isprintable() else "?" for letter in text))
-        if "p-asserted-identity" in request.keys:
+        if "p-asserted-identity" in request.kinds:
             self._mark_identities(request, verdict)
 
     def _mark_identities(self, request: Request, verdict: Verdict) -> None:
@@ -221,7 +221,7 @@ class Stir:
     def _callers(self, request: Request) -> list[str]:
         """The numbers that a request says it comes from: as asserted, then From."""
         uris = [request.from_.uri]
-        if "p-asserted-identity" in request.keys:
+        if "p-asserted-identity" in request.kinds:
             try:
                 uris[:0] = [address.uri for address in request.addresses("p-asserted-identity")]
             except BadMessage:

@@ -216,7 +216,7 @@ class LoginRefused(Exception):  # noqa: N818 (it says what happened)
 def sign(request: Request, signatures: Signatures, cnonce: str) -> None:
     """Add credentials, in the place of any that the sender had for the same realm."""
     for (header, realm), client in signatures.items():
-        if header in request.keys:
+        if header in request.kinds:
             _forget(request, header, realm)
         request.append(header, client.authorize(request.method, request.uri, cnonce, request.body))
 

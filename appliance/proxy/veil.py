@@ -91,9 +91,9 @@ class Veil:
             index = keys.index("via")
             lines[index] += VIAS_PARAM + self.hider.masks.seal(Kind.VIAS, VIAS_JOINT.join(hidden))
         if isinstance(message, Request):
-            return Request(message.method, message.uri, keys, lines, message.body).to_bytes()
+            return Request(message.method, message.uri, keys, lines, message.body, message.kinds).to_bytes()
         assert isinstance(message, Response)
-        return Response(message.status, message.reason, keys, lines, message.body).to_bytes()
+        return Response(message.status, message.reason, keys, lines, message.body, message.kinds).to_bytes()
 
     def _covered(self, key: str, value: str) -> str:
         outer = self.hider.outer

@@ -37,7 +37,7 @@ class Priorities:
         urgency = ORDINARY
         if number in self._numbers or (caller.kind is CallerKind.USER and caller.name in self._users):
             urgency = PRIORITY
-        if "resource-priority" in request.keys and self._believes(caller):
+        if "resource-priority" in request.kinds and self._believes(caller):
             for value in request.values("resource-priority"):
                 urgency = max(urgency, self._of_resource(value.strip().lower()))
         return urgency

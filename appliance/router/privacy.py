@@ -75,7 +75,7 @@ _CONCERNED = frozenset({"privacy", "p-asserted-identity", "p-preferred-identity"
 
 def privacy_of(message: Message) -> frozenset[str]:
     """The values of Privacy, in small letters."""
-    if "privacy" not in message.keys:
+    if "privacy" not in message.kinds:
         return frozenset()
     return frozenset(one.strip().lower() for value in message.get_all("privacy") for one in _split(value))
 
@@ -86,9 +86,9 @@ def _split(value: str) -> list[str]:
 
 def assert_identity(request: Request, identities: Identities) -> str:
     """Say to a trusted peer who the caller is (RFC 3325 §5), unless the request says so already. The value, or ''."""
-    if "p-asserted-identity" in request.keys:
+    if "p-asserted-identity" in request.kinds:
         return ""
-    if "p-preferred-identity" not in request.keys:
+    if "p-preferred-identity" not in request.kinds:
         request.put_last("p-asserted-identity", identities.usual)
         return identities.usual.partition(": ")[2]
     preferred = [one for value in request.get_all("p-preferred-identity") for one in split_commas(value)]
@@ -105,7 +105,7 @@ def leave_trust(request: Request, *, keep_identity: bool) -> list[str]:
     what was done, in words. Raises `Rejected` 500 where a privacy that is critical cannot be had (RFC 3323 §5).
     """
     done: list[str] = []
-    if _CONCERNED.isdisjoint(request.keys):
+    if _CONCERNED.isdisjoint(request.kinds):
         return done
     wanted = privacy_of(request)
     missing = wanted - _OURS - {"critical", "none", ""}
@@ -117,7 +117,7 @@ def leave_trust(request: Request, *, keep_identity: bool) -> list[str]:
     if hide or not (keep_identity or "none" in wanted):
         gone.append("p-asserted-identity")
     for key in gone:
-        if key in request.keys:
+        if key in request.kinds:
             request.remove(key)
             done.append(f"{key} is removed")
     if "none" in wanted or not wanted:
@@ -127,12 +127,12 @@ def leave_trust(request: Request, *, keep_identity: bool) -> list[str]:
         request.set("from", ANONYMOUS + (f";tag={tag}" if tag else ""))
         done.append(f"from is {ANONYMOUS}")
         for key in _USER_LEVEL:
-            if key in request.keys:
+            if key in request.kinds:
                 request.remove(key)
                 done.append(f"{key} is removed")
     elif "history" in wanted:
         for key in ("history-info", "diversion"):
-            if key in request.keys:
+            if key in request.kinds:
                 request.remove(key)
                 done.append(f"{key} is removed")
     left = [one for one in sorted(missing) if one]

@@ -155,7 +155,7 @@ def _set(message: Message, field: Field, value: str) -> bool:
         return write(message, field, Fixed(value))
     if message.get_all(field.key) == [value]:
         return False
-    if field.key not in message.keys:
+    if field.key not in message.kinds:
         append(message, field.key, value)
         return True
     kept = message.get_all(field.key)

@@ -22,7 +22,7 @@ class TrustHeaders:
 
     def in_message(self, message: Message) -> bool:
         """Whether there is anything to remove."""
-        if not self._keys.isdisjoint(message.keys):
+        if not self._keys.isdisjoint(message.kinds):
             return True
         if self._beginnings:
             return any(key.startswith(self._beginnings) for key in message.keys)

@@ -56,6 +56,16 @@ def _known_tokens(line: str) -> frozenset[str]:
     return frozenset(value.lower() for value in split_commas(value_of(line)))
 
 
+@lru_cache(maxsize=256)
+def _with(kinds: frozenset[str], key: str) -> frozenset[str]:
+    return kinds | {key}
+
+
+@lru_cache(maxsize=256)
+def _without(kinds: frozenset[str], key: str) -> frozenset[str]:
+    return kinds - {key}
+
+
 def spelling(key: str) -> str:
     """The customary spelling of a canonical key: 'max-forwards' → 'Max-Forwards'."""
     known = _SPELLING.get(key)
@@ -78,13 +88,14 @@ Match = Callable[[str], re.Match[str] | None]
 
 @attrs.define(eq=False)
 class Shape:
-    """Facts of one order of headers: where the first of each kind lies, -1 for nowhere.
+    """Facts of one order of headers: where the first of each kind lies, -1 for nowhere; `kinds` are all that there are.
 
     `fault` is what `parser.check_untrusted` has to say of the order alone: missing and doubled headers. `met` counts
     the messages until there is a `match`, which takes a whole head of this order apart into its lines.
     """
 
     keys: list[str]
+    kinds: frozenset[str]
     via: int
     from_: int
     to: int
@@ -128,12 +139,15 @@ class Message:
         "_via",
         "body",
         "keys",
+        "kinds",
         "lines",
         "veil",
     )
 
     keys: list[str]
     lines: list[str]
+    kinds: frozenset[str]
+    """All that there are in `keys`: to ask here costs a tenth."""
     body: bytes
     veil: Veil | None
     """What it wears on its way out, or, of a request, what its responses will; a copy wears none."""
@@ -154,13 +168,11 @@ class Message:
 
     def get(self, key: str) -> str | None:
         """The value of the first such header, unfolded and stripped, or None."""
-        keys = self.keys
-        return value_of(self.lines[keys.index(key)]) if key in keys else None
+        return value_of(self.lines[self.keys.index(key)]) if key in self.kinds else None
 
     def line(self, key: str) -> str | None:
         """The first such header's whole line as it came, folds included, or None."""
-        keys = self.keys
-        return self.lines[keys.index(key)] if key in keys else None
+        return self.lines[self.keys.index(key)] if key in self.kinds else None
 
     def get_all(self, key: str) -> list[str]:
         """The values of all such headers, one for each line, in order."""
@@ -168,7 +180,7 @@ class Message:
 
     def values(self, key: str) -> list[str]:
         """All elements of a comma separated header over all its lines, in order; `BadMessage` for absurdly many."""
-        if key not in self.keys:
+        if key not in self.kinds:
             return []
         elements = [element for value in self.get_all(key) for element in split_commas(value)]
         if len(elements) > MAX_ELEMENTS:
@@ -185,7 +197,7 @@ class Message:
         return frozenset(value.lower() for value in self.values(key))
 
     def __contains__(self, key: str) -> bool:
-        return key in self.keys
+        return key in self.kinds
 
     def require(self, key: str) -> str:
         """`get`, or `BadMessage` that names the header."""
@@ -279,6 +291,16 @@ class Message:
 
     # Writing
 
+    def _added(self, key: str) -> None:
+        if key not in self.kinds:
+            self.kinds = _with(self.kinds, key)
+        self._changed(key)
+
+    def _removed(self, key: str) -> None:
+        if key not in self.keys:
+            self.kinds = _without(self.kinds, key)
+        self._changed(key)
+
     def _changed(self, key: str) -> None:
         self._shape = None
         if key == "via":
@@ -295,15 +317,19 @@ class Message:
     def put_above(self, key: str, *lines: str) -> None:
         """Add whole lines of our own making, without their CRLF, where `prepend` would."""
         keys = self.keys
-        index = keys.index(key) if key in keys else 0
+        index = keys.index(key) if key in self.kinds else 0
         keys[index:index] = (key,) * len(lines)
         self.lines[index:index] = lines
-        self._changed(key)
+        self._added(key)
 
     def push_via(self, line: str, branch: str) -> None:
         """Add a whole Via line of our own making on top, with its branch."""
         keys = self.keys
-        index = keys.index("via") if "via" in keys else 0
+        if "via" in self.kinds:
+            index = keys.index("via")
+        else:
+            index = 0
+            self.kinds = _with(self.kinds, "via")
         keys.insert(index, "via")
         self.lines.insert(index, line)
         self._via = self._sent_by = self._shape = None
@@ -326,58 +352,55 @@ class Message:
         """Add a whole line of our own making, without its CRLF, below all others."""
         self.keys.append(key)
         self.lines.append(line)
-        self._changed(key)
+        self._added(key)
 
     def prepend(self, key: str, value: str) -> None:
         """Add a header above all of its kind: before the first of them, or at the very top."""
         line = header_line(key, value)
         keys = self.keys
-        index = keys.index(key) if key in keys else 0
+        index = keys.index(key) if key in self.kinds else 0
         keys.insert(index, key)
         self.lines.insert(index, line)
-        self._changed(key)
+        self._added(key)
 
     def append(self, key: str, value: str) -> None:
         """Add a header below all others."""
         self.lines.append(header_line(key, value))
         self.keys.append(key)
-        self._changed(key)
+        self._added(key)
 
     def set(self, key: str, value: str) -> None:
         """Put `value` in the place of the first such header and drop the others, or append it."""
-        line = header_line(key, value)
+        if key not in self.kinds:
+            self.put_last(key, header_line(key, value))
+            return
         keys = self.keys
-        count = keys.count(key)
-        if count == 0:
-            keys.append(key)
-            self.lines.append(line)
-        else:
-            index = keys.index(key)
-            self.lines[index] = line
-            for _ in range(count - 1):
-                extra = keys.index(key, index + 1)
-                del keys[extra], self.lines[extra]
+        index = keys.index(key)
+        self.lines[index] = header_line(key, value)
+        for _ in range(keys.count(key) - 1):
+            extra = keys.index(key, index + 1)
+            del keys[extra], self.lines[extra]
         self._changed(key)
 
     def remove(self, key: str) -> None:
         """Drop every such header."""
-        if key in self.keys:
+        if key in self.kinds:
             kept = [(k, line) for k, line in zip(self.keys, self.lines, strict=True) if k != key]
             self.keys[:] = [k for k, _ in kept]
             self.lines[:] = [line for _, line in kept]
-            self._changed(key)
+            self._removed(key)
 
     def drop_lines(self, start: int, end: int) -> None:
         """Take away neighbouring lines of one header."""
         key = self.keys[start]
         del self.keys[start:end], self.lines[start:end]
-        self._changed(key)
+        self._removed(key)
 
     def drop_line(self, index: int) -> None:
         """Take away one line."""
         key = self.keys.pop(index)
         del self.lines[index]
-        self._changed(key)
+        self._removed(key)
 
     def drop_top_via(self) -> None:
         """Take our own Via off a response; `pop_first` for those that do not stand on a line of their own."""
@@ -387,12 +410,14 @@ class Message:
             self.pop_first("via")
         else:
             del keys[index], lines[index]
+            if "via" not in keys:
+                self.kinds = _without(self.kinds, "via")
             self._via = self._sent_by = self._branch = self._shape = None
 
     def pop_first(self, key: str) -> str | None:
         """Take away the first element of a list header (top Via, top Route) and return it; None where none is left."""
         keys, lines = self.keys, self.lines
-        while key in keys:
+        while key in self.kinds:
             self._changed(key)
             index = keys.index(key)
             value = value_of(lines[index])
@@ -403,6 +428,7 @@ class Message:
                     return elements[0]
                 value = elements[0] if elements else ""
             del keys[index], lines[index]
+            self._removed(key)
             if value:
                 return value
         return None
@@ -475,11 +501,20 @@ class Request(Message):
 
     __slots__ = ("method", "uri")
 
-    def __init__(self, method: str, uri: str, keys: list[str], lines: list[str], body: bytes = b"") -> None:
+    def __init__(
+        self,
+        method: str,
+        uri: str,
+        keys: list[str],
+        lines: list[str],
+        body: bytes = b"",
+        kinds: frozenset[str] | None = None,
+    ) -> None:
         self.method = method
         self.uri = uri
         self.keys = keys
         self.lines = lines
+        self.kinds = frozenset(keys) if kinds is None else kinds
         self.body = body
         self.veil = None
         self._via = self._sent_by = self._branch = None
@@ -500,7 +535,7 @@ class Request(Message):
 
     def copy(self) -> Request:
         """A copy whose lines may be changed; the strings are shared."""
-        twin = Request(self.method, self.uri, self.keys.copy(), self.lines.copy(), self.body)
+        twin = Request(self.method, self.uri, self.keys.copy(), self.lines.copy(), self.body, self.kinds)
         twin._length = self._length
         twin._call_id, twin._cseq = self._call_id, self._cseq
         twin._from_tag, twin._to_tag = self._from_tag, self._to_tag
@@ -520,11 +555,20 @@ class Response(Message):
 
     __slots__ = ("reason", "status")
 
-    def __init__(self, status: int, reason: str, keys: list[str], lines: list[str], body: bytes = b"") -> None:
+    def __init__(
+        self,
+        status: int,
+        reason: str,
+        keys: list[str],
+        lines: list[str],
+        body: bytes = b"",
+        kinds: frozenset[str] | None = None,
+    ) -> None:
         self.status = status
         self.reason = reason
         self.keys = keys
         self.lines = lines
+        self.kinds = frozenset(keys) if kinds is None else kinds
         self.body = body
         self.veil = None
         self._via = self._sent_by = self._branch = None
@@ -534,7 +578,7 @@ class Response(Message):
         self._length = -1
 
     def copy(self) -> Response:
-        twin = Response(self.status, self.reason, self.keys.copy(), self.lines.copy(), self.body)
+        twin = Response(self.status, self.reason, self.keys.copy(), self.lines.copy(), self.body, self.kinds)
         twin._length = self._length
         return twin
 

@@ -95,11 +95,12 @@ def parse_message_untrusted(data: bytes) -> Request | Response:
         start_line, lines, keys, shape, fault = _careful(text)
 
     message: Request | Response
+    kinds = shape.kinds if shape is not None else None
     start = _starts[start_line]
     if start.status:
-        message = Response(start.status, start.second, keys, lines, body)
+        message = Response(start.status, start.second, keys, lines, body, kinds)
     else:
-        message = Request(start.first, start.second, keys, lines, body)
+        message = Request(start.first, start.second, keys, lines, body, kinds)
         if start.fault:
             raise BadMessage(start.fault, start.fault_status, message)
     if fault is not None:
@@ -219,6 +220,7 @@ def _shape_of(names: tuple[str, ...], keys: list[str], start_line: str) -> Shape
             _shapes.clear()
         shape = _shapes[names] = Shape(
             keys=keys.copy(),
+            kinds=frozenset(keys),
             via=_first(keys, "via"),
             from_=_first(keys, "from"),
             to=_first(keys, "to"),
