@@ -186,7 +186,6 @@ class InviteClient(ClientTransaction):
                 self.state = ACCEPTED
                 self._data = b""
                 self.request = SPENT
-                self.request = SPENT
                 self._clock.after.add(now, self)  # timer M
             else:
                 self._receive_failure(response, now)

@@ -480,9 +480,11 @@ class Message:
         elif not body:
             self.remove("content-type")
 
-    def _head(self, start: str) -> bytes:
+    def _written(self, start: str) -> bytes:
+        """All of it, below the start line given, with the Content-Length that the body has."""
+        body = self.body
         lines = self.lines
-        size = len(self.body)
+        size = len(body)
         if size != self._length:
             length = f"Content-Length: {size}"
             try:
@@ -493,7 +495,8 @@ class Message:
                 if value_of(lines[index]) != str(size):
                     lines[index] = length
                 self._length = size
-        return "\r\n".join([start, *lines, "", ""]).encode("utf-8", "surrogateescape")
+        head = "\r\n".join(lines)
+        return f"{start}\r\n{head}\r\n\r\n".encode("utf-8", "surrogateescape") + body
 
 
 class Request(Message):
@@ -544,7 +547,7 @@ class Request(Message):
     def to_bytes(self) -> bytes:
         if self.veil is not None:
             return self.veil.cover(self)
-        return self._head(f"{self.method} {self.uri} SIP/2.0") + self.body
+        return self._written(f"{self.method} {self.uri} SIP/2.0")
 
     def __repr__(self) -> str:
         return f"<{self.method} {self.uri}>"
@@ -585,7 +588,7 @@ class Response(Message):
     def to_bytes(self) -> bytes:
         if self.veil is not None:
             return self.veil.cover(self)
-        return self._head(f"SIP/2.0 {self.status} {self.reason}") + self.body
+        return self._written(f"SIP/2.0 {self.status} {self.reason}")
 
     def __repr__(self) -> str:
         return f"<{self.status} {self.reason}>"

@@ -285,6 +285,7 @@ def _usual(message: Message, shape: Shape) -> bool:
     if isinstance(message, Request):
         if cseq.method != message.method:
             return False
+        message._call_id = lines[shape.call_id].partition(":")[2].strip()
         if shape.max_forwards >= 0:
             hops = known_number[lines[shape.max_forwards]]
             return hops is not None and hops <= 255
