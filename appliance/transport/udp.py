@@ -1,7 +1,7 @@
 """UDP sockets and their flows (RFC 3261 §18, RFC 3581).
 
 One task a socket: it wakes when something has come, drains up to 64 datagrams without awaiting and hands each on
-with the flow of its sender; while they come thick, it lets them gather for two milliseconds. Sending never waits; what
+with the flow of its sender; while they come thick, it lets them gather for five milliseconds. Sending never waits; what
 the kernel has no room for is dropped and counted.
 """
 
@@ -29,7 +29,7 @@ from .trunkmarks import TrunkMarks
 
 _BATCH = 64
 _GATHER_FROM = 2
-_GATHER_S = 0.002
+_GATHER_S = 0.005
 _LARGEST = 65_535
 _SHORTEST = 32
 """No SIP message is shorter; what is may be a keep-alive."""
@@ -195,7 +195,7 @@ class UdpEndpoint:
                     counters.messages_in += messages
                     counters.bytes_in += size
                     # A wake-up costs as much as two messages. Where they come thick, let some gather: a call that
-                    # takes two milliseconds longer is the same call to people, and to every timer of the RFC.
+                    # takes five milliseconds longer is the same call to people, and to every timer of the RFC.
                     busy = messages >= _GATHER_FROM
                     if busy:
                         if messages < _BATCH:
