@@ -53,7 +53,7 @@ class RecordRoutes:
         said = f"{leg}~{self._turned(extras, call_id, SECRET, SEALED)}" if extras else leg
         payload = f"{serial},{said},{flow_id}".encode()
         signed = b2a_base64(self._mac(payload, call_id) + payload, newline=False)
-        token = signed.translate(_URL_SAFE, b"=").decode()
+        token = signed.rstrip(b"=").translate(_URL_SAFE).decode()
         transport = "" if facing.transport == "UDP" else f";transport={uri_transport(facing)}"
         value = f"<sip:{_PREFIX}{token}@{facing.sent_by}{transport};lr>"
         if len(call_id) <= _LONGEST_KNOWN:
