@@ -62,7 +62,7 @@ class GarbageCollector:
 
     async def run(self, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED) -> None:
         """Visit until cancelled."""
-        task_status.started("the young are visited by the clock, the old when it is quiet")
+        task_status.started("")
         pause_s = _LATEST_S
         tick_at = trio.current_time() + _TICK_S
         while True:

@@ -322,7 +322,7 @@ class GuardSettings:
         percent(1, 100), "90 %", "From this share on all are refused, until memory-low is reached."
     )
     memory: int | None = setting(
-        optional(size(1 << 20, 1 << 50), "auto", "the limit of our control group, or what the machine has"),
+        optional(size(1 << 20, 1 << 48), "auto", "the limit of our control group, or what the machine has"),
         "auto",
         "Memory that is there for us.",
     )

@@ -24,7 +24,13 @@ E = TypeVar("E", bound=StrEnum)
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_BYTES: Final = {"b": 1, "k": 1024, "kb": 1000, "kib": 1024, "m": 1024**2, "mb": 1000**2, "mib": 1024**2}
+_SIZES: Final = {"bytes": 1.0, "KiB": 1024.0, "MiB": 1024.0**2, "GiB": 1024.0**3, "TiB": 1024.0**4}
+_BYTES: Final = {
+    "b": 1,
+    "bytes": 1,
+    **{f"{letter}{rest}": 1024**power for power, letter in enumerate("kmgt", 1) for rest in ("", "ib")},
+    **{f"{letter}b": 1000**power for power, letter in enumerate("kmgt", 1)},
+}
 _NUMBER = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
 _HOST_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 _YES: Final = ("yes", "true", "on", "1")
@@ -132,9 +138,9 @@ def _round(number: float, unit: str, words: dict[str, float]) -> str:
 
 
 def size(low: int, high: int) -> Kind[int]:
-    """A number of bytes; KiB or MiB may follow."""
-    words = {"bytes": 1.0, "KiB": 1024.0, "MiB": 1024.0**2}
-    accepts = f"a size from {_round(low, 'bytes', words)} to {_round(high, 'bytes', words)} (units: KiB, MiB)"
+    """A number of bytes; KiB, MiB, GiB or TiB may follow, or KB and so on for powers of 1000."""
+    units = ", ".join(_SIZES)
+    accepts = f"a size from {_round(low, 'bytes', _SIZES)} to {_round(high, 'bytes', _SIZES)} (units: {units})"
 
     def read(value: str) -> int:
         match = _NUMBER.fullmatch(value)

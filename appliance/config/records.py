@@ -36,11 +36,11 @@ class RecordsSettings:
         seconds(86400, 3660 * 86400), "400 d", "Records of days longer ago than this are removed, a day at a time."
     )
     keep_size_bytes: int = setting(
-        size(16 << 20, 1 << 44), "20480 MiB", "When the database holds more than this, the oldest days are removed."
+        size(16 << 20, 1 << 44), "20 GiB", "When the database holds more than this, the oldest days are removed."
     )
     journal_size_bytes: int = setting(
         size(64 << 20, 1 << 44),
-        "4096 MiB",
+        "4 GiB",
         "When the journal holds more than this, because the database takes nothing, its oldest records are given up, "
         "and counted.",
     )

@@ -1,6 +1,9 @@
 """The frozen Settings: defaults, order of named sections, secrets that do not show."""
 
+import pytest
+
 from appliance.config import ListenerSettings, RouteSettings, Secret, Settings, Transport, UserSettings
+from appliance.config.kinds import size
 from appliance.config.patch import match, target
 
 
@@ -31,3 +34,15 @@ def test_made_passwords_fill_only_what_has_none() -> None:
     filled = Settings(users=users).with_passwords({"1001": Secret("made"), "1002": Secret("made")})
     assert filled.users["1001"].password == Secret("made")
     assert filled.users["1002"].password == Secret("own")
+
+
+@pytest.mark.parametrize(
+    ("written", "number"),
+    [("4096", 4096), ("4096 bytes", 4096), ("2 GiB", 2 << 30), ("1.5 MiB", 3 << 19), ("1 TB", 10**12), ("64k", 65536)],
+)
+def test_a_size_is_written_as_people_write_it(written: str, number: int) -> None:
+    assert size(1, 1 << 48).read(written) == number
+
+
+def test_what_a_size_may_be_is_said_in_round_figures() -> None:
+    assert size(1 << 20, 1 << 48).accepts == "a size from 1 MiB to 256 TiB (units: bytes, KiB, MiB, GiB, TiB)"
