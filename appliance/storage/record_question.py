@@ -174,6 +174,8 @@ class EventQuestion(_Span):
 
 
 _ANSWERED: Final = "answered_ms IS NOT NULL"
+_OF_PEOPLE: Final = "called NOT IN ('selftest-tone', 'selftest-echo')"
+"""What the box calls itself for is found in lists, and counts in no report."""
 _EFFECTIVE: Final = (
     f"({_ANSWERED} OR status IN (486, 600, 603) OR (status IN (408, 480, 487) AND ringing_ms IS NOT NULL))"
 )
@@ -285,6 +287,7 @@ class RecordQuestions:
             raise ValueError(f"{kind!r} is no report: there are {', '.join(_KINDS)}")
         dialect = self._store.dialect
         where = question.conditions(dialect)
+        where.add(_OF_PEOPLE)
         if described.where:
             where.add(described.where)
         column, pattern = described.matches

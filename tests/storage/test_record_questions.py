@@ -171,6 +171,14 @@ def test_figures_are_what_they_are_called(kept: Kept) -> None:
         kept.ask.report("weather", CallQuestion())
 
 
+def test_the_calls_of_a_self_test_are_in_the_list_and_count_in_no_report(kept: Kept) -> None:
+    kept.keep(answered(1, 60, called="1002"), answered(2, 1, called="selftest-tone", source="selftest-4711"))
+    assert [call.called for call in kept.ask.find(CallQuestion())] == ["selftest-tone", "1002"]
+    for kind in ("total", "hours", "busiest", "sources"):
+        [row] = kept.ask.report(kind, CallQuestion()).rows
+        assert row[1] == 1
+
+
 def test_days_lie_apart_and_the_oldest_go_first(kept: Kept) -> None:
     for day in range(4):
         kept.keep(record(day, started_ms=NOON + day * DAY_MS), EventRecord(at_ms=NOON + day * DAY_MS, kind="x"))
