@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from time import perf_counter
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -352,3 +353,30 @@ def test_an_end_is_named_by_its_user_or_else_by_its_host(value: str, name: str) 
     assert name_of_untrusted(f"From: {value}") == name
     uri = parse_name_addr_untrusted(value).uri
     assert (uri.username or uri.host) == name
+
+
+_KEYS = st.sampled_from(["via", "route", "record-route", "supported", "x-one"])
+_EDITS = st.lists(
+    st.one_of(
+        st.tuples(
+            st.sampled_from(["append", "prepend", "set"]), _KEYS, st.sampled_from(["a", "a, b", "SIP/2.0/UDP h"])
+        ),
+        st.tuples(st.sampled_from(["remove", "pop_first"]), _KEYS),
+        st.tuples(st.just("put_last"), _KEYS, st.just("X-One: 1")),
+        st.tuples(st.just("put_above"), _KEYS, st.just("X-One: 1"), st.just("X-One: 2")),
+        st.tuples(st.just("push_via"), st.just("Via: SIP/2.0/UDP h;branch=z9hG4bK1"), st.just("z9hG4bK1")),
+        st.tuples(st.just("drop_line"), st.just(0)),
+    ),
+    max_size=12,
+)
+
+
+@given(_EDITS)
+def test_a_message_knows_its_kinds_of_headers_whatever_is_done_to_it(edits: list[tuple[Any, ...]]) -> None:
+    request = Request("OPTIONS", "sip:example.com", ["via"], ["Via: SIP/2.0/UDP h;branch=z9hG4bK0"])
+    for name, *arguments in edits:
+        if request.keys or name != "drop_line":
+            getattr(request, name)(*arguments)
+        assert request.kinds == frozenset(request.keys)
+        assert len(request.keys) == len(request.lines)
+        assert request.copy().kinds == request.kinds
