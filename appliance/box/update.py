@@ -32,6 +32,8 @@ INBOX: Final = "updates"
 UNIT: Final = "jackfield-update"
 LONGEST_INSTALL_S: Final = 1800
 SUFFIX: Final = ".raucb"
+UNKNOWN: Final = "unknown"
+"""The version in a slot that was filled before a factory reset, which forgets it."""
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~-]{0,120}\.raucb")
 _PERCENT: Final = re.compile(r"^ *(\d{1,3})% (.+)$", re.MULTILINE)
 
@@ -282,7 +284,7 @@ def _version_of(machine: Machine, slot: Slot, record: Record) -> str:
         return machine.version or ""
     if _on_trial(slot, record) and record.trial is not None:
         return record.trial.version
-    return record.versions.get(slot.name) or slot.version
+    return record.versions.get(slot.name) or slot.version or UNKNOWN
 
 
 def _shown(machine: Machine, slot: Slot, record: Record) -> dict[str, Json]:

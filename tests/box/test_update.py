@@ -1,6 +1,7 @@
 """Updates on a box with the real rauc and GRUB's environment: slots, trials, fallbacks, and the way back."""
 
 import json
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,21 @@ async def test_an_update_that_is_well_is_kept_and_the_old_version_stays(box: Sta
     assert box.start("1.2.3") == "A"
     assert await look_after_start(box.machine, verdict("")) is Outcome.GOOD
     assert (await shown(box))["previous"] == "2.0.0"
+
+
+async def test_a_version_that_a_factory_reset_made_us_forget_can_still_be_gone_back_to(
+    box: StartedBox, bundle: Path
+) -> None:
+    await look_after_start(box.machine, verdict(""))
+    await update.apply(box.machine, put_in(box, bundle), well, install=writes(box, "2.0.0"))
+    box.start("2.0.0")
+    await look_after_start(box.machine, verdict(""))
+    shutil.rmtree(box.machine.own)
+    await look_after_start(box.machine, verdict(""))
+    status = await shown(box)
+    assert [one["version"] for one in status["slots"]] == [update.UNKNOWN, "2.0.0"]
+    assert (status["previous"], status["previous_refused"]) == (update.UNKNOWN, "")
+    assert await update.previous(box.machine) == update.UNKNOWN
 
 
 async def test_an_update_that_is_not_well_is_tried_three_times_and_given_up(box: StartedBox, bundle: Path) -> None:
