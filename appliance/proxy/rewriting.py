@@ -21,8 +21,9 @@ from appliance.router.privacy import Identities, assert_identity, leave_trust
 from appliance.router.question import Caller, CallerKind
 from appliance.router.rewrite import Rules, Steps, apply, rules_of
 from appliance.sip.errors import BadMessage, Rejected
+from appliance.sip.header_lines import header_line
 from appliance.sip.headers import parse_name_addr_untrusted, split_commas, value_of
-from appliance.sip.message import Message, Request, Response, header_line
+from appliance.sip.message import Message, Request, Response
 from appliance.sip.uri import parse_uri_untrusted
 
 if TYPE_CHECKING:

@@ -27,8 +27,9 @@ from appliance.proxy.veil import (
 )
 from appliance.sip.errors import BadMessage
 from appliance.sip.flow import Flow
+from appliance.sip.header_lines import header_line
 from appliance.sip.headers import split_commas, value_of
-from appliance.sip.message import Message, Request, header_line
+from appliance.sip.message import Message, Request
 
 _WHOLE_URI = re.compile(rf"sips?:({MARK}[A-Za-z0-9_-]+)@[^<>?\s]*")
 _ADDRESS = re.compile(rf"<sips?:({MARK}[A-Za-z0-9_-]+)@[^<>?\s]*(\?[^<>\s]*)?>")

@@ -18,8 +18,9 @@ from appliance.proxy.masks import Kind, Masks
 from appliance.proxy.record_route import extras_of, uri_transport
 from appliance.sip.errors import BadMessage
 from appliance.sip.flow import Flow
+from appliance.sip.header_lines import header_line
 from appliance.sip.headers import parse_name_addr_untrusted, split_commas, value_of
-from appliance.sip.message import Message, Request, Response, header_line
+from appliance.sip.message import Message, Request, Response
 from appliance.sip.message import Veil as Worn
 from appliance.sip.uri import Uri
 

@@ -12,8 +12,9 @@ import attrs
 
 from appliance.config.rewriting_rule import LONGEST_VALUE, Field, Part
 from appliance.sip.errors import BadMessage
+from appliance.sip.header_lines import header_line
 from appliance.sip.headers import NameAddr, parse_name_addr_untrusted, split_commas, value_of
-from appliance.sip.message import Message, Request, header_line
+from appliance.sip.message import Message, Request
 from appliance.sip.parser import MAX_HEADERS
 from appliance.sip.uri import Uri, parse_uri_untrusted
 

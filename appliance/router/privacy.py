@@ -12,8 +12,9 @@ import attrs
 
 from appliance.router.fields import quoted
 from appliance.sip.errors import BadMessage, Rejected
+from appliance.sip.header_lines import header_line
 from appliance.sip.headers import parse_name_addr_untrusted, split_commas
-from appliance.sip.message import Message, Request, header_line
+from appliance.sip.message import Message, Request
 
 ANONYMOUS = '"Anonymous" <sip:anonymous@anonymous.invalid>'
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from appliance.sip.header_lines import spelling
 from appliance.sip.headers import split_commas, tag_of
-from appliance.sip.message import Request, Response, spelling
+from appliance.sip.message import Request, Response
 
 REASONS = {
     100: "Trying",

@@ -6,14 +6,10 @@ Text is UTF-8 with surrogateescape, so any byte survives the way in and out. Rea
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable
-from functools import lru_cache
-from typing import Protocol
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Protocol
 
-import attrs
-
-from appliance.sip.errors import BadMessage
+from appliance.sip.header_lines import HeaderLines, header_line, kinds_with, kinds_without
 from appliance.sip.headers import (
     CSeq,
     NameAddr,
@@ -29,83 +25,12 @@ from appliance.sip.headers import (
 )
 from appliance.sip.uri import Uri, parse_uri_untrusted
 
-MAX_ELEMENTS = 256
+if TYPE_CHECKING:
+    from appliance.sip.shape import Shape
+
 _READ = frozenset({"from", "to", "call-id", "cseq"})
 _UNREAD = "\n"
 """Stands in the place of a tag that nobody has asked for; no tag is like that."""
-
-#: How a header that we write ourselves is spelt, by its key.
-_SPELLING = {
-    "call-id": "Call-ID",
-    "cseq": "CSeq",
-    "mime-version": "MIME-Version",
-    "rack": "RAck",
-    "rseq": "RSeq",
-    "sip-etag": "SIP-ETag",
-    "sip-if-match": "SIP-If-Match",
-    "www-authenticate": "WWW-Authenticate",
-}
-
-
-_REMEMBERED_LENGTH = 256
-
-
-@lru_cache(maxsize=4096)
-def _known_tokens(line: str) -> frozenset[str]:
-    """The tokens of a whole line: what a peer supports and allows, it says in each message alike."""
-    return frozenset(value.lower() for value in split_commas(value_of(line)))
-
-
-@lru_cache(maxsize=256)
-def _with(kinds: frozenset[str], key: str) -> frozenset[str]:
-    return kinds | {key}
-
-
-@lru_cache(maxsize=256)
-def _without(kinds: frozenset[str], key: str) -> frozenset[str]:
-    return kinds - {key}
-
-
-def spelling(key: str) -> str:
-    """The customary spelling of a canonical key: 'max-forwards' → 'Max-Forwards'."""
-    known = _SPELLING.get(key)
-    if known is None:
-        known = "-".join(word.capitalize() for word in key.split("-"))
-        if len(_SPELLING) < 512 and len(key) < 64:
-            _SPELLING[key] = known
-    return known
-
-
-def header_line(key: str, value: str) -> str:
-    """One line of a message. A line break in `value` is a bug of ours: it would be a header of its own."""
-    if "\n" in value or "\r" in value:
-        raise ValueError(f"line break in {key}")
-    return f"{_SPELLING.get(key) or spelling(key)}: {value}"
-
-
-Match = Callable[[str], re.Match[str] | None]
-
-
-@attrs.define(eq=False)
-class Shape:
-    """Facts of one order of headers: where the first of each kind lies, -1 for nowhere; `kinds` are all that there are.
-
-    `fault` is what `parser.check_untrusted` has to say of the order alone: missing and doubled headers. `met` counts
-    the messages until there is a `match`, which takes a whole head of this order apart into its lines.
-    """
-
-    keys: list[str]
-    kinds: frozenset[str]
-    via: int
-    from_: int
-    to: int
-    call_id: int
-    cseq: int
-    content_length: int
-    max_forwards: int
-    fault: str | None
-    met: int = 0
-    match: Match | None = None
 
 
 class Veil(Protocol):
@@ -120,12 +45,8 @@ class Veil(Protocol):
     def cover(self, message: Message) -> bytes: ...
 
 
-class Message:
-    """Header lines and a body.
-
-    `keys[i]` is the canonical key (lower case, long form) of `lines[i]`, the line as it came, folds included, without
-    its last CRLF. Names given to the methods are canonical keys.
-    """
+class Message(HeaderLines):
+    """Header lines and a body, and what they say, read once."""
 
     __slots__ = (
         "_branch",
@@ -138,16 +59,9 @@ class Message:
         "_to_tag",
         "_via",
         "body",
-        "keys",
-        "kinds",
-        "lines",
         "veil",
     )
 
-    keys: list[str]
-    lines: list[str]
-    kinds: frozenset[str]
-    """All that there are in `keys`: to ask here costs a tenth."""
     body: bytes
     veil: Veil | None
     """What it wears on its way out, or, of a request, what its responses will; a copy wears none."""
@@ -165,46 +79,6 @@ class Message:
     """The number in the Content-Length line, where known to be right; -1 otherwise."""
 
     # Reading
-
-    def get(self, key: str) -> str | None:
-        """The value of the first such header, unfolded and stripped, or None."""
-        return value_of(self.lines[self.keys.index(key)]) if key in self.kinds else None
-
-    def line(self, key: str) -> str | None:
-        """The first such header's whole line as it came, folds included, or None."""
-        return self.lines[self.keys.index(key)] if key in self.kinds else None
-
-    def get_all(self, key: str) -> list[str]:
-        """The values of all such headers, one for each line, in order."""
-        return [value_of(line) for k, line in zip(self.keys, self.lines, strict=True) if k == key]
-
-    def values(self, key: str) -> list[str]:
-        """All elements of a comma separated header over all its lines, in order; `BadMessage` for absurdly many."""
-        if key not in self.kinds:
-            return []
-        elements = [element for value in self.get_all(key) for element in split_commas(value)]
-        if len(elements) > MAX_ELEMENTS:
-            raise BadMessage(f"Too many values in {spelling(key)}")
-        return elements
-
-    def tokens(self, key: str) -> frozenset[str]:
-        """`values` as lower case tokens: Supported, Require, Allow …"""
-        keys = self.keys
-        if keys.count(key) == 1:
-            line = self.lines[keys.index(key)]
-            if len(line) <= _REMEMBERED_LENGTH:
-                return _known_tokens(line)
-        return frozenset(value.lower() for value in self.values(key))
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.kinds
-
-    def require(self, key: str) -> str:
-        """`get`, or `BadMessage` that names the header."""
-        value = self.get(key)
-        if value is None:
-            raise BadMessage(f"Missing {spelling(key)}")
-        return value
 
     @property
     def via(self) -> Via:
@@ -279,27 +153,7 @@ class Message:
         line = self.line("max-forwards")
         return None if line is None else known_number[line]
 
-    def _line(self, key: str) -> str:
-        try:
-            return self.lines[self.keys.index(key)]
-        except ValueError:
-            raise BadMessage(f"Missing {spelling(key)}") from None
-
-    def addresses(self, key: str) -> list[NameAddr]:
-        """Contact, Route, Record-Route, Path … as name-addr values; `*` is the caller's to look for first."""
-        return [parse_name_addr_untrusted(value, spelling(key)) for value in self.values(key)]
-
     # Writing
-
-    def _added(self, key: str) -> None:
-        if key not in self.kinds:
-            self.kinds = _with(self.kinds, key)
-        self._changed(key)
-
-    def _removed(self, key: str) -> None:
-        if key not in self.keys:
-            self.kinds = _without(self.kinds, key)
-        self._changed(key)
 
     def _changed(self, key: str) -> None:
         self._shape = None
@@ -314,14 +168,6 @@ class Message:
         self._call_id = self._cseq = None
         self._from_tag = self._to_tag = _UNREAD
 
-    def put_above(self, key: str, *lines: str) -> None:
-        """Add whole lines of our own making, without their CRLF, where `prepend` would."""
-        keys = self.keys
-        index = keys.index(key) if key in self.kinds else 0
-        keys[index:index] = (key,) * len(lines)
-        self.lines[index:index] = lines
-        self._added(key)
-
     def push_via(self, line: str, branch: str) -> None:
         """Add a whole Via line of our own making on top, with its branch."""
         keys = self.keys
@@ -329,78 +175,11 @@ class Message:
             index = keys.index("via")
         else:
             index = 0
-            self.kinds = _with(self.kinds, "via")
+            self.kinds = kinds_with(self.kinds, "via")
         keys.insert(index, "via")
         self.lines.insert(index, line)
         self._via = self._sent_by = self._shape = None
         self._branch = branch
-
-    def put_below(self, index: int, lines: Iterable[str]) -> None:
-        """Add whole lines of the same header below line `index`."""
-        key = self.keys[index]
-        added = list(lines)
-        self.keys[index + 1 : index + 1] = [key] * len(added)
-        self.lines[index + 1 : index + 1] = added
-        self._changed(key)
-
-    def put_at(self, index: int, line: str) -> None:
-        """Put a whole line in the place of another of the same header."""
-        self.lines[index] = line
-        self._changed(self.keys[index])
-
-    def put_last(self, key: str, line: str) -> None:
-        """Add a whole line of our own making, without its CRLF, below all others."""
-        self.keys.append(key)
-        self.lines.append(line)
-        self._added(key)
-
-    def prepend(self, key: str, value: str) -> None:
-        """Add a header above all of its kind: before the first of them, or at the very top."""
-        line = header_line(key, value)
-        keys = self.keys
-        index = keys.index(key) if key in self.kinds else 0
-        keys.insert(index, key)
-        self.lines.insert(index, line)
-        self._added(key)
-
-    def append(self, key: str, value: str) -> None:
-        """Add a header below all others."""
-        self.lines.append(header_line(key, value))
-        self.keys.append(key)
-        self._added(key)
-
-    def set(self, key: str, value: str) -> None:
-        """Put `value` in the place of the first such header and drop the others, or append it."""
-        if key not in self.kinds:
-            self.put_last(key, header_line(key, value))
-            return
-        keys = self.keys
-        index = keys.index(key)
-        self.lines[index] = header_line(key, value)
-        for _ in range(keys.count(key) - 1):
-            extra = keys.index(key, index + 1)
-            del keys[extra], self.lines[extra]
-        self._changed(key)
-
-    def remove(self, key: str) -> None:
-        """Drop every such header."""
-        if key in self.kinds:
-            kept = [(k, line) for k, line in zip(self.keys, self.lines, strict=True) if k != key]
-            self.keys[:] = [k for k, _ in kept]
-            self.lines[:] = [line for _, line in kept]
-            self._removed(key)
-
-    def drop_lines(self, start: int, end: int) -> None:
-        """Take away neighbouring lines of one header."""
-        key = self.keys[start]
-        del self.keys[start:end], self.lines[start:end]
-        self._removed(key)
-
-    def drop_line(self, index: int) -> None:
-        """Take away one line."""
-        key = self.keys.pop(index)
-        del self.lines[index]
-        self._removed(key)
 
     def drop_top_via(self) -> None:
         """Take our own Via off a response; `pop_first` for those that do not stand on a line of their own."""
@@ -411,27 +190,8 @@ class Message:
         else:
             del keys[index], lines[index]
             if "via" not in keys:
-                self.kinds = _without(self.kinds, "via")
+                self.kinds = kinds_without(self.kinds, "via")
             self._via = self._sent_by = self._branch = self._shape = None
-
-    def pop_first(self, key: str) -> str | None:
-        """Take away the first element of a list header (top Via, top Route) and return it; None where none is left."""
-        keys, lines = self.keys, self.lines
-        while key in self.kinds:
-            self._changed(key)
-            index = keys.index(key)
-            value = value_of(lines[index])
-            if "," in value:
-                elements = split_commas(value)
-                if len(elements) > 1:
-                    lines[index] = header_line(key, ", ".join(elements[1:]))
-                    return elements[0]
-                value = elements[0] if elements else ""
-            del keys[index], lines[index]
-            self._removed(key)
-            if value:
-                return value
-        return None
 
     def replace_top_via(self, via: Via) -> None:
         """Write `via` in the place of the topmost one."""

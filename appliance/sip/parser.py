@@ -13,6 +13,7 @@ import re
 import attrs
 
 from appliance.sip.errors import BadMessage
+from appliance.sip.header_lines import spelling
 from appliance.sip.headers import (
     COMPACT,
     known_cseq,
@@ -24,8 +25,9 @@ from appliance.sip.headers import (
     tags_untrusted,
     value_of,
 )
-from appliance.sip.message import Match, Message, Request, Response, Shape, spelling
+from appliance.sip.message import Message, Request, Response
 from appliance.sip.remembered import Remembered
+from appliance.sip.shape import Match, Shape
 from appliance.sip.uri import parse_uri_untrusted
 
 MAX_HEADERS = 256
