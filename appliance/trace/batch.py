@@ -16,7 +16,7 @@ from .masking import masked_all
 from .message import Direction, TracedMessage
 from .ring import Chunk, Way
 
-MOST_MESSAGES: Final = 2000
+MOST_MESSAGES: Final = 250
 _HEAD: Final = struct.Struct(">BHHI")
 """Version, messages, ways, bytes of their names."""
 _VERSION: Final = 2
