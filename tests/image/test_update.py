@@ -227,7 +227,7 @@ def test_a_broken_version_is_tried_three_times_and_falls_back_by_itself(story: S
     story.tell("it fell back", story.box.wait("the fall back", fell_back, FALL_BACK_S))
     since = story.box.console.read_bytes()[len(before) :]
     assert since.count(b"Booting `Jackfield") == 4
-    assert since.count(b"Freezing execution") == since.count(b"softdog: Initiating system reboot") == 1
+    assert since.count(b"softdog: Initiating system reboot") == 1
     story.wait_until_kept(story.first)
     fallen = story.operator.status()["fallen"]
     assert isinstance(fallen, dict)
