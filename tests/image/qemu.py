@@ -22,7 +22,7 @@ from tests.peers.ports import free_port
 MEMORY_MB = 768
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 START_S = 1800
-"""Until the web side answers: about a minute on a machine with nothing else to do."""
+"""Until the web side answers: a minute or two on a machine with nothing else to do."""
 
 
 class NotInTime(AssertionError):  # noqa: N818 (it says what happened)
@@ -47,6 +47,10 @@ class Box:
 
     QEMU answers none of them where the box is shut in, so it is not then; its configuration must name nobody outside.
     """
+    address: str = ""
+    """The box's, where it does not ask QEMU for one."""
+    more: tuple[str, ...] = ()
+    """Further words of QEMU's."""
     process: subprocess.Popen[bytes] | None = None
     console: Path = attrs.field(init=False)
 
@@ -56,7 +60,6 @@ class Box:
 
     def power_on(self) -> None:
         assert self.process is None
-        (conf := self.disk.with_suffix(".conf")).write_text(self.conf)
         words = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-m", str(MEMORY_MB), "-smp", "2", "-cpu", "max"]
         words += ["-nodefaults", "-display", "none", "-no-user-config"]
         line = f"socket,id=serial,path={self._line},server=on,wait=off,logfile={self.console},logappend=on"
@@ -67,10 +70,14 @@ class Box:
             words += ["-drive", f"if=none,id=stick{number},format=raw,file={stick}"]
             words += ["-device", f"virtio-blk-pci,drive=stick{number}"]
         shut = "off" if self.forwards else "on"
-        leads = "".join(f",hostfwd=udp:127.0.0.1:{here}-:{there}" for here, there in self.forwards.items())
-        words += ["-netdev", f"user,id=net,restrict={shut},hostfwd=tcp:127.0.0.1:{self.https}-:8443{leads}"]
+        leads = "".join(f",hostfwd=udp:127.0.0.1:{here}-{self.address}:{there}" for here, there in self.forwards.items())
+        web = f"hostfwd=tcp:127.0.0.1:{self.https}-{self.address}:8443"
+        words += ["-netdev", f"user,id=net,restrict={shut},{web}{leads}"]
         words += ["-device", "virtio-net-pci,netdev=net", "-device", "virtio-rng-pci"]
-        words += ["-fw_cfg", f"name=opt/io.systemd.credentials/jackfield.conf.90-test,file={conf}"]
+        words += ["-qmp", f"unix:{self.disk.with_suffix('.qmp')},server=on,wait=off", *self.more]
+        if self.conf:
+            (conf := self.disk.with_suffix(".conf")).write_text(self.conf)
+            words += ["-fw_cfg", f"name=opt/io.systemd.credentials/jackfield.conf.90-test,file={conf}"]
         with self.disk.with_suffix(".qemu").open("ab") as said:
             self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
 
@@ -79,6 +86,22 @@ class Box:
             self.process.kill()
             self.process.wait(30)
             self.process = None
+
+    def press_power(self, deadline_s: float = 600) -> None:
+        """The button, as ACPI has it: the box shuts itself down. Raises `NotInTime`."""
+        assert self.process is not None
+        with socket.socket(socket.AF_UNIX) as monitor:
+            monitor.connect(str(self.disk.with_suffix(".qmp")))
+            said = monitor.makefile("rb")
+            for word in ("qmp_capabilities", "system_powerdown"):
+                said.readline()
+                monitor.sendall(json.dumps({"execute": word}).encode())
+            said.readline()
+        try:
+            self.process.wait(deadline_s)
+        except subprocess.TimeoutExpired:
+            raise NotInTime(f"off: not within {deadline_s} s. The console ends with:\n{self.end()}") from None
+        self.process = None
 
     @property
     def _line(self) -> Path:

@@ -1,0 +1,281 @@
+"""The first start of boxes without a keyboard, in QEMU: by a stick, by SMBIOS, by a seed; and what such a box is like.
+
+The tests are one story: boxes of one image start one after the other, and are compared in the end. Long:
+`scripts/test image`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import ssl
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import attrs
+import pytest
+
+from appliance.accounts.account import hash_password
+from tests.image.examination import Examination, debugfs
+from tests.image.qemu import Box, Operator, partitions
+from tests.peers.ports import free_port
+
+pytestmark = pytest.mark.skipif(not os.environ.get("JACKFIELD_LONG"), reason="some minutes: scripts/test image")
+
+PASSWORD = "right-horse-battery"
+SNMP_WORDS = ("for-authentication", "for-privacy")
+GROWN_BYTES = 1 << 30
+GROWN_AGAIN_BYTES = 512 << 20
+ADDRESS = "10.0.2.77"
+"""Not the one that QEMU's DHCP would give."""
+STATIC = f"[interface e*]\naddress = {ADDRESS}/24\ngateway = 10.0.2.2\ndns = 10.0.2.3\n"
+SNMP = (
+    f"[snmp]\nenabled = yes\nauth-password = {SNMP_WORDS[0]}\nprivacy-password = {SNMP_WORDS[1]}\n"
+    "[time]\nservers = 10.0.2.2\n"
+)
+OPERATOR = f"[account operator]\nrole = administrator\npassword-hash = {hash_password(PASSWORD)}\n{SNMP}"
+ENGINE_ID = "1.3.6.1.6.3.10.2.1.1.0"
+README = Path(__file__).parents[2] / "firmware-image" / "README.md"
+OVMF = Path("/usr/share/OVMF")
+
+
+@attrs.define
+class Story:
+    """What the tests share: by the boxes' names, what each has made for itself, and their disks."""
+
+    raw: Path
+    folder: Path
+    identities: dict[str, dict[str, str]] = attrs.field(factory=dict)
+    disks: dict[str, Path] = attrs.field(factory=dict)
+
+    def disk(self, name: str, more_bytes: int = 0) -> Path:
+        disk = self.folder / f"{name}.raw"
+        subprocess.run(["cp", "--sparse=always", self.raw, disk], check=True)
+        os.truncate(disk, self.raw.stat().st_size + more_bytes)
+        self.disks[name] = disk
+        return disk
+
+    def remember(self, box: Box, name: str) -> None:
+        """Who this box is; while it is on."""
+        certificate = ssl.get_server_certificate(("127.0.0.1", box.https))
+        self.identities[name] = {"certificate": certificate, "SNMP engine": snmp(box, ENGINE_ID)}
+
+
+@pytest.fixture(scope="module")
+def story(image: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+    [raw] = image.glob("*-vm.raw")
+    story = Story(raw, tmp_path_factory.mktemp("provision"))
+    yield story
+    for disk in story.disks.values():
+        disk.unlink()
+
+
+@contextmanager
+def running(box: Box, what: str) -> Iterator[Operator]:
+    box.power_on()
+    try:
+        print(f"\n{what}: page {box.wait_for_start():.0f} s after power-on")
+        yield Operator(box, "operator", PASSWORD)
+    finally:
+        box.power_cut()
+
+
+def snmp(box: Box, oid: str) -> str:
+    [here] = (here for here, there in box.forwards.items() if there == 161)
+    words = ["snmpget", "-v3", "-l", "authPriv", "-u", "jackfield", "-a", "SHA-256", "-A", SNMP_WORDS[0], "-x", "AES"]
+    words += ["-X", SNMP_WORDS[1], "-t", "10", "-r", "5", "-Oqvn", f"127.0.0.1:{here}", oid]
+    return subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip().strip('"')
+
+
+def stick(folder: Path, label: str, files: dict[str, str]) -> Path:
+    """A disk with FAT on it."""
+    made = folder / f"stick-{len(list(folder.glob('stick-*')))}.img"
+    subprocess.run(["mkfs.vfat", "-n", label, "-C", made, "8192"], check=True, capture_output=True)
+    tree = made.with_suffix(".tree")
+    for name, text in files.items():
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_text(text)
+    subprocess.run(["mcopy", "-s", "-i", made, *tree.iterdir(), "::"], check=True)
+    return made
+
+
+def cd(folder: Path, label: str, files: dict[str, str]) -> tuple[str, ...]:
+    """QEMU's words for one, at IDE as Proxmox has it."""
+    made, tree = folder / f"{label}.iso", folder / f"{label}.tree"
+    for name, text in files.items():
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_text(text)
+    subprocess.run(["xorrisofs", "-quiet", "-V", label, "-J", "-r", "-o", made, tree], check=True)
+    drive = f"if=none,id=cd,media=cdrom,readonly=on,format=raw,file={made}"
+    return ("-drive", drive, "-device", "ide-cd,bus=ide.1,drive=cd")
+
+
+def data_bytes(disk: Path) -> tuple[int, int]:
+    """Of the data partition: its own length, and that of the file system on it."""
+    facts = dict(line.split(":", 1) for line in debugfs(disk, "show_super_stats -h").splitlines() if ":" in line)
+    return partitions(disk)["jackfield-data"][1], int(facts["Block count"]) * int(facts["Block size"])
+
+
+def fills(disk: Path) -> bool:
+    """Whether the data partition ends with the disk, and the file system with the partition."""
+    start = partitions(disk)["jackfield-data"][0]
+    partition, files = data_bytes(disk)
+    return disk.stat().st_size - (start + partition) < 2 << 20 and partition - files < 1 << 20
+
+
+def test_a_stick_brings_name_address_password_and_drop_ins(story: Story) -> None:
+    disk = story.disk("stick", GROWN_BYTES)
+    files = {"conf.d/60-site.conf": STATIC, "conf.d/70-people.conf": OPERATOR, "hostname": "box-by-stick\n"}
+    box = Box(disk, sticks=(stick(story.folder, "JACKFIELD", files),), address=ADDRESS, forwards={free_port(): 161})
+    with running(box, "by stick") as operator:
+        operator.sign_in()
+        page = operator.client.get("/").text
+        assert "box-by-stick" in page
+        box.wait("the console", lambda: f"https://{ADDRESS}:8443/" in box.shown(), 600)
+        assert "box-by-stick" in box.shown()
+        assert "with the code" not in box.shown(), "it has an administrator"
+        box.wait("the health check", lambda: operator.status()["slots"][0]["state"] == "well")  # type: ignore[index]
+        story.remember(box, "stick")
+        box.press_power()
+    assert fills(disk), data_bytes(disk)
+
+
+def test_a_bad_stick_is_reported_and_the_box_waits_for_its_owner(story: Story) -> None:
+    """Its name comes by SMBIOS; its owner types the console's code into the page."""
+    bad = stick(story.folder, "JACKFIELD", {"conf.d/70-bad.conf": "[user 1001]\npasword = 12\n"})
+    named = "type=11,value=io.systemd.credential:jackfield.hostname=box-by-smbios"
+    box = Box(story.disk("smbios"), SNMP, sticks=(bad,), more=("-smbios", named), forwards={free_port(): 161})
+    with running(box, "by SMBIOS") as operator:
+        box.wait("the code", lambda: "with the code" in box.shown(), 600)
+        assert "nothing was taken" in box.shown()
+        assert "70-bad.conf:2" in box.shown()
+        assert "box-by-smbios" in box.shown()
+        [code] = set(re.findall(r"with the code  ([a-z2-9]{4}-[a-z2-9]{4})", box.shown()))
+        page = operator.client.get("/setup").text
+        assert "box-by-smbios" in page
+        form = {"password": PASSWORD, "again": PASSWORD, "name": "", "address": "", "gateway": "", "dns": ""}
+        refused = operator.client.post("/setup", data=form | {"code": "aaaa-2222"})
+        assert refused.status_code == 403
+        assert "The box is yours" in operator.client.post("/setup", data=form | {"code": code}).text
+        operator.name = "admin"
+        operator.sign_in()
+        assert operator.client.get("/setup").status_code == 303, "the code has served"
+        story.remember(box, "smbios")
+        box.press_power()
+
+
+def test_a_seed_on_a_cd_is_taken_by_a_box_with_uefi(story: Story) -> None:
+    folder = story.folder
+    shutil.copy(OVMF / "OVMF_VARS_4M.fd", folder / "vars.fd")
+    content = "".join(f"      {line}\n" for line in OPERATOR.splitlines())
+    seed = {
+        "meta-data": "instance-id: one\nlocal-hostname: box-by-seed\n",
+        "user-data": "#cloud-config\nwrite_files:\n  - path: /etc/jackfield/conf.d/70-people.conf\n"
+        f"    content: |\n{content}",
+        "network-config": "version: 2\nethernets:\n  cards:\n    match: {name: 'e*'}\n"
+        f"    addresses: [{ADDRESS}/24]\n    gateway4: 10.0.2.2\n",
+    }
+    firmware = ("-drive", f"if=pflash,format=raw,readonly=on,file={OVMF / 'OVMF_CODE_4M.fd'}")
+    firmware += ("-drive", f"if=pflash,format=raw,file={folder / 'vars.fd'}")
+    more = (*firmware, *cd(folder, "cidata", seed))
+    box = Box(story.disk("seed"), address=ADDRESS, more=more, forwards={free_port(): 161})
+    with running(box, "by seed, UEFI") as operator:
+        operator.sign_in()
+        assert "box-by-seed" in operator.client.get("/").text
+        story.remember(box, "seed")
+        box.press_power()
+
+
+def test_boxes_of_one_image_have_nothing_in_common_that_tells_who_they_are(story: Story) -> None:
+    assert set(story.identities) == {"stick", "smbios", "seed"}
+    for name, disk in story.disks.items():
+        story.identities[name]["machine id"] = debugfs(disk, "cat /machine-id").strip()
+        kept = debugfs(disk, "ls -p /jackfield/state").splitlines()
+        for file in (line.split("/")[5] for line in kept if line.startswith("/")):
+            if "key" in file or "secret" in file or file.endswith(".pem"):
+                story.identities[name][file] = debugfs(disk, f"cat /jackfield/state/{file}")
+    first, second, third = story.identities.values()
+    print(f"\nmade by each box: {', '.join(first)}")
+    assert re.fullmatch("[0-9a-f]{32}", first["machine id"])
+    for what in first:
+        assert len({first[what], second[what], third[what]}) == 3, what
+
+
+@pytest.fixture(scope="module")
+def examined(story: Story) -> Iterator[Examination]:
+    """The box of the stick, whose disk has grown since, started again, with a shell inside."""
+    os.truncate(story.disks["stick"], story.disks["stick"].stat().st_size + GROWN_AGAIN_BYTES)
+    box = Box(story.disks["stick"], sticks=(lynis(story.folder),), address=ADDRESS, forwards={free_port(): 161})
+    examination = Examination(box)
+    with running(box, "again") as operator:
+        operator.sign_in()
+        box.wait("the health check", lambda: operator.status()["slots"][0]["state"] == "well")  # type: ignore[index]
+        with examination:
+            yield examination
+        assert snmp(box, ENGINE_ID) == story.identities["stick"]["SNMP engine"]
+
+
+def lynis(folder: Path) -> Path:
+    """What examines, as a disk: the box has no way to install it."""
+    tree, made = folder / "lynis", folder / "lynis.squashfs"
+    shutil.copytree("/usr/share/lynis", tree)
+    shutil.copytree("/etc/lynis", tree, dirs_exist_ok=True)
+    shutil.copy("/usr/sbin/lynis", tree)
+    subprocess.run(["mksquashfs", tree, made, "-all-root", "-quiet", "-no-progress"], check=True)
+    return made
+
+
+def test_the_data_partition_grows_once_more_with_the_disk(story: Story, examined: Examination) -> None:
+    size = int(examined.run("df --block-size=1 --output=size /data | tail -1"))
+    partition = partitions(story.disks["stick"])["jackfield-data"]
+    assert story.disks["stick"].stat().st_size - sum(partition) < 2 << 20
+    assert size > 0.9 * partition[1] > GROWN_BYTES
+
+
+def test_all_units_are_well_and_nobody_can_log_in(examined: Examination) -> None:
+    assert examined.run("systemctl --failed --plain --no-legend") == ""
+    assert examined.run("systemctl is-system-running --wait") == "running"
+    print(f"\n{examined.run('systemd-analyze; systemd-analyze blame | head -12')}")
+    timers = examined.run("systemctl list-timers --all --plain --no-legend").split()
+    assert [word for word in timers if word.endswith(".timer")] == ["systemd-tmpfiles-clean.timer"]
+    assert "Debian" not in examined.run("cat /etc/issue /etc/issue.net /etc/motd /etc/os-release")
+    assert examined.run("pgrep -a getty") == ""
+    assert examined.run("cut -d: -f2 /etc/shadow | grep -v '^[!*]'") == ""
+    assert examined.run("find / -xdev -perm /6000 -type f") == ""
+
+
+def test_units_of_ours_are_shut_in(examined: Examination) -> None:
+    said = examined.run("systemd-analyze security --no-pager", 300)
+    levels = dict(re.findall(r"^(\S+)\.service\s+([0-9.]+)", said, re.M))
+    print(f"\n{said}")
+    assert float(levels["jackfield"]) < 2.5
+    assert float(levels["jackfield-console@ttyS0"]) < 2.5
+    for name in ("jackfield-boxd", "jackfield-firstboot", "jackfield-health", "jackfield-new-version"):
+        assert float(levels[name]) < 4.5, name
+
+
+def test_memory_at_rest(examined: Examination) -> None:
+    kib = {line.split(":")[0]: int(line.split()[1]) for line in examined.run("cat /proc/meminfo").splitlines()}
+    used = (kib["MemTotal"] - kib["MemAvailable"]) >> 10
+    print(f"\nmemory at rest: {used} MiB used, {kib['MemAvailable'] >> 10} MiB available of {kib['MemTotal'] >> 10}")
+    names = ("jackfield", "jackfield-boxd", "jackfield-console@tty1", "jackfield-console@ttyS0", "snmpd", "chrony")
+    for name in names:
+        pid = examined.run(f"systemctl show --property MainPID --value {name}")
+        said = examined.run(f"awk '/^Pss:/ {{print $2}}' /proc/{pid}/smaps_rollup") if pid != "0" else "0"
+        print(f"  {name}: {int(said) >> 10} MiB (PSS)")
+    assert used < 512
+
+
+def test_lynis_finds_nothing_that_is_not_explained(examined: Examination) -> None:
+    explained = set(re.findall(r"`([A-Z]{3,5}-[0-9]{4})`", README.read_text()))
+    examined.run("mkdir -p /run/lynis && mount -t squashfs -o ro /dev/vdb /run/lynis")
+    words = "./lynis audit system --quick --no-colors --quiet --profile ./default.prf"
+    examined.run(f"cd /run/lynis && {words} --logfile /run/lynis.log --report-file /run/lynis.dat", 1500)
+    found = examined.run(r"grep -E '^(warning|suggestion)\[\]=|^hardening_index' /run/lynis.dat")
+    print(f"\n{found}")
+    said = re.findall(r"^(?:warning|suggestion)\[\]=([A-Z]{3,5}-[0-9]{4})", found, re.M)
+    assert "hardening_index" in found
+    assert set(said) <= explained, sorted(set(said) - explained)
