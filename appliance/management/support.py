@@ -12,6 +12,7 @@ import os
 import platform
 import resource
 import ssl
+import subprocess
 import tarfile
 import time
 from collections.abc import Iterable, Mapping
@@ -44,6 +45,7 @@ MOST_CALLS: Final = 200
 MOST_MESSAGES: Final = 2000
 MOST_BYTES: Final = 4 << 20
 LONGEST_CONF: Final = 1 << 20
+UNITS_DEADLINE_S: Final = 5.0
 _ABOUT: Final = """\
 A support bundle of Jackfield. It holds no password, hash or key; it does hold numbers and addresses of callers.
 
@@ -192,6 +194,7 @@ def _machine(state_dir: Path) -> str:
         f"open files {files}, at most {most_files}",
         f"addresses {', '.join(local_addresses())}",
         f"time {_time(time.time())}, zone {'/'.join(time.tzname)}, synchronised {synchronised()}",
+        _failed_units(),
     ]
     try:
         disk = os.statvfs(state_dir)
@@ -201,6 +204,15 @@ def _machine(state_dir: Path) -> str:
     except OSError as error:
         lines.append(f"state directory: {error.strerror}")
     return "\n".join(lines) + "\n"
+
+
+def _failed_units() -> str:
+    words = ["systemctl", "--failed", "--plain", "--no-legend", "--no-pager"]
+    try:
+        said = subprocess.run(words, capture_output=True, text=True, timeout=UNITS_DEADLINE_S, check=True).stdout  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return "units that failed: systemd does not say"
+    return f"units that failed: {', '.join(line.split()[0] for line in said.splitlines() if line.strip()) or 'none'}"
 
 
 def _first_lines(file: str, count: int) -> str:

@@ -70,7 +70,9 @@ class Box:
             words += ["-drive", f"if=none,id=stick{number},format=raw,file={stick}"]
             words += ["-device", f"virtio-blk-pci,drive=stick{number}"]
         shut = "off" if self.forwards else "on"
-        leads = "".join(f",hostfwd=udp:127.0.0.1:{here}-{self.address}:{there}" for here, there in self.forwards.items())
+        leads = "".join(
+            f",hostfwd=udp:127.0.0.1:{here}-{self.address}:{there}" for here, there in self.forwards.items()
+        )
         web = f"hostfwd=tcp:127.0.0.1:{self.https}-{self.address}:8443"
         words += ["-netdev", f"user,id=net,restrict={shut},{web}{leads}"]
         words += ["-device", "virtio-net-pci,netdev=net", "-device", "virtio-rng-pci"]

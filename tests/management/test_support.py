@@ -144,3 +144,19 @@ def test_a_name_in_the_bundle_stays_inside_its_folder(tmp_path: Path) -> None:
     parts = still_parts(tmp_path, tmp_path)
     with tarfile.open(fileobj=io.BytesIO(pack(parts, 0.0))) as archive:
         assert {name.partition("/")[0] for name in archive.getnames()} == {"jackfield-support-19700101-000000"}
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("echo 'chrony.service loaded failed failed NTP'", "units that failed: chrony.service\n"),
+        ("exit 0", "units that failed: none\n"),
+        ("exit 1", "units that failed: systemd does not say\n"),
+    ],
+)
+def test_units_that_failed_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, said: str) -> None:
+    program = tmp_path / "systemctl"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert said in still_parts(tmp_path, tmp_path)["machine.txt"]
