@@ -15,6 +15,10 @@ function cell(row, text) {
   row.append(made);
 }
 
+function sentence(words) {
+  return `${words.charAt(0).toUpperCase()}${words.slice(1)}.`;
+}
+
 function finding(tone, head, text) {
   const card = document.createElement("div");
   card.className = "card finding";
@@ -31,11 +35,10 @@ function show(status) {
   id("slots").replaceChildren(
     ...status.slots.map((one) => {
       const row = document.createElement("tr");
-      cell(row, `${one.slot}${one.runs ? " (runs)" : ""}`);
+      cell(row, one.slot);
       cell(row, one.version || "–");
-      cell(row, one.state);
-      cell(row, one.next ? "next" : "");
-      cell(row, one.installed_at ? new Date(one.installed_at).toLocaleString() : "");
+      cell(row, [one.runs ? "runs" : "", one.state, one.next ? "starts next" : ""].filter(Boolean).join(", "));
+      cell(row, one.installed_at ? new Date(one.installed_at).toLocaleString([], { dateStyle: "medium", timeStyle: "short" }) : "");
       return row;
     }),
   );
@@ -43,7 +46,7 @@ function show(status) {
   const said = [];
   if (status.restart) said.push(finding("fair", "The other slot starts at the next restart", "Calls in progress end when the box restarts."));
   if (status.trial && !status.restart) said.push(finding("fair", `Version ${status.trial.version} is on trial`, `Start ${status.trial.starts} of 3. Once its health check has passed it stays.`));
-  if (status.fallen) said.push(finding("bad", `Version ${status.fallen.version} was given up`, `${status.fallen.reason}. The version before it runs again.`));
+  if (status.fallen) said.push(finding("bad", `Version ${status.fallen.version} was given up`, `${sentence(status.fallen.reason)} The version before it runs again.`));
   const failed = status.progress && status.progress.state === "failed" ? status.progress : null;
   if (failed) said.push(finding("bad", "Nothing was installed", `${failed.error}.`));
   id("say").replaceChildren(...said);
@@ -52,7 +55,7 @@ function show(status) {
   refused = failed;
   id("previous").hidden = !status.previous || status.restart;
   id("give-up").hidden = !(status.restart && status.trial);
-  put(id("way-back"), status.previous ? `The previous version is ${status.previous}.` : `${status.previous_refused}.`);
+  put(id("way-back"), status.previous ? `The previous version is ${status.previous}.` : sentence(status.previous_refused));
   id("progress").hidden = !status.installing && !busy;
   if (status.installing) {
     id("progress").value = status.progress.percent ?? 0;
