@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import os
-import re
 import subprocess
-import tarfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -102,18 +99,3 @@ def test_the_serial_line_shows_state_and_menu(started: Started) -> None:
     for entry in ("1  Network", "2  Time", "3  Password", "5  Self-test", "8  Previous version", "9  Factory reset"):
         assert entry in shown()
     started.box.wait("address and fingerprint", lambda: "https://10.0.2." in shown() and "SHA-256" in shown(), 120)
-
-
-def test_no_unit_has_failed(started: Started) -> None:
-    operator = Operator(started.box, "operator", PASSWORD)
-    operator.sign_in()
-    answer = operator.client.post("/support", data={"token": operator.token})
-    with tarfile.open(fileobj=io.BytesIO(answer.content)) as archive:
-        [member] = (one for one in archive.getmembers() if one.name.endswith("/machine.txt"))
-        content = archive.extractfile(member)
-        assert content is not None
-        said = content.read().decode()
-    assert "units that failed: none\n" in said, said
-    kib = {name: int(value) for name, value in re.findall(r"^(Mem\w+):\s+(\d+) kB", said, re.MULTILINE)}
-    used, whole = (kib["MemTotal"] - kib["MemAvailable"]) >> 10, kib["MemTotal"] >> 10
-    print(f"\nmemory in use, all of the box's: {used} MiB of {whole} MiB")

@@ -7,11 +7,13 @@ The tests are one story: boxes of one image start one after the other, and are c
 from __future__ import annotations
 
 import base64
+import io
 import os
 import re
 import shutil
 import ssl
 import subprocess
+import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -87,6 +89,19 @@ def snmp(box: Box, oid: str) -> str:
     return subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip().strip('"')
 
 
+def look_over(operator: Operator) -> None:
+    """By the support bundle: units, and memory."""
+    answer = operator.client.post("/support", data={"token": operator.token})
+    with tarfile.open(fileobj=io.BytesIO(answer.content)) as archive:
+        [member] = (one for one in archive.getmembers() if one.name.endswith("/machine.txt"))
+        content = archive.extractfile(member)
+        assert content is not None
+        said = content.read().decode()
+    assert not re.search("units that failed: .*service", said), said
+    kib = {name: int(value) for name, value in re.findall(r"^(Mem\w+):\s+(\d+) kB", said, re.MULTILINE)}
+    print(f"memory: {kib['MemTotal'] - kib['MemAvailable'] >> 10} MiB in use of {kib['MemTotal'] >> 10} MiB")
+
+
 def stick(folder: Path, label: str, files: dict[str, str]) -> Path:
     """A disk with FAT on it."""
     made = folder / f"stick-{len(list(folder.glob('stick-*')))}.img"
@@ -141,6 +156,7 @@ def test_a_stick_brings_name_address_password_and_drop_ins(story: Story) -> None
         box.wait("the console", lambda: f"https://{ADDRESS}:8443/" in box.shown(), 600)
         assert "box-by-stick" in box.shown()
         assert "with the code" not in box.shown(), "it has an administrator"
+        look_over(operator)
         story.remember(box, "stick")
         box.press_power()
     assert fills(disk), data_bytes(disk)
