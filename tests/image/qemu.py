@@ -60,7 +60,8 @@ class Box:
 
     def power_on(self) -> None:
         assert self.process is None
-        words = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-m", str(MEMORY_MB), "-smp", "2", "-cpu", "max"]
+        words = ["setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64"]  # goes with us, however we go
+        words += ["-accel", "tcg,thread=multi", "-m", str(MEMORY_MB), "-smp", "2", "-cpu", "max"]
         words += ["-nodefaults", "-display", "none", "-no-user-config"]
         line = f"socket,id=serial,path={self._line},server=on,wait=off,logfile={self.console},logappend=on"
         words += ["-chardev", line, "-serial", "chardev:serial"]

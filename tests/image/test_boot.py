@@ -1,8 +1,9 @@
-"""The image as it is built, started in QEMU: page, telephone, SNMP and console. Some minutes: `scripts/test image`."""
+"""The image as it is built, started in QEMU: page, telephone, SNMP and console."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from tests.image.qemu import Box, Operator
 from tests.peers.baresip import Baresip
 from tests.peers.ports import free_block, free_port
 
-pytestmark = pytest.mark.skipif(not os.environ.get("JACKFIELD_LONG"), reason="some minutes: scripts/test image")
+pytestmark = pytest.mark.skipif(not shutil.which("qemu-system-x86_64"), reason="QEMU is not installed")
 
 PASSWORD = "word-of-1001"
 SNMP_WORDS = ("for-authentication", "for-privacy")
