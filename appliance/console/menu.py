@@ -308,8 +308,10 @@ def _factory_reset(desk: Desk) -> str:
     if desk.ask("Type  wipe everything:", line) != "wipe everything":
         raise Given("Nothing was wiped.")
     desk.write_down("console", "factory reset", "done")
+    said = "The machine restarts and wipes its data."
+    desk.wait(said)  # afterwards it may be too late to say anything
     desk.box("factory-reset", sure="wipe everything")
-    return "The machine restarts and wipes its data."
+    return said
 
 
 def _shell(desk: Desk) -> str:

@@ -170,6 +170,7 @@ def test_a_factory_reset_is_asked_for_twice() -> None:
         screen.until("Type  wipe everything:")
         screen.send("wipe everything\r")
         screen.until("wipes its data")
+        screen.until("Press a number.")
         assert (machine.data / RESET_MARK).exists()
         assert "systemctl --no-block reboot" in programs.ran
 
