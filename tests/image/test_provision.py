@@ -104,7 +104,7 @@ def look_over(operator: Operator) -> None:
 
 def stick(folder: Path, label: str, files: dict[str, str]) -> Path:
     """A disk with FAT on it."""
-    made = folder / f"stick-{len(list(folder.glob('stick-*')))}.img"
+    made = folder / f"{label}-{len(list(folder.iterdir()))}.img"
     subprocess.run(["mkfs.vfat", "-n", label, "-C", made, "8192"], check=True, capture_output=True)
     tree = made.with_suffix(".tree")
     for name, text in files.items():
@@ -112,17 +112,6 @@ def stick(folder: Path, label: str, files: dict[str, str]) -> Path:
         (tree / name).write_text(text)
     subprocess.run(["mcopy", "-s", "-i", made, *tree.iterdir(), "::"], check=True)
     return made
-
-
-def cd(folder: Path, label: str, files: dict[str, str]) -> tuple[str, ...]:
-    """QEMU's words for one, at IDE as Proxmox has it."""
-    made, tree = folder / f"{label}.iso", folder / f"{label}.tree"
-    for name, text in files.items():
-        (tree / name).parent.mkdir(parents=True, exist_ok=True)
-        (tree / name).write_text(text)
-    subprocess.run(["xorrisofs", "-quiet", "-V", label, "-J", "-r", "-o", made, tree], check=True)
-    drive = f"if=none,id=cd,media=cdrom,readonly=on,format=raw,file={made}"
-    return ("-drive", drive, "-device", "ide-cd,bus=ide.1,drive=cd")
 
 
 def debugfs(disk: Path, command: str) -> str:
@@ -178,8 +167,8 @@ def test_with_uefi_a_bad_stick_is_reported_and_smbios_a_seed_and_the_owner_bring
     more += ("-drive", f"if=pflash,format=raw,file={folder / 'vars.fd'}")
     handed = base64.b64encode(SNMP.encode()).decode()
     more += ("-smbios", f"type=11,value=io.systemd.credential.binary:jackfield.conf.60-snmp={handed}")
-    more += cd(folder, "cidata", seed)
-    box = Box(story.disk("seed"), sticks=(bad,), address=ADDRESS, more=more, forwards={free_port(): 161})
+    sticks = (bad, stick(folder, "CIDATA", seed))
+    box = Box(story.disk("seed"), sticks=sticks, address=ADDRESS, more=more, forwards={free_port(): 161})
     with running(box, "by seed, with UEFI") as operator:
         box.wait("the code", lambda: "with the code" in box.shown())
         shown = box.shown()
