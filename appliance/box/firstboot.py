@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 import attrs
+import trio
 
 from ..config.accounts import Role
 from ..config.loader import load_settings
@@ -37,6 +38,8 @@ REFUSED: Final = "nothing was taken"
 MOST_FILES: Final = 1000
 MOST_BYTES: Final = 16 << 20
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,120}")
+_DRIVES_S, _LOOK_S = 5.0, 0.25
+"""A drive of CDs may be found some seconds after udev says that it has settled."""
 _HOST_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,62}")
 
 
@@ -86,8 +89,12 @@ async def _sources(machine: Machine) -> AsyncIterator[Brought | str]:
     given = credentials(machine)
     if given:
         yield _of_credentials(given)
+    labelled = machine.root / "dev/disk/by-label"
+    with trio.move_on_after(_DRIVES_S):
+        while not any((labelled / label).exists() for label in (LABEL, *LABELS)):  # noqa: ASYNC110 (udev tells nobody)
+            await trio.sleep(_LOOK_S)
     for label, read in ((LABEL, _of_stick), *((label, _of_seed) for label in LABELS)):
-        if not (machine.root / "dev/disk/by-label" / label).exists():
+        if not (labelled / label).exists():
             continue
         try:
             async with open_stick(machine, label) as folder:

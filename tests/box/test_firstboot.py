@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+import trio
+import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -72,7 +74,9 @@ def fresh_box(folder: Path, sticks: Mapping[str, Mapping[str, str]] | None = Non
     return machine
 
 
-async def test_a_box_that_is_told_nothing_waits_with_a_code(tmp_path: Path) -> None:
+async def test_a_box_that_is_told_nothing_waits_with_a_code(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
     machine = fresh_box(tmp_path)
     said = await first_boot(machine)
     assert "addresses by DHCP" in said[0]
@@ -99,6 +103,21 @@ async def test_a_stick_brings_a_whole_configuration(tmp_path: Path) -> None:
     assert (set(found.trunks), found.appliance.name) == ({"carrier-a"}, "box-9")
     assert code_of(machine.state_dir) == "", "who has an administrator needs no code"
     assert (machine.conf_dir / "60-carrier.conf").stat().st_mode & 0o007 == 0
+
+
+async def test_a_drive_that_is_found_late_is_waited_for(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
+    box = fresh_box(tmp_path, {"JACKFIELD": {"60-name.conf": "[appliance]\nname = late\n"}})
+    device = tmp_path / "dev/disk/by-label/JACKFIELD"
+    device.unlink()
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def _found() -> None:
+            await trio.sleep(4)
+            device.touch()
+
+        await first_boot(box)
+    assert (box.conf_dir / "60-name.conf").exists()
 
 
 async def test_drop_ins_may_lie_in_the_root_of_the_stick_in_capitals(tmp_path: Path) -> None:
@@ -173,7 +192,9 @@ def smbios(*texts: bytes) -> bytes:
     return bytes([11, 5, 0, 0, len(texts)]) + b"\0".join(texts) + b"\0\0"
 
 
-async def test_credentials_are_found_wherever_the_machine_has_them(tmp_path: Path) -> None:
+async def test_credentials_are_found_wherever_the_machine_has_them(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
     machine = fresh_box(tmp_path)
     system, dmi = tmp_path / "run/credentials/@system", tmp_path / "sys/firmware/dmi/entries/11-0"
     firmware = tmp_path / "sys/firmware/qemu_fw_cfg/by_name/opt"
