@@ -15,6 +15,8 @@ from tests.sipp.conftest import CARRIER, DOMAIN
 pytestmark = pytest.mark.peer
 
 CALLS = 40
+LINGERING = {"linger_ms": "15000"}
+"""As RFC 3261 has it (Timer J): an answer that the kill swallowed is given again when the BYE comes once more."""
 
 
 def call_ids(server: Sipp, method: str) -> set[str]:
@@ -24,8 +26,8 @@ def call_ids(server: Sipp, method: str) -> set[str]:
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 def test_each_call_stays_with_its_server_and_a_kill_costs_none(tmp_path: Path, transport: str) -> None:
     with (
-        Sipp("answer", tmp_path / "one", calls=CALLS, options=["-d", "0"]) as one,
-        Sipp("answer", tmp_path / "two", calls=CALLS, options=["-d", "0"]) as two,
+        Sipp("answer", tmp_path / "one", calls=CALLS, options=["-d", "0"], words=LINGERING) as one,
+        Sipp("answer", tmp_path / "two", calls=CALLS, options=["-d", "0"], words=LINGERING) as two,
         Appliance(
             tmp_path / "box",
             addresses=("127.0.0.1",),
