@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from uuid import uuid4
 
 import attrs
 import pytest
@@ -49,7 +50,7 @@ class Site:
             sock.bind(("127.0.0.1", 0))
             sock.settimeout(5)
             port = sock.getsockname()[1]
-            branch = f"z9hG4bK{port}"
+            branch = f"z9hG4bK{uuid4().hex}"  # a port comes again, and would be a retransmission
             lines = ["OPTIONS sip:nobody@127.0.0.1 SIP/2.0", f"Via: SIP/2.0/UDP 127.0.0.1:{port};branch={branch};rport"]
             lines += ["Max-Forwards: 70", f"From: <sip:a@127.0.0.1>;tag={port}", "To: <sip:nobody@127.0.0.1>"]
             lines += [f"Call-ID: {port}@127.0.0.1", "CSeq: 1 OPTIONS", "Proxy-Require: telepathy", "Content-Length: 0"]
