@@ -1,7 +1,8 @@
 """The root daemon: a Unix socket, one JSON object a line each way, and a table of what may be asked by whom.
 
 It is small on purpose: no shell, no file names of the caller's, every verb in the log with the process and the user
-that asked. The kernel says who asks (SO_PEERCRED). One verb runs at a time.
+that asked. The kernel says who asks (SO_PEERCRED). One verb runs at a time; what somebody asked who has hung up
+before its turn is not done.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import grp
 import json
 import os
 import pwd
+import select
 import socket
 import struct
 from collections.abc import Sequence
@@ -119,6 +121,9 @@ async def _serve_client(
                         asked += more
                 line, _, asked = asked.partition(b"\n")
                 async with turn:
+                    if _has_hung_up(client):
+                        log.info("box.dropped", pid=peer.pid, uid=peer.uid, why="who asked has hung up meanwhile")
+                        return
                     answer = await answer_untrusted(line, peer, machine, table)
                 data = memoryview(json.dumps(answer).encode() + b"\n")
                 with trio.fail_after(READ_DEADLINE_S):
@@ -130,6 +135,13 @@ async def _serve_client(
         log.error("box.failed", error)
     finally:
         clients.release_on_behalf_of(waiting)
+
+
+def _has_hung_up(client: trio.socket.SocketType) -> bool:
+    """Both ways, as a close does: who only says that he asks no more still waits for his answer."""
+    poll = select.poll()
+    poll.register(client.fileno(), 0)
+    return any(event & select.POLLHUP for _, event in poll.poll(0))
 
 
 def _peer(client: trio.socket.SocketType) -> Peer:

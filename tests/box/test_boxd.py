@@ -3,10 +3,11 @@
 import json
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import attrs
 import pytest
 import trio
 from hypothesis import given, settings
@@ -73,6 +74,38 @@ async def test_several_lines_are_answered_on_one_connection(folder: Path) -> Non
     first, second = map(json.loads, said.splitlines())
     assert first["ok"]
     assert {one["verb"] for one in second["verbs"]} == set(TABLE)
+
+
+async def test_what_somebody_asked_who_has_hung_up_before_its_turn_is_not_done(folder: Path) -> None:
+    began, goes_on, did = trio.Event(), trio.Event(), []
+
+    async def run(words: Sequence[str], given: bytes) -> Ran:
+        if "restart" in words:
+            did.append(words[-1])
+            began.set()
+            await goes_on.wait()
+        return Ran(0, "")
+
+    async def ask_over(wire: trio.socket.SocketType, service: str) -> None:
+        await wire.connect(str(machine.socket))
+        await wire.send(json.dumps({"verb": "restart", "service": service}).encode() + b"\n")
+
+    machine = attrs.evolve(image_in(folder), run=run)
+    with trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(serve_box, machine)
+            with trio.socket.socket(socket.AF_UNIX) as first, trio.socket.socket(socket.AF_UNIX) as last:
+                await ask_over(first, "jackfield")
+                await began.wait()
+                with trio.socket.socket(socket.AF_UNIX) as gone:
+                    await ask_over(gone, "chrony")
+                await ask_over(last, "snmpd")
+                last.shutdown(socket.SHUT_WR)  # no more questions, which is not to hang up
+                goes_on.set()
+                assert json.loads(await first.recv(65_536))["ok"]
+                assert json.loads(await last.recv(65_536))["ok"]
+            nursery.cancel_scope.cancel()
+    assert did == ["jackfield.service", "snmpd.service"]
 
 
 async def test_a_factory_reset_marks_the_partition_and_restarts_but_only_in_so_many_words(tmp_path: Path) -> None:
