@@ -54,7 +54,7 @@ async def exchange(appliance: Appliance, request: str) -> bytes:
         await phone.bind(("127.0.0.1", 0))
         port = phone.getsockname()[1]
         await phone.sendto(request.replace("{port}", str(port)).encode(), listener.addresses[0])
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             while (answer := await phone.recv(4096)).startswith(b"SIP/2.0 1"):
                 pass
         return answer

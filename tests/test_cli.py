@@ -73,11 +73,11 @@ class Running:
         self.process.send_signal(number)
 
     def wait(self) -> int:
-        return self.process.wait(30)
+        return self.process.wait(60)
 
     def end(self) -> None:
         self.process.kill()
-        self.process.wait(30)
+        self.process.wait(60)
         if self.process.stdout:
             self.process.stdout.close()
         self.manager.close()
@@ -155,7 +155,7 @@ def test_sighup_reloads(start: Start) -> None:
 def test_passwords_are_shown_once_and_logged_never(start: Start) -> None:
     first = start("--welcome")
     first.send(signal.SIGTERM)
-    shown = first.process.communicate(timeout=30)[0]
+    shown = first.process.communicate(timeout=60)[0]
     made = re.search(r"Administrator +admin +(\S+)", shown)
     account = re.search(r"sip:1001@\S+ +password (\S+)", shown)
     assert made
@@ -163,7 +163,7 @@ def test_passwords_are_shown_once_and_logged_never(start: Start) -> None:
     log = first.log.read_text()
     second = start("--welcome")
     second.send(signal.SIGTERM)
-    again = second.process.communicate(timeout=30)[0]
+    again = second.process.communicate(timeout=60)[0]
     assert made[1] not in again
     assert account[1] in again
     assert "Test lines" not in again  # there are none

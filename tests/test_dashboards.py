@@ -87,5 +87,5 @@ def test_promtool_takes_the_rules_and_every_expression_of_the_dashboard(tmp_path
     panels = tmp_path / "panels.yml"
     panels.write_text("\n".join(lines) + "\n")
     command = ["promtool", "check", "rules", str(SHIPPED / "prometheus-alerts.yml"), str(panels)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

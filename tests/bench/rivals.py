@@ -144,7 +144,7 @@ class Rtpengine:
         self.program.expect_bound(self.control)
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.connect(("127.0.0.1", self.control))
-        self._socket.settimeout(5)
+        self._socket.settimeout(60)
         self._cookie = 0
 
     @property

@@ -121,11 +121,11 @@ class SipSessions:
         self._transport = transport.upper()
         self._answer = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._answer.bind(("127.0.0.1", answer_port))
-        self._answer.settimeout(5)
+        self._answer.settimeout(60)
         self._answer_port = answer_port
         kind = socket.SOCK_DGRAM if transport == "udp" else socket.SOCK_STREAM
         self._caller: socket.socket = socket.socket(socket.AF_INET, kind)
-        self._caller.settimeout(5)
+        self._caller.settimeout(60)
         self._caller.connect(server)
         if transport == "tls":
             context = ssl.create_default_context()

@@ -58,12 +58,12 @@ def running(*words: str) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 async def run_when_heard(words: Sequence[str], given: bytes) -> Ran:
     """networkd takes a moment to come to the bus."""
-    for _ in range(50):
+    for _ in range(600):
         ran = await run_program(words, given)
         if not ran.code or words[0] != "networkctl":
             break
@@ -74,7 +74,7 @@ async def run_when_heard(words: Sequence[str], given: bytes) -> Ran:
 async def has(address: str) -> None:
     """The kernel has this address, and its route, and the other one no more."""
     other = {"192.0.2.5": "198.51.100.7", "198.51.100.7": "192.0.2.5"}[address]
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         while True:
             found = (await run_program(["ip", "-br", "address", "show", "dev", "eth0"])).output
             routes = (await run_program(["ip", "route"])).output

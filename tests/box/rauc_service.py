@@ -50,7 +50,7 @@ class StartedBox:
         words = ["rauc", f"--conf={self.folder}/etc/rauc/system.conf", f"--override-boot-slot={self.slot}", "service"]
         with (self.folder / "service.log").open("ab") as log:
             self.service = subprocess.Popen(words, env=self.environment, stdout=log, stderr=log)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while subprocess.run(["rauc", "status"], env=self.environment, capture_output=True, check=False).returncode:
             assert time.monotonic() < deadline, (self.folder / "service.log").read_text()
             time.sleep(0.05)
@@ -64,7 +64,7 @@ class StartedBox:
     def stop(self) -> None:
         if self.service is not None:
             self.service.terminate()
-            self.service.wait(10)
+            self.service.wait(60)
             self.service = None
 
     def _set(self, *pairs: str) -> None:
@@ -99,7 +99,7 @@ def started_box(folder: Path, signer: Signer) -> Iterator[StartedBox]:
     finally:
         box.stop()
         bus.terminate()
-        bus.wait(10)
+        bus.wait(60)
         bus.stdout.close()
 
 

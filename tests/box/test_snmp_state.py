@@ -61,7 +61,7 @@ async def test_after_a_restore_boxd_is_given_the_engine_once(folder: Path) -> No
         await nursery.start(serve_box, machine)
         control = MachineControl(machine, machine.state_dir)
         await nursery.start(control.run)
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             while extra.exists():  # noqa: ASYNC110 (a file tells nobody)
                 await trio.sleep(0.01)
         nursery.cancel_scope.cancel()

@@ -19,7 +19,7 @@ from typing import Any
 
 from playwright.sync_api import Page, sync_playwright
 
-from tests.peers.processes import PeerError, program, wait_until
+from tests.peers.processes import PATIENCE_S, PeerError, program, wait_until
 
 SOURCES = Path(__file__).parent
 _FLAGS = (
@@ -164,7 +164,7 @@ class BrowserPhone:
         """How many times that event is in the log."""
         return sum(entry == name for entry, _ in self.log)
 
-    def expect(self, name: str, times: int = 1, timeout_s: float = 15.0) -> None:
+    def expect(self, name: str, times: int = 1, timeout_s: float = PATIENCE_S) -> None:
         """Wait for an event of JsSIP: session, progress, accepted, confirmed, hold, ended, failed, …"""
         try:
             wait_until(lambda: self.happened(name) >= times or self._over(name), f"{name} at {self.user}", timeout_s)
@@ -181,7 +181,7 @@ class BrowserPhone:
         found: dict[str, float] | None = self._do("() => phone.heard()")
         return found
 
-    def expect_tone(self, frequency_hz: float, within_hz: float = 6, timeout_s: float = 20.0) -> float:
+    def expect_tone(self, frequency_hz: float, within_hz: float = 6, timeout_s: float = PATIENCE_S) -> float:
         """Wait until a tone of that frequency is heard; gives what was measured."""
         heard: list[dict[str, float] | None] = [None]
 
@@ -209,13 +209,13 @@ class BrowserPhone:
             pair = sorted((heard["hz"], heard["secondHz"]))
             return abs(pair[0] - low_hz) <= within_hz and abs(pair[1] - high_hz) <= within_hz
 
-        wait_until(right, f"{low_hz} and {high_hz} Hz at {self.user}", 10)
+        wait_until(right, f"{low_hz} and {high_hz} Hz at {self.user}")
 
-    def expect_digits(self, digits: str, timeout_s: float = 10.0) -> None:
+    def expect_digits(self, digits: str, timeout_s: float = PATIENCE_S) -> None:
         """Wait until just these digits came in INFO requests."""
         wait_until(lambda: self.digits == digits, f"digits {digits} at {self.user}", timeout_s)
 
-    def expect_silence(self, timeout_s: float = 15.0) -> None:
+    def expect_silence(self, timeout_s: float = PATIENCE_S) -> None:
         """Wait until no tone is heard any more."""
         wait_until(lambda: self.heard() is None, f"silence at {self.user}", timeout_s)
 
@@ -224,7 +224,7 @@ class BrowserPhone:
         found: dict[str, Any] = self._do("() => phone.figures()")
         return found
 
-    def expect_video(self, frames: int = 10, timeout_s: float = 20.0) -> None:
+    def expect_video(self, frames: int = 10, timeout_s: float = PATIENCE_S) -> None:
         """Wait until that many frames of the other side's picture were decoded."""
         try:
             wait_until(lambda: self.figures()["framesDecoded"] >= frames, f"video at {self.user}", timeout_s)

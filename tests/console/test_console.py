@@ -67,13 +67,13 @@ def boxd_thread(machine: Machine) -> Iterator[None]:
 
     thread = threading.Thread(target=trio.run, args=(serve,))
     thread.start()
-    assert ready.wait(30)
+    assert ready.wait(60)
     try:
         yield
     finally:
         [(token, cancel)] = scope
         token.run_sync_soon(cancel.cancel)
-        thread.join(30)
+        thread.join(60)
 
 
 def test_the_first_screen_tells_what_one_needs_at_the_box() -> None:

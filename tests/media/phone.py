@@ -16,7 +16,7 @@ PROFILES = {
     "AEAD_AES_128_GCM": pylibsrtp.Policy.SRTP_PROFILE_AEAD_AES_128_GCM,
 }
 KEY_LENGTH = {"AES_CM_128_HMAC_SHA1_80": 30, "AEAD_AES_128_GCM": 28}
-PATIENCE_S = 5.0
+PATIENCE_S = 60.0
 
 
 def audio(index: int = 0, **changes: object) -> StreamSpec:

@@ -30,7 +30,7 @@ def watch_marks(phone: RtpPhone) -> None:
 
 async def heard(phone: RtpPhone) -> tuple[int, int]:
     """Payload type and mark of the next packet."""
-    with trio.fail_after(5):
+    with trio.fail_after(60):
         data, [(_, _, value)], _, _ = await phone.socket.recvmsg(4096, 100)
     return data[1] & 127, (value[0] if len(value) == 1 else unpack("i", value)[0]) >> 2
 

@@ -17,7 +17,7 @@ import trio
 
 from appliance.media.backend import Fingerprint, LocalParameters
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 
 
 class ToneTrack(aiortc.mediastreams.MediaStreamTrack):

@@ -21,7 +21,7 @@ from tests.peers.mailserver import MailServer
 from tests.peers.tls import make_certificate
 from tests.peers.webserver import WebServer
 
-SOON_S = 15.0
+SOON_S = 60.0
 
 
 @pytest.fixture

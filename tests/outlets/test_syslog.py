@@ -21,7 +21,7 @@ from appliance.outlets.syslog import UNSURE_S, Collector, SyslogOutlet
 from tests.peers.rsyslog import Rsyslog, Seen
 from tests.peers.tls import make_certificate
 
-SOON_S = 20.0
+SOON_S = 60.0
 AWAY_S = 60.0 if "JACKFIELD_LONG" in os.environ else 4.0
 
 

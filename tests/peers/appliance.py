@@ -128,16 +128,16 @@ class Appliance:
     def kill9(self) -> None:
         """End it as a power cut would."""
         self.program.process.send_signal(signal.SIGKILL)
-        self.program.process.wait(10)
+        self.program.process.wait(60)
 
     def restart(self) -> None:
         """Start it again on the same ports and the same state, and wait until it is ready."""
         if self.program.running():
-            self.program.stop(grace_s=15.0)
+            self.program.stop(grace_s=60.0)
         self.program = self._start()
 
     def stop(self) -> None:
-        self.program.stop(grace_s=15.0)
+        self.program.stop(grace_s=60.0)
 
     def __enter__(self) -> Appliance:
         return self

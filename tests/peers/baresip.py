@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any
 
 from tests.peers.ports import free_block, free_port
-from tests.peers.processes import PeerError, Program, wait_until
+from tests.peers.processes import PATIENCE_S, PeerError, Program, wait_until
 from tests.peers.tones import read_samples, tone_of, write_tone
 
 _MODULES = ("g711", "aufile", "aubridge", "sndfile", "srtp")
@@ -94,7 +94,7 @@ class Baresip:
         self._domain = domain or server
         self.program = Program(["baresip", "-f", str(directory), "-v"], directory / "baresip.log", cwd=directory)
         self.program.expect_bound(control, "tcp")
-        self._control = socket.create_connection(("127.0.0.1", control), 5)
+        self._control = socket.create_connection(("127.0.0.1", control), 30)
         self._control.setblocking(False)
         self._received = b""
         self.events: list[dict[str, Any]] = []
@@ -115,7 +115,7 @@ class Baresip:
         text = json.dumps({"command": command, "params": params, "token": command}).encode()
         self._control.sendall(b"%d:%s," % (len(text), text))
 
-    def expect_event(self, kind: str, timeout_s: float = 10.0) -> dict[str, Any]:
+    def expect_event(self, kind: str, timeout_s: float = PATIENCE_S) -> dict[str, Any]:
         """Wait for an event of that type (CALL_INCOMING, CALL_ESTABLISHED, CALL_CLOSED, …)."""
 
         def take() -> dict[str, Any] | None:
@@ -157,7 +157,7 @@ class Baresip:
             if message.get("event"):
                 self.events.append(message)
 
-    def expect_registered(self, timeout_s: float = 10.0) -> None:
+    def expect_registered(self, timeout_s: float = PATIENCE_S) -> None:
         """Wait for the 200 to its REGISTER (it goes out before the control port can be reached)."""
         self.program.expect_log(rf"^{self.user}@.* 200 OK .*binding", timeout_s)
 
@@ -174,7 +174,7 @@ class Baresip:
         recordings = sorted(self.directory.glob("dump-*-dec.wav"))
         return read_samples(recordings[-1])[0] if recordings else []
 
-    def expect_tone(self, frequency_hz: float, within_hz: float = 6, timeout_s: float = 15.0) -> float:
+    def expect_tone(self, frequency_hz: float, within_hz: float = 6, timeout_s: float = PATIENCE_S) -> float:
         """Wait until the last second heard is a tone of that frequency; gives what was measured."""
         measured: list[float | None] = [None]
 

@@ -46,7 +46,7 @@ class Capture:
             argv += ["-e", field]
         self._program = Program(argv, directory / "tshark.log", cwd=directory)
         try:
-            wait_until(self._sees, "a capture on loopback", 20.0)
+            wait_until(self._sees, "a capture on loopback")
         except PeerError:
             self._stop()
             raise PeerError(
@@ -89,7 +89,7 @@ class Capture:
     def _stop(self) -> None:
         if self._program.running() and self._sudo:  # which passes the signal on, and which only root may send one
             subprocess.run([*self._sudo, "kill", str(self._program.pid)], check=False)
-            self._program.wait(10.0)
+            self._program.wait(60)
         self._program.stop()
 
     def __enter__(self) -> Capture:

@@ -68,7 +68,7 @@ class ClickHouseServer:
         program = Program(
             ["clickhouse-server", f"--config-file={self._directory / 'config.xml'}"], self._directory / "server.log"
         )
-        program.expect_bound(self.port, "tcp", timeout_s=30)
+        program.expect_bound(self.port, "tcp")
         wait_until(lambda: httpx.get(self.url, trust_env=False).text == "Ok.\n", "ClickHouse answers")
         return program
 
@@ -92,7 +92,7 @@ class ClickHouseServer:
     def kill(self) -> None:
         """As a fault of it would."""
         self.program.process.kill()
-        self.program.process.wait(10)
+        self.program.process.wait(60)
 
     def stop(self) -> None:
         self.program.stop(grace_s=0.5)  # it takes its time over data that nobody needs

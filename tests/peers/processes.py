@@ -1,7 +1,8 @@
 """Programs that the tests start: found by name, watched through their log file, ended by their own pid.
 
 Nothing here waits a fixed time: every wait is for a condition (a port bound, a line logged, an exit) and has
-a deadline after which the test fails with what the program wrote.
+a deadline after which the test fails with what the program wrote. The deadline says that it never happens, not that
+it is slow: a machine that builds an image beside the tests may take seconds for what takes another a moment.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 POLL_S = 0.01
+PATIENCE_S = 60.0
 
 
 class PeerError(AssertionError):
@@ -30,11 +32,14 @@ def program(name: str) -> str:
     return path
 
 
-def wait_until(condition: Callable[[], object], what: str, timeout_s: float = 10.0) -> None:
+def wait_until(condition: Callable[[], object], what: str, timeout_s: float = PATIENCE_S) -> None:
     """Return as soon as `condition()` is true; raise PeerError naming `what` after `timeout_s`."""
     deadline = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() > deadline:
+    while True:
+        late = time.monotonic() > deadline  # asked before the condition: we may be the ones who were held up
+        if condition():
+            return
+        if late:
             raise PeerError(f"{what}: not within {timeout_s:g} s")
         time.sleep(POLL_S)
 
@@ -105,11 +110,11 @@ class Program:
     def running(self) -> bool:
         return self.process.poll() is None
 
-    def expect_bound(self, port: int, protocol: str = "udp", timeout_s: float = 15.0) -> None:
+    def expect_bound(self, port: int, protocol: str = "udp", timeout_s: float = PATIENCE_S) -> None:
         """Wait until the port is bound; fail at once if the program ends first."""
         self.expect(lambda: is_bound(port, protocol), f"{protocol} port {port} bound", timeout_s)
 
-    def expect_log(self, pattern: str, timeout_s: float = 15.0) -> re.Match[str]:
+    def expect_log(self, pattern: str, timeout_s: float = PATIENCE_S) -> re.Match[str]:
         """Wait for a line of the log; gives the match."""
         self.expect(lambda: re.search(pattern, self.log, re.M), f"{pattern!r} in the log", timeout_s)
         found = re.search(pattern, self.log, re.M)

@@ -9,7 +9,7 @@ from types import TracebackType
 import attrs
 
 from tests.peers.ports import free_port
-from tests.peers.processes import Program, wait_until
+from tests.peers.processes import PATIENCE_S, Program, wait_until
 
 # Every property that we look at, as one JSON object a line.
 _TEMPLATE = (
@@ -107,7 +107,7 @@ class Rsyslog:
     def kill(self) -> None:
         """As a power cut would."""
         self.program.process.kill()
-        self.program.process.wait(10)
+        self.program.process.wait(60)
 
     def seen(self, event: str = "") -> list[Seen]:
         """What it has written so far, of one event or all."""
@@ -115,12 +115,15 @@ class Rsyslog:
             return []
         found = []
         for line in self._file.read_text(errors="surrogateescape").splitlines():
-            one = json.loads(line)
+            try:
+                one = json.loads(line)
+            except ValueError:  # it is being written, or was when rsyslogd was killed
+                continue
             if not event or one["event"] == event:
                 found.append(Seen(**{**{name: one[name] for name in attrs.fields_dict(Seen)}, "pri": int(one["pri"])}))
         return found
 
-    def expect(self, event: str, count: int, timeout_s: float = 15.0) -> list[Seen]:
+    def expect(self, event: str, count: int, timeout_s: float = PATIENCE_S) -> list[Seen]:
         """Wait for messages of an event with so many different numbers."""
         wait_until(lambda: len({one.number for one in self.seen(event)}) >= count, f"{count} of {event}", timeout_s)
         return self.seen(event)

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 
 from tests.peers.ports import free_block, free_port
-from tests.peers.processes import PeerError, Program
+from tests.peers.processes import PATIENCE_S, PeerError, Program
 
 SCENARIOS = Path(__file__).parent.parent / "sipp" / "scenarios"
 _TRANSPORTS = {"udp": "u1", "tcp": "t1"}
@@ -47,7 +47,7 @@ class Sipp:
         keys: Mapping[str, str] | None = None,
         words: Mapping[str, str] | None = None,
         options: Iterable[str] = (),
-        timeout_s: int = 20,
+        timeout_s: int = 120,
     ) -> None:
         self.port = port or free_port()
         self.host = host
@@ -87,7 +87,7 @@ class Sipp:
             f"{timeout_s}s",
             "-timeout_error",
             "-recv_timeout",
-            "15000",
+            "60000",
             "-default_behaviors",
             "all",
         ]
@@ -115,7 +115,7 @@ class Sipp:
         if error is not None:
             error.add_note(self.story())
 
-    def expect_message(self, pattern: str, timeout_s: float = 10.0) -> re.Match[str]:
+    def expect_message(self, pattern: str, timeout_s: float = PATIENCE_S) -> re.Match[str]:
         """Wait until a message matching the pattern (multi-line) was sent or received."""
         self.program.expect(
             lambda: re.search(pattern, self.messages, re.M), f"{pattern!r} among the messages", timeout_s

@@ -126,7 +126,7 @@ def _carry(near: socket.socket, far: socket.socket) -> None:
                     continue
                 if not data:
                     return
-                sink.settimeout(5)
+                sink.settimeout(30)
                 sink.sendall(data)
     except (OSError, ValueError):
         pass

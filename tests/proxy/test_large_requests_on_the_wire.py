@@ -99,7 +99,7 @@ async def test_over_tcp_where_somebody_listens() -> None:
     [listener] = await trio.open_tcp_listeners(0, host=HOST)
     port = listener.socket.getsockname()[1]
     caller = await udp_socket()
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         async with box(f"{HOST}:{port}") as sip_port:
             await caller.sendto(invite(caller).to_bytes(), (HOST, sip_port))
             stream = await listener.accept()
@@ -119,7 +119,7 @@ async def test_over_tcp_where_somebody_listens() -> None:
 async def test_over_udp_where_nobody_does() -> None:
     gateway, caller = await udp_socket(), await udp_socket()
     port = gateway.getsockname()[1]
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         async with box(f"{HOST}:{port}") as sip_port:
             await caller.sendto(invite(caller).to_bytes(), (HOST, sip_port))
             data, source = await gateway.recvfrom(65535)

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.peer
 
 def selftest(box: Appliance, *options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "appliance", "selftest", "--state-dir", str(box.state_dir), *options]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=90, check=False)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=180, check=False)
 
 
 def steps_of(box: Appliance) -> dict[str, dict[str, object]]:
@@ -47,7 +47,7 @@ def test_a_box_without_users_and_lines_calls_itself(tmp_path: Path) -> None:
         assert echo["figures"]["mos"] > 3.6
         assert echo["figures"]["dtls_ms"] > 0
         assert "self-test passed" in _status(box)
-        answer = urlopen(f"http://127.0.0.1:{box.ports['http']}/metrics", timeout=5).read().decode()
+        answer = urlopen(f"http://127.0.0.1:{box.ports['http']}/metrics", timeout=60).read().decode()
         began = re.search(r"^jackfield_start_time_seconds ([0-9.e+]+)$", answer, re.MULTILINE)
         assert began is not None
         assert 0 < time.time() - float(began[1]) < 120
@@ -56,7 +56,7 @@ def test_a_box_without_users_and_lines_calls_itself(tmp_path: Path) -> None:
 
 def _status(box: Appliance) -> str:
     command = [sys.executable, "-m", "appliance", "status", "--state-dir", str(box.state_dir)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=True).stdout
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True).stdout
 
 
 def test_media_ports_that_are_used_up_and_a_certificate_for_another_name(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ async def test_a_port_that_swallows_or_refuses_everything_is_named() -> None:
 def test_at_the_start_the_box_tests_itself(tmp_path: Path) -> None:
     sections = {"selftest": {"at-start": "yes"}, "appliance": {"domains": "localhost"}}
     with Appliance(tmp_path, sections=sections) as box:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while "selftest.done" not in box.log and time.monotonic() < deadline:
             time.sleep(0.1)
         assert "self-test passed" in _status(box)

@@ -71,7 +71,7 @@ class Farm:
     def jackfield(self, *words: str) -> str:
         directories = ["--conf-dir", str(self.box.conf_dir), "--state-dir", str(self.box.state_dir)]
         asked = [sys.executable, "-m", "appliance", *words, *directories]
-        return subprocess.run(asked, cwd=ROOT, text=True, capture_output=True, timeout=30, check=True).stdout
+        return subprocess.run(asked, cwd=ROOT, text=True, capture_output=True, timeout=60, check=True).stdout
 
 
 def gateway(directory: Path, port: int | None = None) -> Sipp:
@@ -147,7 +147,7 @@ def test_a_gateway_killed_in_mid_load_costs_no_call_that_could_be_saved_and_come
             with farm.call(tmp_path, "9001", 240, "-recv_timeout", "4000", rate=60) as caller:
                 wait_until(lambda: len(calls_of(victim, "9001")) >= 20, "20 calls at the first gateway")
                 victim.program.process.kill()
-                caller.program.wait(30)
+                caller.program.wait(60)
                 counters = caller.counters()
             standing = _taken_and_not_ended(victim.messages)
             assert counters["FailedCall"] <= len(standing), caller.story()

@@ -27,7 +27,7 @@ def own_box(tmp_path: Path) -> Iterator[Box]:
 def jackfield(box: Box, command: str) -> subprocess.CompletedProcess[str]:
     directories = ["--conf-dir", str(box.appliance.conf_dir), "--state-dir", str(box.appliance.state_dir)]
     return subprocess.run(
-        [sys.executable, "-m", "appliance", command, *directories], cwd=ROOT, text=True, capture_output=True, timeout=30
+        [sys.executable, "-m", "appliance", command, *directories], cwd=ROOT, text=True, capture_output=True, timeout=60
     )
 
 
@@ -103,4 +103,4 @@ def test_orderly_stop_lets_the_call_end_and_refuses_new_ones(own_box: Box, tmp_p
                 late.finish()
             caller.finish()
         callee.finish()
-    assert own_box.appliance.program.process.wait(20) == 0
+    assert own_box.appliance.program.process.wait(60) == 0

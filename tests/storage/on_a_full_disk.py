@@ -31,7 +31,7 @@ async def main(path: Path) -> None:
         print("full")
         # Opening the file anew empties its log; nothing shall fit now either.
         resource.setrlimit(resource.RLIMIT_FSIZE, (8192, hard))
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             while await write(storage) is None:
                 await trio.lowlevel.checkpoint()
         for _ in range(1000):

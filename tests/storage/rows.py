@@ -70,7 +70,7 @@ async def write(storage: Storage, *changes: BindingChange) -> Exception | None:
         answered.set()
 
     storage.write(changes, done)
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         await answered.wait()
     return answers[0]
 
@@ -80,7 +80,7 @@ async def recovered(storage: Storage) -> None:
     over = trio.Event()
     storage.on_change.append(lambda health: over.set() if health.fault is None else None)
     if storage.health().fault is not None:
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             await over.wait()
 
 

@@ -35,7 +35,7 @@ def lines(journal: Journal) -> list[str]:
 
 
 async def until_synced(one: Recorder) -> None:
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         while one.waiting:  # noqa: ASYNC110
             await trio.sleep(0.01)
 
@@ -67,7 +67,7 @@ async def test_a_full_disk_keeps_records_in_memory_up_to_the_bound(tmp_path: Pat
     await nursery.start(one.run)
     for number in range(130):
         one.take(number)
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         while not told:  # noqa: ASYNC110
             await trio.sleep(0.01)
     assert "No space left" in told[0]

@@ -32,7 +32,7 @@ class Core:
         self._changed = trio.Event()
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             while not condition():
                 await self._changed.wait()
 

@@ -29,7 +29,7 @@ async def test_a_refused_datagram_is_told_with_its_beginning_and_where_it_went(
     await transports.listen(ListenerOptions(name="udp", transport="udp", port=0, bind=(host,)))
     nowhere = free_port()
     transports.connect(Target("UDP", host, nowhere)).send(options())
-    with trio.fail_after(5):
+    with trio.fail_after(60):
         await heard.wait()
     [(quoted, remote)] = told
     assert options().startswith(quoted[:100])
@@ -46,7 +46,7 @@ async def test_other_datagrams_go_out_and_the_loop_sleeps_again(transports: Tran
         for _ in range(50):
             dead.send(options())
             alive.send(options())
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             for _ in range(50):
                 await sock.recv(2000)
         await trio.sleep(0.05)

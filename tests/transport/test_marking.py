@@ -29,7 +29,7 @@ class Ear:
         self.sock.setsockopt(level, option, 1)
 
     async def hear(self) -> int:
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             _, [(_, _, value)], _, _ = await self.sock.recvmsg(65535, 100)
         return (value[0] if len(value) == 1 else unpack("i", value)[0]) >> 2
 

@@ -106,7 +106,7 @@ def resolver(server: NameServer, nursery: trio.Nursery, **more: object) -> Resol
 async def looked_up(it: Resolver, suffixes: list[str]) -> list[str]:
     said, heard = trio.open_memory_channel[list[str]](1)
     it.look_up_later("+441632960083", suffixes, said.send_nowait)
-    with trio.fail_after(5):
+    with trio.fail_after(60):
         return await heard.receive()
 
 
@@ -149,7 +149,7 @@ async def test_who_cannot_wait_is_called_back(server: NameServer, nursery: trio.
     it = resolver(server, nursery)
     send, receive = trio.open_memory_channel[list[Target]](1)
     it.resolve_later("plain.example.com", 5060, "tcp", False, send.send_nowait)
-    with trio.fail_after(5):
+    with trio.fail_after(60):
         assert places(await receive.receive()) == [("TCP", "127.0.0.21", 5060)]
 
 
@@ -194,7 +194,7 @@ async def test_a_dead_server_delays_only_those_who_ask_it(server: NameServer, nu
     it = resolver(server, nursery)
     await it.resolve("plain.example.com", 5060)
     server.dead = True
-    with trio.fail_after(5):
+    with trio.fail_after(60):
         assert await it.resolve("example.com") == []
         assert places(await it.resolve("plain.example.com", 5060)) == [("UDP", "127.0.0.21", 5060)]
     assert it.figures.failures["deadline"] > 0

@@ -36,7 +36,7 @@ async def openssl(host: str, port: int, ca: Path, name: str, client: Path | None
     if client is not None:
         context.load_cert_chain(client)
     stream = trio.SSLStream(await trio.open_tcp_stream(host, port), context, server_hostname=name)
-    with trio.fail_after(5):
+    with trio.fail_after(60):
         await stream.do_handshake()
     return stream
 

@@ -49,7 +49,8 @@ class Box:
         return f"http://127.0.0.1:{self.web.plain[0][1]}"
 
     def client(self, base: str = "", **options: object) -> httpx.AsyncClient:
-        """A browser without a page; the box's own certificate is trusted."""
+        """A browser without a page, and patient; the box's own certificate is trusted."""
+        options = {"timeout": 60, **options}
         return httpx.AsyncClient(base_url=base or self.https, verify=self.trust(), **options)  # type: ignore[arg-type]
 
     def trust(self) -> ssl.SSLContext:

@@ -65,7 +65,7 @@ class RawPhone:
     async def say(self, message: Request | Response) -> None:
         await self.sock.sendto(message.to_bytes(), self.box)
 
-    async def hear(self, wanted: type[Request] | type[Response], timeout_s: float = 10) -> Request | Response:
+    async def hear(self, wanted: type[Request] | type[Response], timeout_s: float = 60) -> Request | Response:
         """The next request, or the next response but a provisional one."""
         with trio.fail_after(timeout_s):
             while True:

@@ -81,7 +81,7 @@ async def test_an_operator_hangs_up_a_call_on_its_page(tmp_path: Path) -> None:
             told: list[str] = []
 
             async def follow() -> None:
-                async with client.stream("GET", f"{path}/events", timeout=10) as events:
+                async with client.stream("GET", f"{path}/events", timeout=60) as events:
                     told.append("".join([line async for line in events.aiter_lines()]))
 
             nursery.start_soon(follow)

@@ -26,13 +26,13 @@ async def boxes(answer: httpx.Response) -> AsyncIterator[dict[str, object]]:
 
 
 async def test_a_reload_breaks_no_stream_and_is_seen_in_it(tmp_path: Path) -> None:
-    async with open_box(tmp_path) as box, box.client(timeout=20) as client:
+    async with open_box(tmp_path) as box, box.client() as client:
         await sign_in(client, box.password)
         async with client.stream("GET", "/status/events") as answer, aclosing(boxes(answer)) as told:
             assert (await anext(told))["trunks"] == []
             (tmp_path / "c.conf").write_text("[trunk carrier]\ngateways = 192.0.2.1\n")
             assert (await box.appliance.reload())["ok"]
-            with trio.fail_after(10):
+            with trio.fail_after(60):
                 while not (await anext(told))["trunks"]:
                     pass
 
@@ -41,13 +41,13 @@ async def test_more_listeners_than_there_is_room_for_are_told_so_and_ask_instead
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(site, "MOST_STREAMS", 1)
-    async with open_box(tmp_path) as box, box.client(timeout=20) as client:
+    async with open_box(tmp_path) as box, box.client() as client:
         await sign_in(client, box.password)
         async with client.stream("GET", "/status/events") as answer, aclosing(boxes(answer)) as told:
             await anext(told)
             assert (await client.get("/status/events")).status_code == 503
             assert (await client.get("/status/now")).status_code == 200
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             while True:
                 async with client.stream("GET", "/status/events") as answer:
                     if answer.status_code == 200:
@@ -56,7 +56,7 @@ async def test_more_listeners_than_there_is_room_for_are_told_so_and_ask_instead
 
 
 async def test_whoever_signs_out_hears_so_and_nothing_more(tmp_path: Path) -> None:
-    async with open_box(tmp_path) as box, box.client(timeout=20) as client:
+    async with open_box(tmp_path) as box, box.client() as client:
         await sign_in(client, box.password)
         page = (await client.get("/")).text
         token = page.partition('name="token" value="')[2].partition('"')[0]
@@ -64,7 +64,7 @@ async def test_whoever_signs_out_hears_so_and_nothing_more(tmp_path: Path) -> No
             lines = answer.aiter_lines()
             assert (await anext(lines)).startswith("data: ")
             assert (await client.post("/sign-out", data={"token": token})).status_code == 303
-            with trio.fail_after(10):
+            with trio.fail_after(60):
                 assert "event: signed-out" in [line async for line in lines]
 
 
@@ -76,7 +76,7 @@ def metric(text: str, name: str) -> float:
 
 async def test_the_page_and_metrics_say_the_same_of_a_moment_under_calls(tmp_path: Path) -> None:
     limit = "[limit ours]\nscope = box\ncalls = 9\n"
-    async with open_box(tmp_path, CONF + limit) as box, box.client(timeout=20) as client:
+    async with open_box(tmp_path, CONF + limit) as box, box.client() as client:
         await sign_in(client, box.password)
         async with RawPhone(sip_address(box)) as phone, RawPhone(sip_address(box)) as other:
             assert (await phone.call("9197"))[1].status == 200

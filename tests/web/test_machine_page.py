@@ -20,7 +20,7 @@ async def download(client: httpx.AsyncClient, **fields: str) -> httpx.Response:
 
 async def test_a_backup_is_downloaded_and_taken_back(tmp_path: Path) -> None:
     state_dir = tmp_path / "var"
-    async with open_box(tmp_path) as box, box.client(timeout=60) as client:
+    async with open_box(tmp_path) as box, box.client() as client:
         await sign_in(client, box.password)
         made = await download(client, passphrase=KEY, again=KEY, records="on")
         assert made.status_code == 200
@@ -51,7 +51,7 @@ def _kept(state_dir: Path) -> Path:
 
 
 async def test_two_passphrases_and_short_ones_make_no_backup(tmp_path: Path) -> None:
-    async with open_box(tmp_path) as box, box.client(timeout=60) as client:
+    async with open_box(tmp_path) as box, box.client() as client:
         await sign_in(client, box.password)
         assert "two different" in (await download(client, passphrase=KEY, again="x")).text
         assert "8 to 1024 characters" in (await download(client, passphrase="x", again="x")).text

@@ -37,7 +37,7 @@ class Caller:
         self._box = box.address()
         self._sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._sock.bind(("127.0.0.1", 0))
-        self._sock.settimeout(5)
+        self._sock.settimeout(60)
         self._port = self._sock.getsockname()[1]
         self._media = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._media.bind(("127.0.0.1", 0))

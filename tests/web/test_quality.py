@@ -68,7 +68,7 @@ def test_the_worst_stand_first_and_then_those_with_more_calls() -> None:
 
 
 async def test_a_gateway_that_is_not_there_has_no_effective_call(tmp_path: Path) -> None:
-    async with open_box(tmp_path, CONF) as box, box.client(timeout=20) as client, RawPhone(sip_address(box)) as phone:
+    async with open_box(tmp_path, CONF) as box, box.client() as client, RawPhone(sip_address(box)) as phone:
         assert (await client.get("/find/quality")).status_code == 401
         await sign_in(client, box.password)
         assert (await client.get("/find/quality?span=hour")).json() == {"rows": []}
@@ -84,7 +84,7 @@ async def test_what_a_limit_of_ours_refused_says_nothing_of_the_gateway(tmp_path
     full = "[limit closed]\nscope = trunk:carrier\ncalls = 0\n"
     async with (
         open_box(tmp_path, CONF + full) as box,
-        box.client(timeout=20) as client,
+        box.client() as client,
         RawPhone(sip_address(box)) as phone,
     ):
         await sign_in(client, box.password)
@@ -96,7 +96,7 @@ async def test_what_a_limit_of_ours_refused_says_nothing_of_the_gateway(tmp_path
 
 
 async def test_where_no_records_are_kept_it_says_so(tmp_path: Path) -> None:
-    async with open_box(tmp_path, "[records]\nenabled = no\n") as box, box.client(timeout=20) as client:
+    async with open_box(tmp_path, "[records]\nenabled = no\n") as box, box.client() as client:
         await sign_in(client, box.password)
         answer = (await client.get("/find/quality")).json()
         assert answer["rows"] == []

@@ -43,7 +43,7 @@ def written(box: Box) -> list[AuditEntry]:
 async def test_each_role_does_what_it_may_and_no_more(
     tmp_path: Path, who: str, ban: int, reload: int, audit: int
 ) -> None:
-    async with open_box(tmp_path, ACCOUNTS + TRUNK) as box, box.client(timeout=20) as client:
+    async with open_box(tmp_path, ACCOUNTS + TRUNK) as box, box.client() as client:
         assert (await sign_in(client, f"word-of-{who}", who)).status_code == 303
         assert (await do(client, "ban", **BAN)).status_code == ban
         shown = (await client.get("/find/bans")).json()
@@ -93,7 +93,7 @@ async def test_what_fails_says_why_and_is_written_down(tmp_path: Path) -> None:
 
 
 async def test_a_changed_role_holds_at_once_and_a_changed_password_ends_the_session(tmp_path: Path) -> None:
-    async with open_box(tmp_path, ACCOUNTS) as box, box.client(timeout=20) as client:
+    async with open_box(tmp_path, ACCOUNTS) as box, box.client() as client:
         await sign_in(client, "word-of-anna", "anna")
         (tmp_path / "c.conf").write_text("[account anna]\nrole = viewer\n")
         assert (await do(client, "reload")).status_code == 200
@@ -131,7 +131,7 @@ ACTIONS = {
 
 
 async def test_a_viewer_is_offered_no_action_gets_none_and_every_try_is_written_down(tmp_path: Path) -> None:
-    async with open_box(tmp_path, ACCOUNTS + TRUNK) as box, box.client(timeout=20) as client:
+    async with open_box(tmp_path, ACCOUNTS + TRUNK) as box, box.client() as client:
         assert {"/do/gateway", "/do/ban", "/do/unregister", "/do/reload", "/calls/x-1/hang-up"} <= ACTIONS
         await sign_in(client, "word-of-victor", "victor")
         token = await token_of(client)

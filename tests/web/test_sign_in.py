@@ -202,7 +202,7 @@ async def events(box: Box, client: httpx.AsyncClient, most: int) -> list[str]:
 
 
 async def test_events_come_until_the_session_ends(tmp_path: Path) -> None:
-    async with open_box(tmp_path) as box, box.client(timeout=10) as client:
+    async with open_box(tmp_path) as box, box.client() as client:
         assert (await client.get("/status/events")).status_code == 401
         await sign_in(client, box.password)
         lines = await events(box, client, 2)

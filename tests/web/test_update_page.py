@@ -86,7 +86,7 @@ def lying(machine: Machine) -> list[str]:
 async def test_an_administrator_sends_installs_and_restarts(
     box: Box, machine: Machine, bundle: bytes, daemon: Daemon
 ) -> None:
-    async with box.client(timeout=60) as client:
+    async with box.client() as client:
         token = await sign_in(client, "admin", box.password)
         page = (await client.get("/update")).text
         assert '<a href="/update" aria-current="page">Update' in page
@@ -118,7 +118,7 @@ async def test_an_administrator_sends_installs_and_restarts(
 async def test_what_is_refused_is_not_kept_and_is_in_the_audit_log(box: Box, machine: Machine, bundle: bytes) -> None:
     spoilt = bytearray(bundle)
     spoilt[2_000_000] ^= 1
-    async with box.client(timeout=60) as client:
+    async with box.client() as client:
         await sign_in(client, "admin", box.password)
         for name, content, error in (
             ("a.raucb", bytes(spoilt), "a.raucb was changed after it was signed, or damaged on its way here"),
@@ -133,7 +133,7 @@ async def test_what_is_refused_is_not_kept_and_is_in_the_audit_log(box: Box, mac
 
 
 async def test_nobody_else_may(box: Box, machine: Machine, daemon: Daemon) -> None:
-    async with box.client(timeout=60) as client:
+    async with box.client() as client:
         assert (await client.put("/update/bundle?name=n.raucb", content=b"hsqs")).status_code == 401
         assert (await client.get("/update")).status_code == 303
         assert (await client.get("/update/status")).status_code == 401
@@ -158,7 +158,7 @@ async def test_a_bundle_beyond_the_room_is_not_even_read(
         for _ in range(64):
             yield bytes(1 << 20)
 
-    async with box.client(timeout=60) as client:
+    async with box.client() as client:
         await sign_in(client, "admin", box.password)
         answer = await client.put("/update/bundle?name=n.raucb", content=bytes(3 << 20))
         assert answer.json()["error"] == "There is room for 2 MiB only."
@@ -169,7 +169,7 @@ async def test_a_bundle_beyond_the_room_is_not_even_read(
 
 async def test_why_boxd_refuses_is_told(box: Box, daemon: Daemon) -> None:
     daemon.refusals["update-previous"] = "there is no previous version: slot B is empty"
-    async with box.client(timeout=60) as client:
+    async with box.client() as client:
         token = await sign_in(client, "admin", box.password)
         form = {"action": "previous", "file": "", "token": token}
         answer = await client.post("/do/update", data=form)
@@ -190,7 +190,7 @@ async def test_who_sends_faster_than_we_write_has_to_wait() -> None:
 
 
 async def test_without_an_image_of_ours_there_is_no_such_page(tmp_path: Path) -> None:
-    async with open_box(tmp_path) as box, box.client(timeout=60) as client:
+    async with open_box(tmp_path) as box, box.client() as client:
         await sign_in(client, "admin", box.password)
         assert (await client.get("/update")).status_code == 404
         assert "/update" not in (await client.get("/")).text
