@@ -91,7 +91,8 @@ async def _sources(machine: Machine) -> AsyncIterator[Brought | str]:
         yield _of_credentials(given)
     labelled = machine.root / "dev/disk/by-label"
     with trio.move_on_after(_DRIVES_S):
-        while not any((labelled / label).exists() for label in (LABEL, *LABELS)):  # noqa: ASYNC110 (udev tells nobody)
+        # For both: a stick may be there long before a CD. udev tells nobody.
+        while not all(any((labelled / one).exists() for one in labels) for labels in ((LABEL,), LABELS)):  # noqa: ASYNC110
             await trio.sleep(_LOOK_S)
     for label, read in ((LABEL, _of_stick), *((label, _of_seed) for label in LABELS)):
         if not (labelled / label).exists():

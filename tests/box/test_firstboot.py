@@ -88,7 +88,7 @@ async def test_a_box_that_is_told_nothing_waits_with_a_code(
     assert code_of(machine.state_dir) == code
 
 
-async def test_a_stick_brings_a_whole_configuration(tmp_path: Path) -> None:
+async def test_a_stick_brings_a_whole_configuration(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
     files = {
         "conf.d/60-carrier.conf": "[trunk carrier-a]\ngateways = 192.0.2.10\n",
         "conf.d/90-accounts.conf": f"[account olga]\nrole = administrator\npassword-hash = {HASH}\n",
@@ -120,13 +120,37 @@ async def test_a_drive_that_is_found_late_is_waited_for(tmp_path: Path, autojump
     assert (box.conf_dir / "60-name.conf").exists()
 
 
-async def test_drop_ins_may_lie_in_the_root_of_the_stick_in_capitals(tmp_path: Path) -> None:
+async def test_a_cd_with_a_seed_is_waited_for_where_a_stick_is_there_at_once(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    box = fresh_box(
+        tmp_path,
+        {"JACKFIELD": {"60-more.conf": "[user 2001]\n"}, "cidata": {"meta-data": "local-hostname: late\n"}},
+    )
+    device = tmp_path / "dev/disk/by-label/cidata"
+    device.unlink()
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def _found() -> None:
+            await trio.sleep(4)
+            device.touch()
+
+        await first_boot(box)
+    assert {one.name for one in box.conf_dir.iterdir()} >= {"60-more.conf", "90-host-name.conf"}
+
+
+async def test_drop_ins_may_lie_in_the_root_of_the_stick_in_capitals(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
     machine = fresh_box(tmp_path, {"JACKFIELD": {"60-MORE.CONF".lower(): "[user 2001]\n", "README.TXT": "x"}})
     await first_boot(machine)
     assert set(load_settings(machine.conf_dir).users) == {"2001"}
 
 
-async def test_a_stick_with_a_mistake_changes_nothing_and_says_where(tmp_path: Path) -> None:
+async def test_a_stick_with_a_mistake_changes_nothing_and_says_where(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
     files = {"conf.d/60-good.conf": "[user 2001]\n", "conf.d/70-bad.conf": "[user 2002]\npasswrod = x\n"}
     machine = fresh_box(tmp_path, {"JACKFIELD": files})
     said = await first_boot(machine)
@@ -137,7 +161,7 @@ async def test_a_stick_with_a_mistake_changes_nothing_and_says_where(tmp_path: P
     assert (machine.own / MARK).exists()
 
 
-async def test_a_stick_that_cannot_be_mounted_is_told(tmp_path: Path) -> None:
+async def test_a_stick_that_cannot_be_mounted_is_told(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
     programs = Programs(answers={"mount": Ran(32, "wrong fs type")})
     machine = image_in(tmp_path, programs)
     (machine.conf_dir / "10.conf").write_text(LISTENER)
@@ -146,7 +170,9 @@ async def test_a_stick_that_cannot_be_mounted_is_told(tmp_path: Path) -> None:
     assert "wrong fs type" in (await first_boot(machine))[0]
 
 
-async def test_a_seed_of_cloud_init_gives_name_files_and_addresses(tmp_path: Path) -> None:
+async def test_a_seed_of_cloud_init_gives_name_files_and_addresses(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
     seed = {"user-data": USER_DATA, "meta-data": "instance-id: i-1\nlocal-hostname: other\n", "network-config": NETWORK}
     machine = fresh_box(tmp_path, {"CIDATA": seed})
     said = await first_boot(machine)
@@ -181,7 +207,9 @@ config:
 @pytest.mark.parametrize(
     ("path", "why"), [("../../shadow", "no name for a file"), (".hidden.conf", "no name"), ("a b.conf", "no name")]
 )
-async def test_a_name_that_leads_elsewhere_is_refused(tmp_path: Path, path: str, why: str) -> None:
+async def test_a_name_that_leads_elsewhere_is_refused(
+    tmp_path: Path, path: str, why: str, autojump_clock: trio.testing.MockClock
+) -> None:
     data = f"#cloud-config\nwrite_files: [{{path: '/etc/jackfield/conf.d/{path}', content: x}}]\n"
     machine = fresh_box(tmp_path, {"CIDATA": {"user-data": data, "meta-data": "", "network-config": ""}})
     assert why in (await first_boot(machine))[0]
