@@ -17,21 +17,18 @@ from zlib import crc32
 
 from appliance.config.admission import RefusalKind
 from appliance.config.settings import Settings
+from appliance.proxy.head_form import HeadForm, HeadForms
 from appliance.router.refusals import refusal
-from appliance.sip.flow import Flow, FlowClosed
+from appliance.sip.flow import Address, Flow, FlowClosed
 
 _METHODS = frozenset({b"INVITE", b"REGISTER", b"MESSAGE", b"SUBSCRIBE", b"OPTIONS", b"PUBLISH", b"NOTIFY", b"REFER"})
 _VIA = re.compile(rb"[^:]*: *SIP/2\.0/\w+ +([^\s;:,\[\"]+|\[[^\]\s]*\])(?::(\d{1,5}))?;([^,\"]*)")
 _BRANCH = re.compile(rb"(?:^|;)branch=(z9hG4bK[^;\s]*)")
 _RPORT = re.compile(rb";rport(?==?(?:;|$))=?")
-_HEAD = re.compile(
-    rb" sips?:(?:([^ @:;]*)@)?[^ @]* SIP/2\.0"
-    rb"(\r\nVia: SIP/2\.0/\w+ ([^\s;:,\[\"]+)(?::(\d{1,5}))?;branch=(z9hG4bK[^;,\s]+));rport(?=\r\n(?![Vv \t]))"
-)
-"""How nearly all requests begin that come here: a Request-URI, and one Via above all else."""
 _ABSORB_S = 35.0
 """Longer than anybody sends an ACK again (64*T1)."""
 _SALT_S = 20.0
+_MOST_PEERS = 4096
 _KINDS = {
     spelling: kind
     for kind, spellings in {
@@ -63,6 +60,10 @@ class Shedder:
         self._threshold = 0
         self._salt = 0
         self._absorb_until = 0.0
+        self._forms = HeadForms()
+        self._sent_by: dict[bytes, tuple[str, int | None]] = {}
+        self._sources: dict[Address, bytes] = {}
+        """What is written into the topmost Via of each source; both bounded."""
         self._kind = RefusalKind.OVERLOAD
 
     def configure(self, settings: Settings) -> None:
@@ -105,6 +106,10 @@ class Shedder:
             return self._tag in data
         if not self._threshold:
             return False
+        for form in self._forms.known.get(data[:7], ()):
+            found = form.match(data)
+            if found is not None:
+                return self._refuse(form, found, flow)
         space = data.find(b" ")
         if data[:space] not in _METHODS:
             return False
@@ -112,43 +117,43 @@ class Shedder:
         if at < 0:
             return False
         drawn = crc32(data[at : data.find(b"\r\n", at + 2)], self._salt)
-        if drawn & 1023 >= self._threshold:
+        return drawn & 1023 < self._threshold and self._refuse_untrusted(data, space, drawn, flow, trusted)
+
+    def _refuse(self, form: HeadForm, found: re.Match[bytes], flow: Flow) -> bool:
+        """The same for requests written as many before."""
+        user, via, via_rest, sent_by, branch, vias, from_, to, call_id, cseq = found.group(*form.pieces)
+        drawn = crc32(call_id, self._salt)
+        if drawn & 1023 >= self._threshold or b"tag" in to or user in self._spared:
             return False
-        head, end = _HEAD.match(data, space), data.find(b"\r\n\r\n") + 2
-        if head is None or data.find(b"\r\nVia:", head.end(), end) > 0 or data.find(b"iority:", 0, end) > 0:
-            return self._refuse_untrusted(data, space, drawn, flow, trusted)
-        _, via, via_host, via_port, branch = head.groups()
-        key = (branch.decode(), via_host.decode(), int(via_port) if via_port else None, data[:space].decode())
-        if head[1] in self._spared or key in self._servers:
-            return self._refuse_untrusted(data, space, drawn, flow, trusted)
-        lines = []
-        for name in (b"\r\nFrom:", b"\r\nTo:", b"\r\nCall-ID:", b"\r\nCSeq:"):
-            begins = data.find(name, 0, end)
-            ends = data.find(b"\r\n", begins + 2)
-            if begins < 0 or data[ends + 2] in b" \t":
-                return self._refuse_untrusted(data, space, drawn, flow, trusted)
-            lines.append(data[begins:ends])
-        if b"tag" in lines[1]:
+        host, port = self._sent_by.get(sent_by) or self._read_sent_by(sent_by)
+        if (branch.decode(), host, port, form.method) in self._servers:
             return False
-        host, port = flow.remote
-        self._send(
-            b"%b%b;rport=%d;received=%b%b%b%b%08x%b%b%b"
-            % (
-                self._start,
-                via,
-                port,
-                host.encode(),
-                lines[0],
-                lines[1],
-                self._tag,
-                crc32(branch),
-                lines[2],
-                lines[3],
-                self._ends[drawn >> 10 & 15],
-            ),
-            flow,
-        )
+        source = self._sources.get(flow.remote) or self._write_source(flow.remote)
+        if not form.rport:
+            if not flow.reliable and (port or 5060) != flow.remote[1]:
+                return False
+            source = b"" if host.strip("[]") == flow.remote[0] else source[source.rindex(b";") :]
+        tag = b"%b%08x" % (self._tag, crc32(branch))
+        head = b"".join((self._start, via, source, via_rest, vias, from_, to, tag, call_id, cseq))
+        if head.count(b"\n") != form.breaks:
+            return False
+        self._send(head + self._ends[drawn >> 10 & 15], flow)
         return True
+
+    def _read_sent_by(self, text: bytes) -> tuple[str, int | None]:
+        host, colon, port = text.rpartition(b":")
+        if not colon or text.endswith(b"]"):
+            host, port = text, b""
+        if len(self._sent_by) >= _MOST_PEERS:
+            self._sent_by.clear()
+        self._sent_by[text] = read = (host.decode("ascii", "replace"), int(port) if port else None)
+        return read
+
+    def _write_source(self, remote: Address) -> bytes:
+        if len(self._sources) >= _MOST_PEERS:
+            self._sources.clear()
+        self._sources[remote] = written = b";rport=%d;received=%b" % (remote[1], remote[0].encode())
+        return written
 
     def _refuse_untrusted(self, data: bytes, space: int, drawn: int, flow: Flow, trusted: bool) -> bool:
         """The same for requests written in any way: answer it, or leave it to the parser."""
@@ -160,12 +165,15 @@ class Shedder:
         via: bytes | None = None
         branch_of_via = b""
         seen = 0
+        kind: str | None = "start"
         for line in lines:
-            kind = _KINDS.get(line[: line.find(b":")])
+            above, kind = kind, _KINDS.get(line[: line.find(b":")])
             if kind is None:
-                if line[:1] in b" \t":
-                    return False
+                if line[:1] in b" \t" and above is not None:
+                    return False  # folded
                 continue
+            if b"\n" in line or b"\r" in line:
+                return False
             if kind == "resource-priority":
                 if trusted:
                     return False
@@ -191,6 +199,7 @@ class Shedder:
             answer.append(line)
         if via is None or seen != 4:
             return False
+        self._forms.meet(data[:space], lines)
         self._send(b"\r\n".join(answer) + self._ends[drawn >> 10 & 15], flow)
         return True
 

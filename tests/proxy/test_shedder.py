@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import attrs
 import pytest
 
@@ -77,6 +79,85 @@ def test_a_request_whose_answer_would_be_folded_is_left_to_the_parser(name: str,
     assert folded in data
     box.core.receive(data.replace(folded, f"\r\n{name}:\r\n{blank}{value}".encode()), caller.flow)
     assert caller.take_kinds() == ["407"]
+
+
+def _teach(box: Box, peer: Peer, written: Callable[[int], bytes]) -> None:
+    """Let it meet requests written alike so often that it knows them at a glance."""
+    for n in range(1, 66):
+        box.core.receive(written(n), peer.flow)
+    assert [len(known) for known in box.core.shedder._forms.known.values()] == [1]
+    peer.take()
+
+
+RFC = "Via Max-Forwards To From Call-ID CSeq Contact Content-Length"
+TOP = "SIP/2.0/UDP 192.0.2.1:5060"
+
+
+@pytest.mark.parametrize("uri", ["sip:1002@example.com", "sips:1002@example.com;transport=tcp", "sip:example.com"])
+@pytest.mark.parametrize(
+    "via",
+    [
+        f"{TOP};branch=z9hG4bKa1;rport",
+        f"{TOP};rport;branch=z9hG4bKa1",
+        f"{TOP};branch=z9hG4bKa1",
+        "SIP/2.0/UDP phone.example.com:5060;branch=z9hG4bKa1",
+        "SIP/2.0/UDP phone.example.com;branch=z9hG4bKa1",
+        "SIP/2.0/UDP [2001:db8::1]:5060;branch=z9hG4bKa1;rport",
+        "SIP/2.0/UDP [2001:db8::1];branch=z9hG4bKa1",
+        f"{TOP};branch=z9hG4bKa1;rport\r\nVia: SIP/2.0/UDP 192.0.2.8, SIP/2.0/TCP 192.0.2.7\r\nVia: SIP/2.0/UDP a.b",
+    ],
+)
+@pytest.mark.parametrize(
+    "names",
+    [RFC, "Via From To CSeq Call-ID Contact Max-Forwards Content-Length", RFC.replace("From", "f").replace("Via", "v")],
+)
+def test_what_it_has_learned_to_read_at_a_glance_it_answers_like_the_first_of_them(
+    uri: str, via: str, names: str
+) -> None:
+    box = shedding()
+    caller = box.peer("192.0.2.1")
+    values = {"via": via, "max-forwards": "70", "to": f"<{uri}>", "from": "<sip:1001@example.com>;tag=a"}
+    values |= {"call-id": "abc@192.0.2.1", "cseq": "1 INVITE", "contact": "<sip:1001@192.0.2.1>", "content-length": "0"}
+    values |= {"v": via, "f": values["from"]}
+
+    def written(n: int) -> bytes:
+        lines = [f"INVITE {uri} SIP/2.0", *(f"{name}: {values[name.lower()]}" for name in names.split()), "", ""]
+        return "\r\n".join(lines).replace("abc", f"abc{n}").replace("z9hG4bKa", f"z9hG4bKa{n}").encode()
+
+    def answer() -> dict[str, list[str]]:
+        box.core.receive(written(0), caller.flow)
+        response = caller.take_response(503)
+        return {key: response.get_all(key) for key in response.kinds}
+
+    at_first = answer()
+    _teach(box, caller, written)
+    known = answer()
+    assert known.pop("retry-after")
+    assert at_first.pop("retry-after")
+    assert known == at_first
+
+
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("header", ["From", "To", "Call-ID", "CSeq", "Via"])
+def test_a_line_break_that_hides_in_a_line_is_never_repeated(header: str, known: bool) -> None:
+    box = shedding()
+    caller = box.peer("192.0.2.1")
+    if known:
+        _teach(box, caller, lambda n: invite(caller, call_id=f"learn{n}").to_bytes())
+    data = invite(caller).to_bytes()
+    hidden = data.replace(f"\r\n{header}: ".encode(), f"\r\n{header}: a\nX-Evil: 1".encode(), 1)
+    assert hidden != data
+    box.core.receive(hidden, caller.flow)
+    assert caller.take_kinds() in ([], ["400"])
+
+
+def test_what_is_learned_is_bounded() -> None:
+    box = shedding()
+    caller = box.peer("192.0.2.1")
+    for n in range(20):
+        for m in range(64):
+            box.core.receive(invite(caller, headers=((f"x-{n}", str(m)),)).to_bytes(), caller.flow)
+    assert [len(known) for known in box.core.shedder._forms.known.values()] == [8]
 
 
 def test_what_is_folded_elsewhere_is_refused_like_any_other() -> None:
