@@ -4,6 +4,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 import trio
@@ -53,7 +54,10 @@ async def exchange(appliance: Appliance, request: str) -> bytes:
     with trio.socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as phone:
         await phone.bind(("127.0.0.1", 0))
         port = phone.getsockname()[1]
-        await phone.sendto(request.replace("{port}", str(port)).encode(), listener.addresses[0])
+        await phone.sendto(
+            request.replace("z9hG4bK{port}", f"z9hG4bK{uuid4().hex}").replace("{port}", str(port)).encode(),
+            listener.addresses[0],
+        )
         with trio.fail_after(60):
             while (answer := await phone.recv(4096)).startswith(b"SIP/2.0 1"):
                 pass

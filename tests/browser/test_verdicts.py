@@ -15,7 +15,7 @@ from tests.browser.chromium import Chromium
 from tests.browser.conftest import DOMAIN, MakePhone
 from tests.peers.appliance import Appliance
 from tests.peers.ports import free_port
-from tests.peers.sipp import Sipp
+from tests.peers.sipp import UNTIL_TOLD, Sipp
 
 pytestmark = pytest.mark.peer
 
@@ -70,7 +70,7 @@ def page(box: Appliance, chromium: Chromium) -> Iterator[Page]:
     found = re.search(r"password (\S+)", box.log)
     assert found
     page = chromium.open(f"http://127.0.0.1:{box.ports['http']}/")
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(60_000)
     page.fill("#name", "admin")
     page.fill("#password", found[1])
     page.click("button")
@@ -108,7 +108,7 @@ def test_a_limit(box: Appliance, page: Page, tmp_path: Path, gateway: int) -> No
     with (
         Sipp("answer", tmp_path, host=FAR_END, port=gateway),
         Sipp(
-            "call", tmp_path, target=box.address(), host=CARRIER, service="3000", keys=keys, options=("-d", "15000")
+            "call", tmp_path, target=box.address(), host=CARRIER, service="3000", keys=keys, words=UNTIL_TOLD
         ) as first,
     ):
         first.expect_message(r"^ACK ")

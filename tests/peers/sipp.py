@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import re
+import socket
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -21,11 +22,16 @@ _WORDS = {
     "linger_ms": "200",
     "ack_optional": "false",
     "lost_percent": "0",
+    "hold": "<pause/>",
     "via": "[transport]",
     "audio_port": "[auto_media_port]",
     "more_media": "",
     "own_contact": "sip:[service]@[local_ip]:[local_port];transport=[transport]",
 }
+STUBBORN = ("-max_retrans", "20", "-max_invite_retrans", "20", "-max_non_invite_retrans", "20")
+"""Options of who goes on where its own five tries would all get lost once in some hundred calls."""
+UNTIL_TOLD = {"hold": '<recv request="INFO"/>'}
+"""Words of who ends a call, over UDP: its calls stand until `go_on()`, however long the test takes meanwhile."""
 
 
 class Sipp:
@@ -123,6 +129,15 @@ class Sipp:
         found = re.search(pattern, self.messages, re.M)
         assert found is not None
         return found
+
+    def go_on(self) -> None:
+        """Tell every call that stands to come to its end."""
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        with socket.socket(family, socket.SOCK_DGRAM) as wire:
+            for call_id in set(re.findall(r"^Call-ID: *(\S+)", self.messages, re.M)):
+                told = f"INFO sip:{self.host} SIP/2.0\r\nCall-ID: {call_id}\r\nCSeq: 1 INFO\r\n"
+                told += "From: <sip:test>;tag=1\r\nTo: <sip:test>\r\nVia: SIP/2.0/UDP test\r\nContent-Length: 0\r\n\r\n"
+                wire.sendto(told.encode(), (self.host, self.port))
 
     @property
     def messages(self) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.peers.kamailio import Kamailio
 from tests.peers.processes import PeerError
-from tests.peers.sipp import Sipp
+from tests.peers.sipp import STUBBORN, Sipp
 
 pytestmark = pytest.mark.peer
 
@@ -106,19 +106,21 @@ def test_refusal_is_told_to_the_caller(kamailio: Kamailio, tmp_path: Path) -> No
         callee.finish()
 
 
-def test_lost_messages_are_sent_again(kamailio: Kamailio, tmp_path: Path) -> None:
-    lossy = {"linger_ms": "4000", "ack_optional": "true", "lost_percent": "15"}
-    with Sipp("answer", tmp_path, service="2007", calls=30, words=lossy) as callee:
+def test_lost_messages_are_sent_again(tmp_path: Path) -> None:
+    lossy = {"linger_ms": "30000", "ack_optional": "true", "lost_percent": "15"}
+    with (
+        Kamailio(tmp_path / "kamailio", patience_ms=30_000) as kamailio,
+        Sipp("answer", tmp_path, service="2007", calls=30, words=lossy, options=STUBBORN) as callee,
+    ):
         _register(kamailio, tmp_path, "2007", callee.port)
-        target = ("127.0.0.1", kamailio.port)
         with Sipp(
             "call",
             tmp_path,
-            target=target,
+            target=("127.0.0.1", kamailio.port),
             service="2007",
             calls=30,
             rate=30,
             keys=_keys(kamailio),
-            options=["-lost", "15"],
+            options=["-lost", "15", *STUBBORN],
         ) as caller:
             assert caller.finish()["Retransmissions"] > 0

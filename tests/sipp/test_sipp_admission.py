@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,12 +10,11 @@ import pytest
 
 from appliance.control.asking import ask
 from tests.peers.ports import free_port
-from tests.peers.sipp import Sipp
+from tests.peers.processes import wait_until
+from tests.peers.sipp import UNTIL_TOLD, Sipp
 from tests.sipp.conftest import CARRIER, Box
 
 pytestmark = pytest.mark.peer
-
-STANDING = ("-d", "2500")
 
 
 def reload(box: Box) -> None:
@@ -46,8 +44,8 @@ def used(box: Box, name: str, what: str = "calls") -> float:
     return found
 
 
-def calls(box: Box, directory: Path, service: str, count: int, *options: str) -> Sipp:
-    """The carrier calls `count` times at once; each call must be answered."""
+def calls(box: Box, directory: Path, service: str, count: int, *, standing: bool = False) -> Sipp:
+    """The carrier calls `count` times at once; each call must be answered, and stands until told if wanted."""
     return Sipp(
         "call",
         directory,
@@ -57,7 +55,7 @@ def calls(box: Box, directory: Path, service: str, count: int, *options: str) ->
         calls=count,
         rate=100,
         keys=box.keys(),
-        options=options,
+        words=UNTIL_TOLD if standing else None,
     )
 
 
@@ -86,10 +84,11 @@ def test_calls_at_a_time(box: Box, tmp_path: Path) -> None:
     ):
         box.register(tmp_path, "1012", f"sip:1012@127.0.0.1:{callee.port}")
         for _ in range(2):
-            with calls(box, tmp_path, "1012", 3, *STANDING) as caller:
+            with calls(box, tmp_path, "1012", 3, standing=True) as caller:
                 caller.expect_message(r"(?s)(^SIP/2.0 200.*){3}")
                 refused(box, tmp_path, "1012", 503, 'Q.850;cause=34;text="No circuit/channel available"', 2)
                 assert used(box, "lines") == 3
+                caller.go_on()
                 caller.finish()
             assert used(box, "lines") == 0
         callee.finish()
@@ -97,16 +96,14 @@ def test_calls_at_a_time(box: Box, tmp_path: Path) -> None:
 
 def test_calls_a_second_with_a_burst(box: Box, tmp_path: Path) -> None:
     with (
-        limits(box, {"limit lines": {"scope": "box", "rate": "15/min", "burst": 3}}),
+        limits(box, {"limit lines": {"scope": "box", "rate": "6/min", "burst": 3}}),
         Sipp("answer", tmp_path, service="1013", calls=4) as callee,
     ):
         box.register(tmp_path, "1013", f"sip:1013@127.0.0.1:{callee.port}")
         with calls(box, tmp_path, "1013", 3) as caller:
             caller.finish()
         refused(box, tmp_path, "1013", 503, "Q.850;cause=42")
-        deadline = time.monotonic() + 10
-        while used(box, "lines", "calls at once") > 1.9 and time.monotonic() < deadline:
-            time.sleep(0.1)
+        wait_until(lambda: used(box, "lines", "calls at once") <= 1.9, "room for another call")
         with calls(box, tmp_path, "1013", 1) as caller:
             caller.finish()
         callee.finish()
@@ -118,10 +115,11 @@ def test_bandwidth_of_the_codecs_offered(box: Box, tmp_path: Path) -> None:
         Sipp("answer", tmp_path, service="1014", calls=3) as callee,
     ):
         box.register(tmp_path, "1014", f"sip:1014@127.0.0.1:{callee.port}")
-        with calls(box, tmp_path, "1014", 2, *STANDING) as caller:
+        with calls(box, tmp_path, "1014", 2, standing=True) as caller:
             caller.expect_message(r"(?s)(^SIP/2.0 200.*){2}")
             assert used(box, "lines", "audio kbit/s") == 160
             refused(box, tmp_path, "1014", 503, 'Q.850;cause=49;text="Quality of service not available"')
+            caller.go_on()
             caller.finish()
         assert used(box, "lines", "audio kbit/s") == 0
         with calls(box, tmp_path, "1014", 1) as caller:
@@ -136,9 +134,10 @@ def test_a_user_who_has_a_call_is_busy_in_words_of_ones_own(box: Box, tmp_path: 
     }
     with limits(box, sections), Sipp("answer", tmp_path, service="1015", calls=2) as callee:
         box.register(tmp_path, "1015", f"sip:1015@127.0.0.1:{callee.port}")
-        with calls(box, tmp_path, "1015", 1, *STANDING) as caller:
+        with calls(box, tmp_path, "1015", 1, standing=True) as caller:
             caller.expect_message(r"^SIP/2.0 200")
             refused(box, tmp_path, "1015", 486, 'Q.850;cause=17;text="User busy"')
+            caller.go_on()
             caller.finish()
         with calls(box, tmp_path, "1015", 1) as caller:
             caller.finish()
@@ -159,10 +158,11 @@ def test_a_full_trunk_is_passed_over_for_the_next_of_its_group(box: Box, tmp_pat
         Sipp("answer", tmp_path, port=first, service="9501", calls=1) as one,
         Sipp("answer", tmp_path, port=second, service="9501", calls=1) as two,
     ):
-        with calls(box, tmp_path, "9501", 2, *STANDING) as caller:
+        with calls(box, tmp_path, "9501", 2, standing=True) as caller:
             caller.expect_message(r"(?s)(^SIP/2.0 200.*){2}")
             assert used(box, "lines") == 2
             refused(box, tmp_path, "9501", 503, "Q.850;cause=34")
+            caller.go_on()
             caller.finish()
         one.finish()
         two.finish()

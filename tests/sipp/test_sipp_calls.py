@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers.sipp import Sipp
+from tests.peers.sipp import STUBBORN, Sipp
 from tests.peers.tls import TlsTunnel
 from tests.sipp.conftest import CARRIER, Box
 
 pytestmark = pytest.mark.peer
 
-LOSSY = {"linger_ms": "4000", "ack_optional": "true", "lost_percent": "15"}
+LOSSY = {"linger_ms": "30000", "ack_optional": "true", "lost_percent": "15"}
 
 
 @pytest.mark.parametrize("callee_host", ["127.0.0.1", "::1"])
@@ -110,7 +110,7 @@ def test_call_from_udp_to_a_gateway_on_tls(box: Box, tmp_path: Path) -> None:
 
 
 def test_lost_messages_are_sent_again(box: Box, tmp_path: Path) -> None:
-    with Sipp("answer", tmp_path, service="1010", calls=30, words=LOSSY) as callee:
+    with Sipp("answer", tmp_path, service="1010", calls=30, words=LOSSY, options=STUBBORN) as callee:
         box.register(tmp_path, "1010", f"sip:1010@127.0.0.1:{callee.port}")
         with Sipp(
             "call",
@@ -121,7 +121,7 @@ def test_lost_messages_are_sent_again(box: Box, tmp_path: Path) -> None:
             calls=30,
             rate=30,
             keys=box.keys(),
-            options=["-lost", "15"],
+            options=["-lost", "15", *STUBBORN],
         ) as caller:
             assert caller.finish()["Retransmissions"] > 0
 

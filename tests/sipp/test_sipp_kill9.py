@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers.sipp import Sipp
+from tests.peers.sipp import UNTIL_TOLD, Sipp
 from tests.sipp.conftest import CARRIER, Box, start_box
 
 pytestmark = pytest.mark.peer
@@ -50,17 +50,18 @@ def test_call_ends_with_its_bye_after_kill9(own_box: Box, tmp_path: Path) -> Non
             host=CARRIER,
             service="1001",
             keys=own_box.keys(),
-            options=["-d", "1500"],
+            words=UNTIL_TOLD,
         ) as caller:
             callee.expect_message(r"^ACK sip:")
             own_box.appliance.kill9()
             own_box.appliance.restart()
+            caller.go_on()
             caller.finish()
         callee.finish()
 
 
 def test_callee_may_hang_up_after_kill9(own_box: Box, tmp_path: Path) -> None:
-    with Sipp("answer_and_hang_up", tmp_path, service="1002", options=["-d", "1500"]) as callee:
+    with Sipp("answer_and_hang_up", tmp_path, service="1002", words=UNTIL_TOLD) as callee:
         own_box.register(tmp_path, "1002", f"sip:1002@127.0.0.1:{callee.port}")
         with Sipp(
             "call_ended_by_peer",
@@ -73,5 +74,6 @@ def test_callee_may_hang_up_after_kill9(own_box: Box, tmp_path: Path) -> None:
             callee.expect_message(r"^ACK sip:")
             own_box.appliance.kill9()
             own_box.appliance.restart()
+            callee.go_on()
             caller.finish()
         callee.finish()

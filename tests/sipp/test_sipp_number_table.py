@@ -15,7 +15,7 @@ from tests.sipp.test_sipp_reload import jackfield
 
 pytestmark = pytest.mark.peer
 
-CALLS = 80
+CALLS = 160
 
 
 def table(trunk: str) -> str:
@@ -36,7 +36,10 @@ def test_a_table_of_100000_numbers_is_replaced_while_calls_come_in(tmp_path: Pat
             "trunk carrier": {"trusted": CARRIER},
             "numbers agents": {"file": "agents.dn"},
             "route 10-agents": {"match": "any", "target": "numbers:agents", "callers": "trunks"},
-            **{f"trunk {name}": {"gateways": f"127.0.0.1:{port};transport=udp"} for name, port in ports.items()},
+            **{
+                f"trunk {name}": {"gateways": f"127.0.0.1:{port};transport=udp", "attempt_timeout": "60 s"}
+                for name, port in ports.items()
+            },
         },
     )
     box = Box(appliance, (0, 0), 0, 0)
@@ -64,4 +67,8 @@ def test_a_table_of_100000_numbers_is_replaced_while_calls_come_in(tmp_path: Pat
         assert reloaded.returncode == 0, reloaded.stderr
         assert "[numbers agents] contents (100000 numbers) changed" in reloaded.stdout
         caller.finish()
+        with Sipp(
+            "call", tmp_path, target=appliance.address("udp"), host=CARRIER, service="+15550012345", keys=box.keys()
+        ) as late:
+            late.finish()
         assert two.messages.count("INVITE sip:+15550012345@127.0.0.1") >= 1

@@ -29,6 +29,7 @@ from appliance.storage.event_record import EventRecord
 from appliance.storage.record_question import CallQuestion, EventQuestion, RecordQuestions
 from appliance.storage.record_store import RecordStore
 from tests.peers.clickhouse import PASSWORD, ClickHouseServer, absence
+from tests.peers.processes import wait_until
 from tests.peers.sipp import Sipp
 from tests.peers.tls import TlsTunnel
 from tests.sipp.conftest import CARRIER, Box, start_box
@@ -110,13 +111,14 @@ def kill_again_and_again(
                     options=options,
                 )
                 with caller:
-                    time.sleep(random.uniform(0.5, 1.3))  # at any moment: that is what is tried
+                    caller.expect_message(r"^BYE ")
+                    time.sleep(random.uniform(0, 0.8))  # at any moment: that is what is tried
                     appliance.kill9()
                     told += synced(appliance.log)
                     before()
                     appliance.restart()
                     time.sleep(1.5)  # what is said again meets the new one
-            time.sleep(0.5)
+            wait_until(lambda: sum(last - first + 1 for first, last in synced(appliance.log)) > kills, "some records")
             appliance.kill9()
             told += synced(appliance.log)
     assert main(["calls", *words, "--limit", "1"]) == 0

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.peers.appliance import ROOT
-from tests.peers.sipp import Sipp
+from tests.peers.sipp import UNTIL_TOLD, Sipp
 from tests.sipp.conftest import CARRIER, Box, start_box
 
 pytestmark = pytest.mark.peer
@@ -31,7 +31,7 @@ def jackfield(box: Box, command: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def call(box: Box, directory: Path, service: str, *options: str) -> Sipp:
+def call(box: Box, directory: Path, service: str, *, standing: bool = False) -> Sipp:
     return Sipp(
         "call",
         directory,
@@ -39,19 +39,20 @@ def call(box: Box, directory: Path, service: str, *options: str) -> Sipp:
         host=CARRIER,
         service=service,
         keys=box.keys(),
-        options=list(options),
+        words=UNTIL_TOLD if standing else None,
     )
 
 
 def test_call_and_registration_live_through_a_reload(own_box: Box, tmp_path: Path) -> None:
     with Sipp("answer", tmp_path, service="1001", calls=2) as callee:
         own_box.register(tmp_path, "1001", f"sip:1001@127.0.0.1:{callee.port}")
-        with call(own_box, tmp_path, "1001", "-d", "1500") as caller:
+        with call(own_box, tmp_path, "1001", standing=True) as caller:
             callee.expect_message(r"^ACK sip:")
             own_box.appliance.write({"user 2001": {"password": "new"}}, "90-more.conf")
             reloaded = jackfield(own_box, "reload")
             assert reloaded.returncode == 0, reloaded.stderr
             assert "2001" in reloaded.stdout
+            caller.go_on()
             caller.finish()
         with call(own_box, tmp_path, "1001") as again:
             again.finish()
@@ -83,11 +84,11 @@ def test_hangup_signal_reloads_too(own_box: Box, tmp_path: Path) -> None:
 
 
 def test_orderly_stop_lets_the_call_end_and_refuses_new_ones(own_box: Box, tmp_path: Path) -> None:
-    own_box.appliance.write({"appliance": {"drain-deadline": "20 s"}}, "90-patient.conf")
+    own_box.appliance.write({"appliance": {"drain-deadline": "2 min"}}, "90-patient.conf")
     assert jackfield(own_box, "reload").returncode == 0
     with Sipp("answer", tmp_path, service="1001") as callee:
         own_box.register(tmp_path, "1001", f"sip:1001@127.0.0.1:{callee.port}")
-        with call(own_box, tmp_path, "1001", "-d", "2000") as caller:
+        with call(own_box, tmp_path, "1001", standing=True) as caller:
             callee.expect_message(r"^ACK sip:")
             own_box.appliance.program.process.send_signal(signal.SIGTERM)
             own_box.appliance.program.expect_log("appliance.draining")
@@ -101,6 +102,7 @@ def test_orderly_stop_lets_the_call_end_and_refuses_new_ones(own_box: Box, tmp_p
                 words={"final": "503"},
             ) as late:
                 late.finish()
+            caller.go_on()
             caller.finish()
         callee.finish()
     assert own_box.appliance.program.process.wait(60) == 0

@@ -12,7 +12,7 @@ import pytest
 from tests.peers.appliance import Appliance
 from tests.peers.kamailio import Kamailio
 from tests.peers.ports import free_port
-from tests.peers.sipp import Sipp
+from tests.peers.sipp import UNTIL_TOLD, Sipp
 
 pytestmark = pytest.mark.peer
 
@@ -86,11 +86,12 @@ def test_the_gateway_sees_its_addresses_and_the_phone_its_own_over_a_kill_too(bo
             service="02079460000",
             user=("1001", box.appliance.passwords["1001"]),
             keys=KEYS,
-            options=["-d", "3000"],
+            words=UNTIL_TOLD,
         ) as caller:
             gateway.expect_message(r"^ACK ")
             box.appliance.kill9()
             box.appliance.restart()
+            caller.go_on()
             caller.finish()
         gateway.finish()
     seen = gateway.messages

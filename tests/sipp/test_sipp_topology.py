@@ -13,7 +13,7 @@ import pytest
 from tests.peers.appliance import Appliance
 from tests.peers.kamailio import Kamailio
 from tests.peers.ports import free_port
-from tests.peers.sipp import Sipp
+from tests.peers.sipp import UNTIL_TOLD, Sipp
 
 pytestmark = pytest.mark.peer
 
@@ -27,7 +27,7 @@ class Line:
     appliance: Appliance
     gateway: int
 
-    def call(self, scenario: str, directory: Path, options: tuple[str, ...] = ()) -> Sipp:
+    def call(self, scenario: str, directory: Path, *, standing: bool = False) -> Sipp:
         return Sipp(
             scenario,
             directory,
@@ -35,11 +35,12 @@ class Line:
             host=INSIDE,
             service="9123",
             keys={"domain": "example.com", "caller": "2001"},
-            options=options,
+            words=UNTIL_TOLD if standing else None,
         )
 
-    def answer(self, scenario: str, directory: Path, options: tuple[str, ...] = ()) -> Sipp:
-        return Sipp(scenario, directory, port=self.gateway, service="9123", options=options)
+    def answer(self, scenario: str, directory: Path, *, standing: bool = False) -> Sipp:
+        words = UNTIL_TOLD if standing else None
+        return Sipp(scenario, directory, port=self.gateway, service="9123", words=words)
 
 
 @pytest.fixture
@@ -76,21 +77,23 @@ def shows_nothing(gateway: Sipp) -> None:
 
 def test_reinvites_both_ways_and_a_bye_after_kill9(line: Line, tmp_path: Path) -> None:
     with line.answer("answer_reinvited", tmp_path) as gateway:
-        with line.call("call_reinvited", tmp_path, ("-d", "1500")) as caller:
+        with line.call("call_reinvited", tmp_path, standing=True) as caller:
             caller.expect_message(r"message received \[\d+\] bytes :\n\nACK sip:")
             line.appliance.kill9()
             line.appliance.restart()
+            caller.go_on()
             caller.finish()
         gateway.finish()
         shows_nothing(gateway)
 
 
 def test_the_gateway_hangs_up_after_kill9(line: Line, tmp_path: Path) -> None:
-    with line.answer("answer_and_hang_up", tmp_path, ("-d", "1500")) as gateway:
+    with line.answer("answer_and_hang_up", tmp_path, standing=True) as gateway:
         with line.call("call_ended_by_peer", tmp_path) as caller:
             gateway.expect_message(r"^ACK sip:")
             line.appliance.kill9()
             line.appliance.restart()
+            gateway.go_on()
             caller.finish()
         gateway.finish()
         shows_nothing(gateway)

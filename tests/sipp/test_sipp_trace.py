@@ -115,6 +115,7 @@ def test_both_legs_of_a_call_whose_topology_is_hidden_are_one_trace(line: Line, 
     assert other.startswith("jfh-")
     assert line.messages("--call", other) == found
     told = [(one["direction"], one["method"], one["status"]) for one in found if one["status"] != 100]
+    told = list(dict.fromkeys(told))  # a slow machine says things twice
     assert [one for one in told if one[1] == "INVITE"] == [
         ("in", "INVITE", 0),
         ("out", "INVITE", 0),
@@ -220,7 +221,8 @@ def test_on_disk_and_at_a_collector_there_is_no_secret_and_a_kill_leaves_the_tra
             with Sipp(
                 "register",
                 tmp_path,
-                target=appliance.address(),
+                target=appliance.address("tcp"),  # which says nothing twice
+                transport="tcp",
                 service="1001",
                 user=("1001", appliance.passwords["1001"]),
                 keys={"domain": "example.com", "contact": "sip:1001@127.0.0.1:9", "expires": "60"},

@@ -11,7 +11,7 @@ from tests.peers.appliance import Appliance
 from tests.peers.kamailio import Carrier, CarrierTls
 from tests.peers.ports import free_port
 from tests.peers.processes import wait_until
-from tests.peers.sipp import Sipp
+from tests.peers.sipp import UNTIL_TOLD, Sipp
 from tests.transport.certificates import Authority
 
 pytestmark = pytest.mark.peer
@@ -95,7 +95,7 @@ def test_calls_are_signed_and_the_next_one_before_it_is_asked(
 
 
 def test_a_nonce_that_runs_out_in_mid_call_costs_one_more_challenge(tmp_path: Path, inner: int) -> None:
-    with Carrier(tmp_path / "carrier", inner=inner, nonce_expire_s=1) as carrier:
+    with Carrier(tmp_path / "carrier", inner=inner, nonce_expire_s=3) as carrier:
         with start(tmp_path, {"gateways": f"127.0.0.1:{carrier.port};transport=udp"}) as box:
             keys = {"domain": "example.com", "caller": "1001"}
             user = ("1001", box.passwords["1001"])
@@ -108,7 +108,7 @@ def test_a_nonce_that_runs_out_in_mid_call_costs_one_more_challenge(tmp_path: Pa
                     service="9123",
                     user=user,
                     keys=keys,
-                    options=["-d", "2500"],
+                    options=["-d", "6000"],
                 ) as caller,
             ):
                 caller.finish()
@@ -133,12 +133,13 @@ def test_a_box_that_dies_in_mid_call_knows_the_numbers_and_the_password_when_it_
                     service="9123",
                     user=user,
                     keys=keys,
-                    options=["-d", "3000"],
+                    words=UNTIL_TOLD,
                 ) as caller,
             ):
                 callee.expect_message(r"^ACK ")
                 box.kill9()
                 box.restart()
+                caller.go_on()
                 caller.finish()
                 callee.finish()
         assert carrier.lines("challenged") == ["INVITE 2", "BYE 6"]

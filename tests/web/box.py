@@ -28,6 +28,8 @@ bind = 127.0.0.1, ::1
 http-bind = 127.0.0.1, ::1
 https-port = 0
 http-port = 0
+[guards]
+shed = no
 [user 1001]
 """
 

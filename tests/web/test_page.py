@@ -7,6 +7,7 @@ import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
@@ -14,9 +15,10 @@ from playwright.sync_api import Page, expect, sync_playwright
 from appliance.accounts.account import hash_password
 from appliance.control.asking import ask
 from tests.peers.appliance import Appliance
-from tests.peers.processes import program
+from tests.peers.processes import PATIENCE_S, program
 
 pytestmark = pytest.mark.peer
+expect.set_options(timeout=1000 * PATIENCE_S)
 
 SECTIONS = {
     "trunk friend": {"trusted": "127.0.0.1"},
@@ -39,6 +41,7 @@ class Caller:
         self._sock.bind(("127.0.0.1", 0))
         self._sock.settimeout(60)
         self._port = self._sock.getsockname()[1]
+        self._unique = uuid4().hex  # a port comes again, and would be a retransmission
         self._media = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._media.bind(("127.0.0.1", 0))
         self._name = name
@@ -49,12 +52,12 @@ class Caller:
     def _send(self, method: str, cseq: int, body: str = "") -> None:
         lines = [
             f"{method} {self._uri} SIP/2.0",
-            f"Via: SIP/2.0/UDP 127.0.0.1:{self._port};branch=z9hG4bK{self._port}{method}",
+            f"Via: SIP/2.0/UDP 127.0.0.1:{self._port};branch=z9hG4bK{self._unique}{method}",
             *(f"Route: {route}" for route in self._routes),
             "Max-Forwards: 70",
             f'From: "<b onclick=alert(1)>{"B" * 300}" <sip:{self._name}@example.com>;tag=1',
             f"To: {self._to}",
-            f"Call-ID: {self._port}",
+            f"Call-ID: {self._unique}",
             f"CSeq: {cseq} {method}",
             f"Contact: <sip:me@127.0.0.1:{self._port}>",
             *(["Content-Type: application/sdp"] if body else []),
@@ -104,7 +107,7 @@ def page(box: Appliance) -> Iterator[Page]:
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=program("chromium"), args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(60_000)
         page.goto(f"http://127.0.0.1:{box.ports['http']}/")
         page.fill("#name", "admin")
         page.fill("#password", "wrong")
@@ -128,7 +131,7 @@ def test_the_page_follows_a_call_from_dialling_to_its_end(box: Appliance, page: 
     caller = Caller(box, "9197", EVIL)
     assert caller.call() == 200
     card = page.locator("article.call")
-    expect(card).to_have_count(1, timeout=10_000)
+    expect(card).to_have_count(1)
     expect(card.locator(".state")).to_have_text("Talking")
     expect(card.locator(".caller")).to_contain_text("<script>alert(1)</script>AAAA")
     expect(card.locator(".called")).to_have_text("9197")
@@ -137,7 +140,7 @@ def test_the_page_follows_a_call_from_dialling_to_its_end(box: Appliance, page: 
     expect(sent).to_have_text(re.compile(r"^[1-9]"))
     before = sent.inner_text()
     expect(sent).not_to_have_text(before)
-    expect(card.locator(".time")).to_have_text(re.compile(r"0:0[2-9]"))
+    expect(card.locator(".time")).to_have_text(re.compile(r"[1-9]:\d\d|0:[1-5]\d|0:0[2-9]"))
     width = page.evaluate("() => document.documentElement.scrollWidth - document.documentElement.clientWidth")
     assert width == 0
 
@@ -206,7 +209,7 @@ def test_an_operator_tests_the_box_from_the_page_and_reads_delay_and_mos(box: Ap
     test.click()
     expect(page.locator("#test-verdict")).to_contain_text("Testing")
     expect(test).to_be_disabled()
-    expect(page.locator("#test-verdict")).to_contain_text("The last self-test passed", timeout=40_000)
+    expect(page.locator("#test-verdict")).to_contain_text("The last self-test passed", timeout=180_000)
     echo = page.locator("#steps tbody tr").filter(has_text="call the echo by WebRTC")
     expect(echo).to_contain_text(re.compile(r"[\d.]+ ms"))
     expect(echo.locator("td").nth(4)).to_have_text(re.compile(r"^[34]\.\d\d$"))

@@ -57,7 +57,8 @@ def test_messages_by_method_and_status_reach_prometheus(site: Site, tmp_path: Pa
     with Sipp(
         "register",
         tmp_path,
-        target=site.box.address("udp"),
+        target=site.box.address("tcp"),  # nothing is sent twice
+        transport="tcp",
         service="1001",
         user=("1001", site.box.passwords["1001"]),
         keys={"domain": "example.com", "contact": "sip:1001@127.0.0.1:5099", "expires": "120"},

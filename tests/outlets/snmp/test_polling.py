@@ -21,7 +21,7 @@ from tests.outlets.snmp.mibs import mib_directory
 from tests.outlets.snmp.snmpd import V2C, Snmpd, Snmptrapd
 from tests.peers.ports import free_port
 from tests.peers.processes import PeerError, wait_until
-from tests.peers.sipp import Sipp
+from tests.peers.sipp import UNTIL_TOLD, Sipp
 from tests.sipp.conftest import CARRIER, Box, start_box
 
 pytestmark = pytest.mark.peer
@@ -135,6 +135,11 @@ def test_nothing_can_be_set(site: Site) -> None:
         site.snmpd.ask("snmpset", f"{MODULE}.1.3.1.0", "s", "other", who=V3)
 
 
+def said(peer: Sipp, start: str, method: str) -> int:
+    """How many messages passed a peer, those that a slow machine made it say twice among them."""
+    return len(re.findall(rf"^{start} [^\n]*\n(?:[^\n]+\n)*?CSeq: *\d+ {method}$", peer.messages, re.M))
+
+
 def test_values_agree_with_metrics_and_status_under_calls(site: Site, tmp_path: Path) -> None:
     box = site.box
     messages = site.messages()
@@ -149,7 +154,7 @@ def test_values_agree_with_metrics_and_status_under_calls(site: Site, tmp_path: 
             calls=5,
             rate=100,
             keys=box.keys(),
-            options=("-d", "6000"),
+            words=UNTIL_TOLD,
         ) as caller:
             caller.expect_message(r"(?s)(^ACK.*){5}")
             wait_until(lambda: site.value("jfCallsActive.0") == "5", "five calls")
@@ -160,6 +165,7 @@ def test_values_agree_with_metrics_and_status_under_calls(site: Site, tmp_path: 
             media = site.named("snmptable", "JACKFIELD-MIB::jfMediaTable", options=("-Cf", "|", "-Cw", "900"))
             living = ask(box.appliance.state_dir, "calls")["calls"]
             calls = site.named("snmptable", "JACKFIELD-MIB::jfCallTable", options=("-Cf", "|", "-Cw", "400"))
+            caller.go_on()
             caller.finish()
         callee.finish()
     read = dict(line.split(" ", 1) for line in walked.splitlines())
@@ -187,9 +193,14 @@ def test_values_agree_with_metrics_and_status_under_calls(site: Site, tmp_path: 
     assert calls.count("|1012|") >= 5, calls
     more = {name: count - messages[name] for name, count in site.messages().items()}
     for method in ("INVITE", "ACK", "BYE"):
-        assert (more[f"{method} in"], more[f"{method} out"]) == (5, 5)
+        on_the_wire = (said(caller, method, method), said(callee, method, method))
+        assert (more[f"{method} in"], more[f"{method} out"]) == on_the_wire
+        assert min(on_the_wire) >= 5
     for answer in ("180 to INVITE", "200 to INVITE", "200 to BYE"):
-        assert (more[f"{answer} in"], more[f"{answer} out"]) == (5, 5), answer
+        status, _, method = answer.split()
+        on_the_wire = (said(callee, f"SIP/2.0 {status}", method), said(caller, f"SIP/2.0 {status}", method))
+        assert (more[f"{answer} in"], more[f"{answer} out"]) == on_the_wire, answer
+        assert min(on_the_wire) >= 5
     assert more["200 to ACK in"] == 0
     counts, figures = site.messages(), site.metrics()
     for method in ("INVITE", "ACK", "BYE"):
