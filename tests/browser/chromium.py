@@ -72,7 +72,9 @@ class Chromium:
         if certificate_key_hash:
             flags.append(f"--ignore-certificate-errors-spki-list={certificate_key_hash}")
         self._playwright = sync_playwright().start()
-        self._browser = self._playwright.chromium.launch(executable_path=program("chromium"), headless=True, args=flags)
+        self._browser = self._playwright.chromium.launch(
+            timeout=120_000, executable_path=program("chromium"), headless=True, args=flags
+        )
 
     @property
     def origin(self) -> str:

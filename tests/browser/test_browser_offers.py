@@ -49,7 +49,7 @@ def test_call_without_offer_reaches_the_browser(box: Appliance, browser_phone: M
 
 
 def test_early_media_is_heard_before_the_answer(box: Appliance, browser_phone: MakePhone, tmp_path: Path) -> None:
-    with Sipp("early_media", tmp_path, service="1007", options=["-rtp_echo", "-d", "4000"]) as callee:
+    with Sipp("early_media", tmp_path, service="1007", options=["-rtp_echo", "-d", "12000"]) as callee:
         _register(box, tmp_path, "1007", callee.port)
         browser = browser_phone("1001", tone_hz=530)
         browser.call("1007")

@@ -152,7 +152,7 @@ def test_ice_that_never_connects(box: Appliance, browser_phone: MakePhone, page:
     phone._do(ICE_FAILS)
     phone.call("9197")
     phone.expect("accepted")
-    talk(4)
+    talk(8)
     phone.hang_up()
     phone.expect("ended")
     expect_verdict(page, box, "9197", "ICE never connected", "no ICE check ever came", "the caller (1001) hung up")
@@ -163,19 +163,24 @@ def test_dtls_that_fails(box: Appliance, browser_phone: MakePhone, page: Page) -
     phone._do(DTLS_FAILS)
     phone.call("9197")
     phone.expect("accepted")
-    talk(4)
+    talk(8)
     phone.hang_up()
     phone.expect("ended")
     expect_verdict(page, box, "9197", "the DTLS handshake failed", "fingerprint", "the caller (1001)")
 
 
 def test_one_way_audio(box: Appliance, browser_phone: MakePhone, page: Page, tmp_path: Path, gateway: int) -> None:
-    with Sipp("answer", tmp_path, host=FAR_END, port=gateway):
-        phone = browser_phone("1001")
-        phone.call("1080")
-        phone.expect("confirmed")
-        talk(5)
-        phone.hang_up()
-        phone.expect("ended")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
+        ear.bind((FAR_END, 0))
+        ear.settimeout(60)
+        words = {"audio_port": str(ear.getsockname()[1])}
+        with Sipp("answer", tmp_path, host=FAR_END, port=gateway, words=words):
+            phone = browser_phone("1001")
+            phone.call("1080")
+            phone.expect("confirmed")
+            assert ear.recv(4096)  # the caller's audio flows
+            talk(5)
+            phone.hang_up()
+            phone.expect("ended")
     expect_verdict(page, box, "1080", "One-way audio: the callee", "was never heard", "the caller (1001) was heard")
     expect(page.get_by_text("callee since")).to_be_visible()

@@ -132,7 +132,7 @@ async def in_browser(path: str, act: Callable[[Table], None]) -> None:
             flags = ["--no-sandbox", "--disable-gpu", "--allow-loopback-in-peer-connection"]
             flags.append("--autoplay-policy=no-user-gesture-required")
             with sync_playwright() as playwright:
-                browser = playwright.chromium.launch(executable_path=path, headless=True, args=flags)
+                browser = playwright.chromium.launch(timeout=120_000, executable_path=path, headless=True, args=flags)
                 page = browser.new_page()
                 page.add_script_tag(content=SCRIPT)
                 table = Table(page, relay)

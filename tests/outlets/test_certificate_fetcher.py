@@ -79,7 +79,7 @@ async def laboratory(directory: Path, serve: Serve, *, names: str = "localhost")
             pass
 
     heard = Heard()
-    fetcher = CertificateFetcher(heard, 2.0, True, partial(ssl.create_default_context, cafile=str(authority.ca)))
+    fetcher = CertificateFetcher(heard, 60.0, True, partial(ssl.create_default_context, cafile=str(authority.ca)))
     async with trio.open_nursery() as nursery:
         listeners = await nursery.start(partial(trio.serve_tcp, handle, 0, host="127.0.0.1"))
         await nursery.start(fetcher.run)

@@ -66,7 +66,7 @@ def test_a_call_is_signed_by_one_box_and_believed_by_the_next(
         env={"SSL_CERT_FILE": str(authority)},
         sections={
             **words,
-            "stir": {"authorities": tmp_path / "root.pem", "private-hosts": "yes", "wait": "3 s"},
+            "stir": {"authorities": tmp_path / "root.pem", "private-hosts": "yes", "wait": "5 s"},
             "trunk peer": {"gateways": "127.0.0.1:9", "trusted": "127.0.0.1", "verify": "require"},
             "trunk out": {"gateways": f"127.0.0.1:{gateway};transport=udp"},
             "route 10": {"match": "prefix:44", "target": "trunk:out", "callers": "trunks"},

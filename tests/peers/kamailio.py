@@ -110,6 +110,7 @@ request_route {{
   if (is_method("ACK")) {{ if (!loose_route() && !t_check_trans()) exit; t_relay(); exit; }}
   t_check_trans();
   if ($sp != {inner} && !pv_auth_check("{domain}", "{password}", "0", "0")) {{
+    t_newtran(); # what comes again because we were slow is not challenged again
     xlog("L_NOTICE", "challenged $rm $cs\\n");
     auth_challenge("{domain}", "1");
     exit;

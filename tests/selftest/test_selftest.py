@@ -50,7 +50,7 @@ def test_a_box_without_users_and_lines_calls_itself(tmp_path: Path) -> None:
         answer = urlopen(f"http://127.0.0.1:{box.ports['http']}/metrics", timeout=60).read().decode()
         began = re.search(r"^jackfield_start_time_seconds ([0-9.e+]+)$", answer, re.MULTILINE)
         assert began is not None
-        assert 0 < time.time() - float(began[1]) < 120
+        assert 0 < time.time() - float(began[1]) < 600
         assert 'jackfield_selftest_runs_total{result="passed"} 1' in answer
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from time import perf_counter
+from time import thread_time
 from typing import Any
 
 import pytest
@@ -278,7 +278,7 @@ def test_largest_message_is_read_within_milliseconds(name: str) -> None:
     data = b"INVITE sip:b@example.com SIP/2.0\r\n" + line + b"\r\n" + kept + b"\r\n"
 
     def seconds() -> float:
-        start = perf_counter()
+        start = thread_time()
         try:
             message = parse_message_untrusted(data)
             check_untrusted(message)
@@ -287,7 +287,7 @@ def test_largest_message_is_read_within_milliseconds(name: str) -> None:
             message.addresses("contact")
         except BadMessage:
             pass
-        return perf_counter() - start
+        return thread_time() - start
 
     assert min(seconds() for _ in range(5)) < 0.025
 

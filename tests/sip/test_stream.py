@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from time import perf_counter
+from time import thread_time
 
 import pytest
 from hypothesis import given
@@ -92,10 +92,10 @@ def test_trickled_bytes_cost_linear_time() -> None:
     def seconds(size: int) -> float:
         message = b"M a SIP/2.0\r\nX: " + b"x" * size + b"\r\nl: 3\r\n\r\nabc"
         framer = StreamFramer(StreamLimits(head_bytes=1 << 20))
-        start = perf_counter()
+        start = thread_time()
         got = [m for i in range(len(message)) for m in feed(framer, message[i : i + 1])]
         assert got == [message]
-        return perf_counter() - start
+        return thread_time() - start
 
     small = min(seconds(4_000) for _ in range(3))
     assert min(seconds(32_000) for _ in range(2)) < small * 24

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import attrs
 import dns.flags
 import dns.message
 import dns.rcode
@@ -19,6 +20,7 @@ import trio
 
 from appliance.transport.options import Target
 from appliance.transport.resolver import Resolver, ResolverOptions
+from tests.peers.ports import free_port
 from tests.transport.test_selection import places
 
 ZONE = """
@@ -99,8 +101,13 @@ async def nursery() -> AsyncIterator[trio.Nursery]:
 
 
 def resolver(server: NameServer, nursery: trio.Nursery, **more: object) -> Resolver:
-    options = ResolverOptions(nameservers=(server.address,), deadline_s=0.5, try_s=0.2, **more)  # type: ignore[arg-type]
-    return Resolver(options, nursery)
+    options: dict[str, object] = {"deadline_s": 60.0, "try_s": 30.0, **more}
+    return Resolver(ResolverOptions(nameservers=(server.address,), **options), nursery)  # type: ignore[arg-type]
+
+
+def hurry(it: Resolver) -> None:
+    """Nobody answers from now on: that need not take long."""
+    it._options = attrs.evolve(it._options, deadline_s=0.5)
 
 
 async def looked_up(it: Resolver, suffixes: list[str]) -> list[str]:
@@ -172,7 +179,7 @@ async def test_many_who_wait_ask_once(server: NameServer, nursery: trio.Nursery)
 
 
 async def test_who_gives_up_waiting_disturbs_no_other(server: NameServer, nursery: trio.Nursery) -> None:
-    it = resolver(server, nursery)
+    it = resolver(server, nursery, try_s=0.5)
     server.dead = True
     found: list[Target] = []
 
@@ -194,6 +201,7 @@ async def test_a_dead_server_delays_only_those_who_ask_it(server: NameServer, nu
     it = resolver(server, nursery)
     await it.resolve("plain.example.com", 5060)
     server.dead = True
+    hurry(it)
     with trio.fail_after(60):
         assert await it.resolve("example.com") == []
         assert places(await it.resolve("plain.example.com", 5060)) == [("UDP", "127.0.0.21", 5060)]
@@ -208,6 +216,7 @@ async def test_an_expired_answer_serves_while_dns_fails(server: NameServer, nurs
     await it.resolve("plain.example.com", 5060)
     await trio.sleep(0.1)
     setattr(server, how, True)
+    hurry(it)
     assert it.resolve_now("plain.example.com", 5060) is None
     assert places(await it.resolve("plain.example.com", 5060)) == [("UDP", "127.0.0.21", 5060)]
 
@@ -218,6 +227,7 @@ async def test_memory_and_questions_are_bounded(server: NameServer, nursery: tri
         await it.resolve(f"n{number}.example.com", 5060)
     assert len(it._entries) <= 20
     server.dead = True
+    hurry(it)
     async with trio.open_nursery() as many:
         for number in range(50):
             many.start_soon(it.resolve, f"m{number}.example.com", 5060)
@@ -228,9 +238,7 @@ async def test_memory_and_questions_are_bounded(server: NameServer, nursery: tri
 def dnsmasq() -> Iterator[tuple[str, int]]:
     program = shutil.which("dnsmasq") or shutil.which("dnsmasq", path="/usr/sbin")
     assert program, "dnsmasq-base of Debian is needed"
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
+    port = free_port()
     arguments = [
         "--keep-in-foreground",
         "--conf-file=/dev/null",
@@ -256,12 +264,12 @@ def dnsmasq() -> Iterator[tuple[str, int]]:
             break
     yield "127.0.0.1", port
     process.terminate()
-    process.communicate(timeout=5)
+    process.communicate(timeout=60)
 
 
 @pytest.mark.peer
 async def test_dnsmasq_is_understood(dnsmasq: tuple[str, int], nursery: trio.Nursery) -> None:
-    it = Resolver(ResolverOptions(nameservers=(dnsmasq,)), nursery)
+    it = Resolver(ResolverOptions(nameservers=(dnsmasq,), deadline_s=60, try_s=10), nursery)
     targets = await it.resolve("example.net")
     assert places(targets) == [("TLS", "127.0.0.31", 5099), ("TLS", "::1", 5099)]
     assert {target.server_name for target in targets} == {"example.net"}

@@ -105,7 +105,9 @@ def page(box: Appliance) -> Iterator[Page]:
     found = re.search(r"password (\S+)", box.log)
     assert found
     with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=program("chromium"), args=["--no-sandbox", "--disable-gpu"])
+        browser = play.chromium.launch(
+            timeout=120_000, executable_path=program("chromium"), args=["--no-sandbox", "--disable-gpu"]
+        )
         page = browser.new_page()
         page.set_default_timeout(60_000)
         page.goto(f"http://127.0.0.1:{box.ports['http']}/")
