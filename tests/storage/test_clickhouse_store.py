@@ -69,9 +69,10 @@ def test_boxes_share_a_database_and_see_their_own(kept: Kept, tmp_path: Path) ->
 def test_a_server_that_hangs_and_an_impatient_box_do_not_double(
     clickhouse: ClickHouseServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("appliance.storage.clickhouse._ANSWER_S", 0.5)
     kept = Kept(tmp_path, ClickHouseStore(clickhouse.settings(), tmp_path, BOX))
     kept.store.server.run("SYSTEM STOP MERGES")  # type: ignore[attr-defined]  # they would mend what is tried here
+    monkeypatch.setattr("appliance.storage.clickhouse._ANSWER_S", 0.5)
+    kept.store.server._client = None  # type: ignore[attr-defined]  # the next has this patience
     kept.write(*(record(number) for number in range(500)))
     clickhouse.program.process.send_signal(signal.SIGSTOP)
     try:
@@ -82,6 +83,7 @@ def test_a_server_that_hangs_and_an_impatient_box_do_not_double(
     finally:
         clickhouse.program.process.send_signal(signal.SIGCONT)
     monkeypatch.undo()
+    kept.store.server._client = None  # type: ignore[attr-defined]
     while kept.journal.sealed():
         kept.store._again_at = 0.0  # type: ignore[attr-defined]
         try:
