@@ -23,7 +23,7 @@ CONF = "[listener udp]\ntransport = udp\nport = 5060\n[interface eth0]\naddress 
 OLD = CONF.format("192.0.2.5", "192.0.2.1")
 NEW = CONF.format("198.51.100.7", "198.51.100.1")
 TABLE = {one.name: one for one in VERBS}
-TRIAL_S = 5
+TRIAL_S = 12
 
 
 def prepare(root: Path) -> None:

@@ -39,7 +39,7 @@ def test_addresses_that_nobody_confirms_go_away_and_those_that_are_confirmed_sta
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr
