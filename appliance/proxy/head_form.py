@@ -21,7 +21,7 @@ _MOST_ORDERS = 256
 _MOST_EACH = 8
 _START = rb" sips?:(?:([^ @:;\r]*)@)?[^ \r]* SIP/2\.0"
 _SENT_BY = rb"([^\s;:,\[\"]+(?::\d{1,5})?|\[[^\]\s]*\](?::\d{1,5})?)"
-_BRANCH = rb";branch=(z9hG4bK[^;,\s\"]+)"
+_BRANCH = rb";branch=(z9hG4bK[\w.!%*+`'~-]+)"
 _VIA = re.compile(rb"([^:]+): SIP/2\.0/(\w+) " + _SENT_BY + rb"(?:%b(;rport)?|;rport%b)" % (_BRANCH, _BRANCH))
 
 Pieces = tuple[bytes | None, bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes]

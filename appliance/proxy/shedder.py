@@ -167,7 +167,7 @@ class Shedder:
         seen = 0
         kind: str | None = "start"
         for line in lines:
-            above, kind = kind, _KINDS.get(line[: line.find(b":")])
+            above, kind = kind, _KINDS.get(line[: max(0, line.find(b":"))])
             if kind is None:
                 if line[:1] in b" \t" and above is not None:
                     return False  # folded

@@ -12,13 +12,15 @@ from tempfile import gettempdir
 
 import atheris
 
-with atheris.instrument_imports(include=["appliance"]):
-    from tests.fuzz.targets import TARGETS
+from tests.fuzz import targets
+
+_INSTRUMENTED = ["appliance.sip", "appliance.rtc", "appliance.router", "appliance.proxy"]
 
 
 def main() -> None:
     name, seconds, *corpus = sys.argv[1:]
-    target = TARGETS[name]
+    with atheris.instrument_imports(include=_INSTRUMENTED):
+        target = targets.target(name)
 
     def once(data: bytes) -> None:
         try:

@@ -30,7 +30,7 @@ def _text(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
-def _no_hidden_break(message: Request | Response) -> bytes:
+def no_hidden_break(message: Request | Response) -> bytes:
     data = message.to_bytes()
     head = data.partition(b"\r\n\r\n")[0].replace(b"\r\n", b"")
     assert b"\r" not in head
@@ -56,10 +56,10 @@ def message(data: bytes) -> None:
     except BadMessage as bad:
         answerable = request or bad.request
         if isinstance(answerable, Request):
-            _no_hidden_break(response_to(answerable, bad.status, bad.reason, to_tag="t"))
+            no_hidden_break(response_to(answerable, bad.status, bad.reason, to_tag="t"))
             _touch(answerable)
         return
-    wire = _no_hidden_break(request)
+    wire = no_hidden_break(request)
     again = parse_message_untrusted(wire)
     check_untrusted(again)
     assert again.to_bytes() == wire
@@ -67,16 +67,16 @@ def message(data: bytes) -> None:
     _touch(request)
     if isinstance(request, Request):
         answer = response_to(request, 200, to_tag="t")
-        reread = parse_message_untrusted(_no_hidden_break(answer))
+        reread = parse_message_untrusted(no_hidden_break(answer))
         check_untrusted(reread)
         assert reread.get_all("via") == request.get_all("via")
         for made in (cancel_of(request), ack_of(request, answer)):
-            check_untrusted(parse_message_untrusted(_no_hidden_break(made)))
+            check_untrusted(parse_message_untrusted(no_hidden_break(made)))
     vias = request.values("via")
     request.prepend("via", "SIP/2.0/UDP proxy.example.com;branch=z9hG4bKfuzz")
     request.prepend("record-route", "<sip:proxy.example.com;lr>")
     request.set("max-forwards", "69")
-    edited = parse_message_untrusted(_no_hidden_break(request))
+    edited = parse_message_untrusted(no_hidden_break(request))
     check_untrusted(edited)
     assert edited.via.branch == "z9hG4bKfuzz"
     edited.pop_first("via")

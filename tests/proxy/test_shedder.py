@@ -151,6 +151,16 @@ def test_a_line_break_that_hides_in_a_line_is_never_repeated(header: str, known:
     assert caller.take_kinds() in ([], ["400"])
 
 
+@pytest.mark.parametrize("known", [False, True])
+def test_a_branch_that_is_no_text_comes_back_as_it_is(known: bool) -> None:
+    box = shedding()
+    caller = box.peer("192.0.2.1")
+    if known:
+        _teach(box, caller, lambda n: invite(caller, call_id=f"learn{n}").to_bytes())
+    box.core.receive(invite(caller).to_bytes().replace(b"branch=z9hG4bK", b"branch=z9hG4bK\xff"), caller.flow)
+    assert caller.take_response(503).branch.startswith("z9hG4bK\udcff")
+
+
 def test_what_is_learned_is_bounded() -> None:
     box = shedding()
     caller = box.peer("192.0.2.1")
