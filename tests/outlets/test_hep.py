@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import socket
 import ssl
 import subprocess
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import attrs
 import pytest
@@ -23,7 +27,7 @@ from tests.peers.processes import Program, wait_until
 from tests.peers.tls import make_certificate
 
 REQUEST_LINE = "INVITE sip:9196@example.com SIP/2.0"
-LUA = f"lua_script:{Path(__file__).with_name('hep.lua')}"
+LUA = Path(__file__).with_name("hep.lua")
 INVITE = (
     b"INVITE sip:9196@example.com SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1:5062;branch=z9hG4bKa\r\n"
     b"From: <sip:a@example.com>;tag=1\r\nTo: <sip:9196@example.com>\r\nCall-ID: abc@x\r\nCSeq: 1 INVITE\r\n"
@@ -42,9 +46,8 @@ def plain(settings: HepSettings) -> HepCollector[Captured]:
     return HepCollector(settings, "box", lambda one: one)
 
 
-def decoded(directory: Path, packets: list[bytes]) -> list[list[str]]:
+def decoded(packets: list[bytes]) -> list[list[str]]:
     """What tshark reads in them, and that it finds nothing wrong."""
-    file = directory / "hep.pcapng"
     wrapped = [
         TracedMessage(
             at=1.0,
@@ -56,26 +59,37 @@ def decoded(directory: Path, packets: list[bytes]) -> list[list[str]]:
         )
         for packet in packets
     ]
-    file.write_bytes(b"".join(pcapng(wrapped)))
     fields = ["hep3.src_ip4", "hep3.dst_ip6", "hep3.src_port", "hep3.dst_port", "hep3.kind", "hep3.agent"]
     fields += ["hep3.key", "hep3.node", "hep3.correlation", "sip.Request-Line", "sip.Call-ID"]
-    argv = ["tshark", "-r", str(file), "-X", LUA, "-T", "fields"]
-    for field in fields:
-        argv += ["-e", field]
-    read = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
-    assert read.stdout, read.stderr
-    argv = ["tshark", "-r", str(file), "-X", LUA, "-Y", "_ws.malformed"]
-    assert subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True).stdout == ""
-    return [row.split("\t") for row in read.stdout.splitlines()]
+    with TemporaryDirectory() as directory:
+        script = Path(directory) / LUA.name
+        shutil.copy(LUA, script)
+        Path(directory).chmod(0o755)
+        argv = ["tshark", "-r", "-", "-X", f"lua_script:{script}"]
+
+        def tshark(*more: str) -> str:
+            # From Wireshark 4.4 on no script is read for root.
+            user: dict[str, Any] = (
+                {"user": "nobody", "group": "nogroup", "extra_groups": ()} if os.geteuid() == 0 else {}
+            )
+            given = b"".join(pcapng(wrapped))
+            user["env"] = os.environ | {"HOME": directory}
+            done = subprocess.run([*argv, *more], input=given, capture_output=True, timeout=60, check=False, **user)
+            assert not done.returncode, done.stderr.decode()
+            return done.stdout.decode()
+
+        assert tshark("-Y", "_ws.malformed") == ""
+        read = tshark("-T", "fields", *(word for field in fields for word in ("-e", field)))
+        return [row.split("\t") for row in read.splitlines()]
 
 
 @pytest.mark.peer
-def test_tshark_reads_packets_over_both_families(tmp_path: Path) -> None:
+def test_tshark_reads_packets_over_both_families() -> None:
     packets = [
         hep_packet(captured("192.0.2.1"), agent=2001, password=b"word", node="box"),
         hep_packet(captured("2001:db8::1", 1), agent=7),
     ]
-    assert decoded(tmp_path, packets) == [
+    assert decoded(packets) == [
         ["192.0.2.1", "", "5062", "5060", "1", "2001", "word", "box", "abc@x", REQUEST_LINE, "abc@x"],
         ["", "2001:db8::9", "5062", "5060", "1", "7", "", "", "abc@x", REQUEST_LINE, "abc@x"],
     ]
@@ -170,7 +184,7 @@ async def test_packets_over_tls_are_for_a_collector_that_both_sides_know(tmp_pat
         nursery.cancel_scope.cancel()
     assert one.sent == 3
     assert (
-        decoded(tmp_path, [bytes(got[: len(packet)]), bytes(got[-len(packet) :])])
+        decoded([bytes(got[: len(packet)]), bytes(got[-len(packet) :])])
         == [["192.0.2.1", "", "5062", "5060", "1", "2001", "word", "box", "abc@x", REQUEST_LINE, "abc@x"]] * 2
     )
 
