@@ -31,7 +31,14 @@ def main() -> None:
             raise
 
     seed = ["-seed=1"] if os.environ.get("CI") else []
-    options = [*seed, f"-max_total_time={seconds}", "-max_len=2048", "-timeout=5", "-rss_limit_mb=1024", "-verbosity=0"]
+    options = [
+        *seed,
+        f"-max_total_time={seconds}",
+        "-max_len=2048",
+        "-timeout=20",
+        "-rss_limit_mb=1024",
+        "-verbosity=0",
+    ]
     options.append(f"-artifact_prefix={corpus[0] if corpus else gettempdir()}/")
     atheris.Setup([sys.argv[0], *options, *corpus], once)
     atheris.Fuzz()
