@@ -72,6 +72,7 @@ async def test_an_operator_hangs_up_a_call_on_its_page(tmp_path: Path) -> None:
         await sign_in(client, box.password)
         _, response = await phone.call("9197")
         assert response.status == 200
+        await trio.sleep(3.1)  # by then it is known whether both sides are heard
         path = await page_of(client, "?state=in+progress")
         page = (await client.get(path)).text
         assert "In progress: alice" in page or "In progress: friend" in page
