@@ -7,7 +7,7 @@ Text is UTF-8 with surrogateescape, so any byte survives the way in and out. Rea
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from appliance.sip.header_lines import HeaderLines, header_line, kinds_with, kinds_without
 from appliance.sip.headers import (
@@ -25,11 +25,8 @@ from appliance.sip.headers import (
 )
 from appliance.sip.uri import Uri, parse_uri_untrusted
 
-if TYPE_CHECKING:
-    from appliance.sip.shape import Shape
-
 _READ = frozenset({"from", "to", "call-id", "cseq"})
-_UNREAD = "\n"
+UNREAD = "\n"
 """Stands in the place of a tag that nobody has asked for; no tag is like that."""
 
 
@@ -55,10 +52,10 @@ class Message(HeaderLines):
         "_from_tag",
         "_length",
         "_sent_by",
-        "_shape",
         "_to_tag",
         "_via",
         "body",
+        "sound",
         "veil",
     )
 
@@ -72,9 +69,9 @@ class Message(HeaderLines):
     _cseq: CSeq | None
     _from_tag: str | None
     _to_tag: str | None
-    """Read already, by the parser's checks as a rule; the tags are `_UNREAD` until then."""
-    _shape: Shape | None
-    """What the parser knows of these very keys, until a header is added or taken away."""
+    """Read already, by the parser's checks as a rule; the tags are `UNREAD` until then."""
+    sound: bool
+    """The parser has found nothing wrong with it at a glance, and no header was changed since."""
     _length: int
     """The number in the Content-Length line, where known to be right; -1 otherwise."""
 
@@ -137,13 +134,13 @@ class Message(HeaderLines):
 
     @property
     def from_tag(self) -> str | None:
-        if self._from_tag is _UNREAD:
+        if self._from_tag is UNREAD:
             self._from_tag = tag_untrusted(self._line("from"), "From")
         return self._from_tag
 
     @property
     def to_tag(self) -> str | None:
-        if self._to_tag is _UNREAD:
+        if self._to_tag is UNREAD:
             self._to_tag = tag_untrusted(self._line("to"), "To")
         return self._to_tag
 
@@ -156,7 +153,7 @@ class Message(HeaderLines):
     # Writing
 
     def _changed(self, key: str) -> None:
-        self._shape = None
+        self.sound = False
         if key == "via":
             self._via = self._sent_by = self._branch = None
         elif key == "content-length":
@@ -166,7 +163,7 @@ class Message(HeaderLines):
 
     def _forget(self) -> None:
         self._call_id = self._cseq = None
-        self._from_tag = self._to_tag = _UNREAD
+        self._from_tag = self._to_tag = UNREAD
 
     def push_via(self, line: str, branch: str) -> None:
         """Add a whole Via line of our own making on top, with its branch."""
@@ -178,7 +175,8 @@ class Message(HeaderLines):
             self.kinds = kinds_with(self.kinds, "via")
         keys.insert(index, "via")
         self.lines.insert(index, line)
-        self._via = self._sent_by = self._shape = None
+        self._via = self._sent_by = None
+        self.sound = False
         self._branch = branch
 
     def drop_top_via(self) -> None:
@@ -191,7 +189,8 @@ class Message(HeaderLines):
             del keys[index], lines[index]
             if "via" not in keys:
                 self.kinds = kinds_without(self.kinds, "via")
-            self._via = self._sent_by = self._branch = self._shape = None
+            self._via = self._sent_by = self._branch = None
+            self.sound = False
 
     def replace_top_via(self, via: Via) -> None:
         """Write `via` in the place of the topmost one."""
@@ -213,16 +212,14 @@ class Message(HeaderLines):
         """
         index = self.keys.index("via")
         line = self.lines[index]
-        source = f";rport={port};received={host}"
-        usual = line.endswith(";rport") and ";branch=" in line and "received" not in line
-        if usual and "," not in line and '"' not in line and "\n" not in line:
-            self.lines[index] = line[:-6] + source
+        if self.sound and line.endswith(";rport") and '"' not in line and "received" not in line:
+            self.lines[index] = f"{line[:-6]};rport={port};received={host}"
             self._via = None
             return
         via = self.via
         params = via.params
         if "received" not in params and '"' not in params and ";rport;" in params:
-            via.params = params.replace(";rport;", f"{source};", 1)
+            via.params = params.replace(";rport;", f";rport={port};received={host};", 1)
             self.replace_top_via(via)
             return
         asked = via.param("rport") == ""
@@ -282,8 +279,8 @@ class Request(Message):
         self.veil = None
         self._via = self._sent_by = self._branch = None
         self._call_id = self._cseq = None
-        self._from_tag = self._to_tag = _UNREAD
-        self._shape = None
+        self._from_tag = self._to_tag = UNREAD
+        self.sound = False
         self._length = -1
 
     @classmethod
@@ -298,10 +295,20 @@ class Request(Message):
 
     def copy(self) -> Request:
         """A copy whose lines may be changed; the strings are shared."""
-        twin = Request(self.method, self.uri, self.keys.copy(), self.lines.copy(), self.body, self.kinds)
+        twin = Request.__new__(Request)  # filled by hand, since every forwarded request is such a copy
+        twin.method = self.method
+        twin.uri = self.uri
+        twin.keys = self.keys.copy()
+        twin.lines = self.lines.copy()
+        twin.kinds = self.kinds
+        twin.body = self.body
+        twin.veil = twin._via = twin._sent_by = twin._branch = None
+        twin._call_id = self._call_id
+        twin._cseq = self._cseq
+        twin._from_tag = self._from_tag
+        twin._to_tag = self._to_tag
         twin._length = self._length
-        twin._call_id, twin._cseq = self._call_id, self._cseq
-        twin._from_tag, twin._to_tag = self._from_tag, self._to_tag
+        twin.sound = False
         return twin
 
     def to_bytes(self) -> bytes:
@@ -336,8 +343,8 @@ class Response(Message):
         self.veil = None
         self._via = self._sent_by = self._branch = None
         self._call_id = self._cseq = None
-        self._from_tag = self._to_tag = _UNREAD
-        self._shape = None
+        self._from_tag = self._to_tag = UNREAD
+        self.sound = False
         self._length = -1
 
     def copy(self) -> Response:

@@ -25,7 +25,7 @@ from appliance.sip.headers import (
     tags_untrusted,
     value_of,
 )
-from appliance.sip.message import Message, Request, Response
+from appliance.sip.message import UNREAD, Message, Request, Response
 from appliance.sip.remembered import Remembered
 from appliance.sip.shape import Match, Shape
 from appliance.sip.uri import parse_uri_untrusted
@@ -46,6 +46,8 @@ _ONCE = ("from", "to", "call-id", "cseq", "max-forwards", "content-length", "con
 
 #: What a response to a request repeats: with a line break hidden in one of these there is no answering.
 _REPEATED = frozenset({"via", "from", "to", "call-id", "cseq", "record-route", "timestamp"})
+
+_new_request, _new_response = Request.__new__, Response.__new__
 
 _keys: dict[str, str] = {}
 """Header name as written → canonical key; bounded, since the names come from outside."""
@@ -78,44 +80,98 @@ def parse_message_untrusted(data: bytes) -> Request | Response:
     Raises `BadMessage` where there is no telling what it is; its `request` is set where it can be answered all the
     same. Bytes after the body that Content-Length announces are left out (RFC 3261 §18.3).
     """
-    head, blank, body = data.partition(b"\r\n\r\n")
-    if not blank:
-        raise BadMessage("No end of headers")
-    try:
-        text = head.decode()
-    except UnicodeDecodeError:
-        text = head.decode("utf-8", "surrogateescape")
-    fault: str | None = None
-    shape: Shape | None
+    text = _text_of(data)
     for match, shape in _usual_shapes.get(text[:11], ()):
         found = match(text)
         if found is not None and "\n" not in "".join(pieces := found.groups()):
-            start_line, *lines = pieces
-            keys = shape.keys.copy()
-            break
-    else:
-        start_line, lines, keys, shape, fault = _careful(text)
+            lines = list(pieces)
+            start = _starts[lines.pop(0)]
+            if start.fault or len(text) != len(data):
+                break
+            return _message(start, lines, shape, data[found.end() :])
+    return _unusual_untrusted(data)
 
+
+def _message(start: _Start, lines: list[str], shape: Shape, body: bytes) -> Request | Response:
+    """A message of a known order, looked at as far as a glance tells. Filled by hand: a constructor's price is felt."""
     message: Request | Response
-    kinds = shape.kinds if shape is not None else None
-    start = _starts[start_line]
     if start.status:
-        message = Response(start.status, start.second, keys, lines, body, kinds)
+        message = _new_response(Response)
+        message.status = start.status
+        message.reason = start.second
     else:
-        message = Request(start.first, start.second, keys, lines, body, kinds)
+        message = _new_request(Request)
+        message.method = start.first
+        message.uri = start.second
+    message.keys = shape.keys.copy()
+    message.lines = lines
+    message.kinds = shape.kinds
+    message.body = body
+    message.veil = message._via = message._sent_by = message._branch = message._call_id = message._cseq = None
+    message._from_tag = message._to_tag = UNREAD
+    message._length = -1
+    message.sound = False
+    index = shape.content_length
+    if index >= 0:
+        length = known_number[lines[index]]
+        if length is None or length > len(body):
+            return message
+        message._length = length
+        if length < len(body):
+            message.body = body[:length]
+    if start.usual and shape.fault is None:
+        # Whether it is good at a glance, written as nearly all are: no line is folded, or it had no shape.
+        via, _, rest = lines[shape.via].partition(";branch=")
+        call_id = lines[shape.call_id]
+        if not rest or "," in rest or call_id[-1] in ": \t":
+            return message
+        try:
+            sent_by = known_via_start[via]
+            message._from_tag = known_tag[lines[shape.from_]]
+            message._to_tag = known_tag[lines[shape.to]]
+            message._cseq = cseq = known_cseq[lines[shape.cseq]]
+            hops = known_number[lines[shape.max_forwards]] if shape.max_forwards >= 0 else 0
+        except BadMessage:
+            return message
+        if sent_by is not None and (start.status or (cseq.method == start.first and hops is not None and hops <= 255)):
+            message._sent_by = sent_by
+            message._branch = rest.partition(";")[0].strip()
+            message._call_id = call_id.partition(":")[2].strip()
+            message.sound = True
+    return message
+
+
+def _text_of(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data.decode("utf-8", "surrogateescape")
+
+
+def _unusual_untrusted(data: bytes) -> Request | Response:
+    """A message whose order was not met often, which is not all ASCII, or at fault."""
+    head, blank, body = data.partition(b"\r\n\r\n")
+    if not blank:
+        raise BadMessage("No end of headers")
+    start_line, lines, keys, shape, fault = _careful(_text_of(head))
+    start = _starts[start_line]
+    if shape is not None and not start.fault:
+        return _message(start, lines, shape, body)
+    message: Request | Response
+    if start.status:
+        message = Response(start.status, start.second, keys, lines, body)
+    else:
+        message = Request(start.first, start.second, keys, lines, body)
         if start.fault:
             raise BadMessage(start.fault, start.fault_status, message)
     if fault is not None:
         raise BadMessage(fault, request=message if isinstance(message, Request) else None)
-    if start.usual:
-        message._shape = shape
-    index = shape.content_length if shape is not None else _first(keys, "content-length")
+    index = _first(keys, "content-length")
     if index >= 0:
         length = known_number[lines[index]]
         if length is not None and length <= len(body):
             message._length = length
-            if length < len(body):
-                message.body = body[:length]
+            message.body = body[:length]
     return message
 
 
@@ -236,12 +292,13 @@ def _shape_of(names: tuple[str, ...], keys: list[str], start_line: str) -> Shape
     if shape.met >= _MET_BEFORE and shape.fault is None:
         if shape.match is None:
             lines = (rf"({re.escape(name)}[^\r]*+)" for name in names)
-            shape.match = re.compile("\r\n".join([r"([^\r]*+)", *lines])).fullmatch
+            shape.match = re.compile("\r\n".join([r"([^\r]*+)", *lines, "\r\n"])).match
         if len(_usual_shapes) >= _MAX_SHAPES:
             _usual_shapes.clear()
         alike = _usual_shapes.setdefault(start_line[:11], [])
-        alike.insert(0, (shape.match, shape))
-        del alike[_SHAPES_EACH:]
+        if not any(known is shape for _, known in alike):
+            alike.insert(0, (shape.match, shape))
+            del alike[_SHAPES_EACH:]
     return shape
 
 
@@ -257,41 +314,8 @@ def _fault_of(keys: list[str]) -> str | None:
 
 def check_untrusted(message: Message) -> None:
     """What every message must have (RFC 3261 §8.1.1, §16.3): raises `BadMessage` naming the header."""
-    shape = message._shape
-    if shape is None or shape.fault is not None or not _usual(message, shape):
+    if not message.sound:
         _check_closely(message)
-
-
-def _usual(message: Message, shape: Shape) -> bool:
-    """Whether a message is good at a glance: written as nearly all are. What it looks at is then read.
-
-    Its start line is usual, and no line is folded: else it had no shape.
-    """
-    lines = message.lines
-    start, _, rest = lines[shape.via].partition(";branch=")
-    if not rest or "," in rest or lines[shape.call_id][-1] in ": \t":
-        return False
-    if message._length < 0 and shape.content_length >= 0:
-        return False
-    try:
-        sent_by = known_via_start[start]
-        if sent_by is None:
-            return False
-        message._from_tag = known_tag[lines[shape.from_]]
-        message._to_tag = known_tag[lines[shape.to]]
-        message._cseq = cseq = known_cseq[lines[shape.cseq]]
-    except BadMessage:
-        return False
-    message._sent_by = sent_by
-    message._branch = rest.partition(";")[0].strip()
-    if isinstance(message, Request):
-        if cseq.method != message.method:
-            return False
-        message._call_id = lines[shape.call_id].partition(":")[2].strip()
-        if shape.max_forwards >= 0:
-            hops = known_number[lines[shape.max_forwards]]
-            return hops is not None and hops <= 255
-    return True
 
 
 def _check_closely(message: Message) -> None:

@@ -56,11 +56,18 @@ def judged(data: bytes, check: object) -> tuple[object, ...]:
     return str(message.via), message.branch, message.from_tag, message.to_tag, message.cseq
 
 
+def closely(message: Message) -> None:
+    """A look at a message as if nothing had been found at a glance."""
+    for key in ("via", "from"):
+        message._changed(key)
+    parser._check_closely(message)
+
+
 def held_together(data: bytes) -> None:
     forget()
     with patch.object(parser, "_MET_BEFORE", 2):
         for _ in range(2):  # the second time its order of headers is known
-            assert judged(data, check_untrusted) == judged(data, parser._check_closely)
+            assert judged(data, check_untrusted) == judged(data, closely)
 
 
 @given(st.tuples(st.sampled_from(STARTS), *(st.sampled_from(lines) for lines in LINES.values())))
@@ -88,7 +95,7 @@ def cut(data: bytes) -> tuple[object, ...]:
         message = parse_message_untrusted(data)
     except BadMessage as bad:
         return bad.status, bad.reason, bad.request and (bad.request.keys, bad.request.lines)
-    return repr(message), message.keys, message.lines, message.body, message._length, message._shape is None
+    return repr(message), message.keys, message.lines, message.body, message._length, message.sound
 
 
 def forget() -> None:
