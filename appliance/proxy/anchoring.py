@@ -47,10 +47,8 @@ class Anchoring:
     def offered(self, request: Request, flow: Flow) -> Profile:
         """What the caller speaks: as its SDP says, and by its transport where it offers nothing yet."""
         body = request.body
-        if b"UDP/TLS/RTP/SAVP" in body:
-            return WEBRTC
         if b"RTP/SAVP" in body:
-            return Profile.SDES
+            return WEBRTC if b"UDP/TLS/RTP/SAVP" in body else Profile.SDES
         if body:
             return RTP
         return WEBRTC if flow.transport in ("WS", "WSS") else RTP

@@ -216,7 +216,10 @@ class Branch:
             self._fail(bad.status, bad.reason, now)
             return
         if context.spread:
-            request.set("max-breadth", str(self.breadth))  # RFC 5393 §5.3.3
+            if "max-breadth" in request.kinds:
+                request.set("max-breadth", str(self.breadth))
+            else:
+                request.put_last("max-breadth", f"Max-Breadth: {self.breadth}")  # RFC 5393 §5.3.3
         if self.signing is not None:
             core.logins.sign(context, self, request)
             attempt.changed = True

@@ -118,7 +118,8 @@ class DialogPath:
         if nearest is None or said is None:
             return None
         request.drop_lines(index, end)
-        return Entry(*said, nearest_leg=nearest[1] if count == 2 else "")
+        serial, leg, flow_id, extras = said
+        return Entry(serial, leg, flow_id, extras, "", nearest[1] if count == 2 else "")
 
     def _pop_routes(self, request: Request, flow: Flow) -> tuple[str, str]:
         """Take our own entries off the Route (RFC 3261 §16.4): the first and the last of their tokens, '' for none."""
@@ -207,7 +208,7 @@ class DialogPath:
         flow_id = entry.flow_id
         flow = (self._wires.flow(flow_id) or self._inner.get(flow_id)) if flow_id else None
         if flow is not None:
-            return Destination(uri=request.uri, label="the other end of the dialog", flow=flow)
+            return Destination(request.uri, "the other end of the dialog", (), flow)
         routes = request.values("route") if "route" in request.kinds else []
         target = parse_name_addr_untrusted(routes[0], "Route").uri if routes else request.request_uri
         binding = None if routes else self._location.by_contact(target)
@@ -220,7 +221,7 @@ class DialogPath:
             hop = Hop.of(target) if routes else hop_to(request.uri)
             if self._trunk_tls.any:
                 hop = self._trunk_tls.hop(hop, entry.extras, entry.leg)
-        return Destination(uri=request.uri, label="the other end of the dialog", flow=flow, hop=hop)
+        return Destination(request.uri, "the other end of the dialog", (), flow, hop)
 
 
 def bare_uri(value: str) -> str:

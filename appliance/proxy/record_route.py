@@ -54,8 +54,10 @@ class RecordRoutes:
         payload = f"{serial},{said},{flow_id}".encode()
         signed = b2a_base64(self._mac(payload, call_id) + payload, newline=False)
         token = signed.rstrip(b"=").translate(_URL_SAFE).decode()
-        transport = "" if facing.transport == "UDP" else f";transport={uri_transport(facing)}"
-        value = f"<sip:{_PREFIX}{token}@{facing.sent_by}{transport};lr>"
+        if facing.transport == "UDP":
+            value = f"<sip:{_PREFIX}{token}@{facing.sent_by};lr>"
+        else:
+            value = f"<sip:{_PREFIX}{token}@{facing.sent_by};transport={uri_transport(facing)};lr>"
         if len(call_id) <= _LONGEST_KNOWN:
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()

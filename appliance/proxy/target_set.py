@@ -159,7 +159,7 @@ class TargetSets:
             user=user.name,
         )
 
-    def of_trunk(self, name: str, number: str, transaction: ServerTransaction, now: float) -> Targets:
+    def of_trunk(self, name: str, number: str, transaction: ServerTransaction, now: float) -> Groups:
         """The trunk's gateways in order. Raises `Rejected` 503 for a trunk that has none, or none in service."""
         hunt = self.hunts.trunks[name]
         if not hunt.places:
@@ -167,7 +167,7 @@ class TargetSets:
             raise Rejected(503, "Service Unavailable", cause, why=Cause.NO_GATEWAY)
         if hunt.plain:
             user = _user_part(number)
-            return Targets([[self._destination(name, at, user, number)] for at in hunt.order])
+            return [[self._destination(name, at, user, number)] for at in hunt.order]
         return self._selected(
             hunt.hunt(Moment(now, self.wall(), number), _Hashed(transaction.request, transaction.flow).of), "", number
         )

@@ -85,10 +85,14 @@ class TransactionLayer:
     def receive_request(self, request: Request, flow: Flow, now: float) -> None:
         """A request from the network, checked. Calls the user for a new one, before it returns."""
         method = request.method
-        branch = request.branch
+        # What the parser has read is taken as it lies there: a property costs as much as the look-up that it is for.
+        branch = request._branch
+        if branch is None:
+            branch = request.branch
         key: ServerKey
-        if branch.startswith("z9hG4bK"):
-            key = (branch, *request.sent_by, "INVITE" if method == "ACK" else method)
+        if branch[:7] == "z9hG4bK":
+            host, port = request._sent_by or request.sent_by
+            key = (branch, host, port, "INVITE" if method == "ACK" else method)
         else:
             key = _key_without_cookie(request, method)
         transaction = self.servers.get(key)
@@ -107,9 +111,9 @@ class TransactionLayer:
 
     def receive_response(self, response: Response, flow: Flow, now: float) -> None:
         """A response from the network, checked, its own top Via still in place."""
-        method = response.cseq.method
+        method = (response._cseq or response.cseq).method
         self.tallies[method].responses_in[response.status] += 1
-        client = self.clients.get((response.branch, method))
+        client = self.clients.get((response._branch or response.branch, method))
         if client is None:
             self.counts.stray_responses += 1
             self.user.on_stray_response(response, flow, now)
@@ -177,7 +181,7 @@ class TransactionLayer:
         if not flow.reliable:
             # §18.2.2: to the source's address (which is `received` where that differs from sent-by), but the port of
             # Via. maddr is left alone: it would let anybody point our answers at a third party.
-            port = request.sent_by[1] or 5060
+            port = (request._sent_by or request.sent_by)[1] or 5060
             if flow.remote[1] != port and "rport" not in request.via.params:
                 transaction.reply_flow = flow.towards((flow.remote[0], port))
         self.servers[key] = transaction
