@@ -97,6 +97,7 @@ class Sipp:
             "-default_behaviors",
             "all",
         ]
+        argv += ["-watchdog_minor_maxtriggers", "100000", "-watchdog_major_maxtriggers", "100000"]  # it would give up
         argv += ["-base_cseq", "1", "-mp", str(free_block(4)), "-buff_size", "1048576"]
         if user is not None:
             # its own default, built from the target's address, is no URI where that is IPv6

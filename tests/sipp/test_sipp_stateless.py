@@ -15,8 +15,9 @@ from tests.sipp.conftest import CARRIER, DOMAIN
 pytestmark = pytest.mark.peer
 
 CALLS = 40
-LINGERING = {"linger_ms": "15000"}
-"""As RFC 3261 has it (Timer J): an answer that the kill swallowed is given again when the BYE comes once more."""
+LINGERING = {"linger_ms": "15000", "ack_optional": "true"}
+"""As RFC 3261 has it (Timer J): an answer that the kill swallowed is given again when the BYE comes once more. An ACK
+that it swallowed is not: the BYE comes without."""
 
 
 def call_ids(server: Sipp, method: str) -> set[str]:
@@ -51,7 +52,6 @@ def test_each_call_stays_with_its_server_and_a_kill_costs_none(tmp_path: Path, t
             rate=20,
             keys={"domain": DOMAIN, "caller": "caller"},
             options=["-d", "1000"],
-            timeout_s=30,
         ) as caller,
     ):
         if transport == "udp":  # SIPp gives its calls up when a TCP connection breaks
@@ -64,5 +64,7 @@ def test_each_call_stays_with_its_server_and_a_kill_costs_none(tmp_path: Path, t
         assert not of_one & of_two
         assert min(len(of_one), len(of_two)) > CALLS // 8
         for server, calls in ((one, of_one), (two, of_two)):
-            assert call_ids(server, "ACK") == calls
+            acknowledged = call_ids(server, "ACK")
+            assert acknowledged == calls if transport == "tcp" else acknowledged <= calls
+            assert len(acknowledged) > len(calls) // 2
             assert call_ids(server, "BYE") == calls
