@@ -22,7 +22,7 @@ import attrs
 import pytest
 
 from appliance.accounts.account import hash_password
-from tests.image.qemu import Box, Operator, partitions
+from tests.image.qemu import Box, Operator, debugfs, partitions
 from tests.peers.ports import free_port
 
 pytestmark = pytest.mark.skipif(not os.environ.get("JACKFIELD_LONG"), reason="some minutes: scripts/test image")
@@ -114,11 +114,15 @@ def stick(folder: Path, label: str, files: dict[str, str]) -> Path:
     return made
 
 
-def debugfs(disk: Path, command: str) -> str:
-    """Of e2fsprogs, on the data partition of a disk that nobody runs from."""
-    at = partitions(disk)["jackfield-data"][0]
-    words = ["/usr/sbin/debugfs", "-R", command, f"{disk}?offset={at}"]
-    return subprocess.run(words, check=True, capture_output=True, text=True).stdout
+def cd(folder: Path, label: str, files: dict[str, str]) -> tuple[str, ...]:
+    """QEMU's words for one, in a drive at IDE as Proxmox has it."""
+    made, tree = folder / f"{label}.iso", folder / f"{label}.cd"
+    for name, text in files.items():
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_text(text)
+    subprocess.run(["xorrisofs", "-quiet", "-V", label, "-J", "-r", "-o", made, tree], check=True)
+    drive = f"if=none,id=cd,media=cdrom,readonly=on,format=raw,file={made}"
+    return ("-drive", drive, "-device", "ide-cd,bus=ide.1,drive=cd")
 
 
 def data_bytes(disk: Path) -> tuple[int, int]:
@@ -134,10 +138,21 @@ def fills(disk: Path) -> bool:
     return disk.stat().st_size - (start + partition) < 2 << 20 and partition - files < 1 << 20
 
 
-def test_a_stick_brings_name_address_password_and_drop_ins(story: Story) -> None:
+def test_a_stick_brings_name_address_password_and_drop_ins_and_a_cd_a_seed(story: Story) -> None:
     disk = story.disk("stick", GROWN_BYTES)
     files = {"conf.d/60-site.conf": STATIC, "conf.d/70-people.conf": OPERATOR, "hostname": "box-by-stick\n"}
-    box = Box(disk, sticks=(stick(story.folder, "JACKFIELD", files),), address=ADDRESS, forwards={free_port(): 161})
+    seed = {
+        "meta-data": "instance-id: one\n",
+        "user-data": "#cloud-config\nwrite_files:\n  - path: /etc/jackfield/conf.d/75-cd.conf\n"
+        "    content: |\n      [user 1001]\n",
+    }
+    box = Box(
+        disk,
+        sticks=(stick(story.folder, "JACKFIELD", files),),
+        address=ADDRESS,
+        more=cd(story.folder, "cidata", seed),
+        forwards={free_port(): 161},
+    )
     with running(box, "by stick") as operator:
         operator.sign_in()
         page = operator.client.get("/").text
@@ -145,6 +160,7 @@ def test_a_stick_brings_name_address_password_and_drop_ins(story: Story) -> None
         box.wait("the console", lambda: f"https://{ADDRESS}:8443/" in box.shown(), 600)
         assert "box-by-stick" in box.shown()
         assert "with the code" not in box.shown(), "it has an administrator"
+        assert "the seed of cloud-init: took 75-cd.conf" in box.shown()
         look_over(operator)
         story.remember(box, "stick")
         box.press_power()
