@@ -42,6 +42,9 @@ def _nonce(prefix: bytes, number: int, last: bool) -> bytes:
 class SealingWriter(io.RawIOBase):
     """Writes what it is given sealed into `out`, which stays open; `close` writes the last piece."""
 
+    _begun = False
+    """What was refused its passphrase is closed as well, by Python, and has nothing to write."""
+
     def __init__(self, out: BinaryIO, passphrase: str) -> None:
         if not SHORTEST_PASSPHRASE <= len(passphrase) <= LONGEST_PASSPHRASE:
             raise ValueError(f"a passphrase has {SHORTEST_PASSPHRASE} to {LONGEST_PASSPHRASE} characters")
@@ -52,6 +55,7 @@ class SealingWriter(io.RawIOBase):
         self._held = bytearray()
         self._number = 0
         out.write(self._header)
+        self._begun = True
 
     def writable(self) -> bool:
         return True
@@ -69,7 +73,7 @@ class SealingWriter(io.RawIOBase):
         self._number += 1
 
     def close(self) -> None:
-        if not self.closed:
+        if self._begun and not self.closed:
             self._put(bytes(self._held), last=True)
         super().close()
 
