@@ -517,7 +517,8 @@ class SipCore:
             if not waiting:
                 del self._pending[flow.id]
         self.follower.finished(context, response, now)
-        self._tell_message(context.request, flow, response.status, "")
+        if self.record_message is not None:
+            self._tell_message(context.request, flow, response.status, "")
 
     def _tell_message(self, request: Request, flow: Flow, status: int, cause: str) -> None:
         if request.method == "MESSAGE" and self.record_message is not None and request.to_tag is None:

@@ -308,7 +308,8 @@ class ResponseContext:
         self.succeeded = True
         if latest is not None and latest is not attempt:
             latest.client.cancel(now)  # the first address answered after all, the second still rings
-        self._give_up(now, None)
+        if len(self.branches) > 1 or self.groups or self._waiting:
+            self._give_up(now, None)
         self._end(response, now)
 
     def _refuse(self, attempt: Attempt, response: Response, refused: Rejected | BadMessage, now: float) -> None:

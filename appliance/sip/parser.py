@@ -80,7 +80,10 @@ def parse_message_untrusted(data: bytes) -> Request | Response:
     Raises `BadMessage` where there is no telling what it is; its `request` is set where it can be answered all the
     same. Bytes after the body that Content-Length announces are left out (RFC 3261 §18.3).
     """
-    text = _text_of(data)
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return _unusual_untrusted(data)
     for match, shape in _usual_shapes.get(text[:11], ()):
         found = match(text)
         if found is not None and "\n" not in "".join(pieces := found.groups()):
@@ -136,16 +139,10 @@ def _message(start: _Start, lines: list[str], shape: Shape, body: bytes) -> Requ
         if sent_by is not None and (start.status or (cseq.method == start.first and hops is not None and hops <= 255)):
             message._sent_by = sent_by
             message._branch = rest.partition(";")[0].strip()
-            message._call_id = call_id.partition(":")[2].strip()
+            if not start.status:
+                message._call_id = call_id.partition(":")[2].strip()
             message.sound = True
     return message
-
-
-def _text_of(data: bytes) -> str:
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return data.decode("utf-8", "surrogateescape")
 
 
 def _unusual_untrusted(data: bytes) -> Request | Response:
@@ -153,7 +150,7 @@ def _unusual_untrusted(data: bytes) -> Request | Response:
     head, blank, body = data.partition(b"\r\n\r\n")
     if not blank:
         raise BadMessage("No end of headers")
-    start_line, lines, keys, shape, fault = _careful(_text_of(head))
+    start_line, lines, keys, shape, fault = _careful(head.decode("utf-8", "surrogateescape"))
     start = _starts[start_line]
     if shape is not None and not start.fault:
         return _message(start, lines, shape, body)
