@@ -191,6 +191,8 @@ def test_values_agree_with_metrics_and_status_under_calls(site: Site, tmp_path: 
     assert page["totals"]["answered"] == float(read["jfCallsAnswered.0"])
     assert page["totals"]["registrations"] == float(read["jfRegistrations.0"])
     assert calls.count("|1012|") >= 5, calls
+    # Which rows a table has is looked up once a second.
+    wait_until(lambda: site.messages()["200 to BYE out"] >= messages["200 to BYE out"] + 5, "rows of each status")
     more = {name: count - messages[name] for name, count in site.messages().items()}
     for method in ("INVITE", "ACK", "BYE"):
         on_the_wire = (said(caller, method, method), said(callee, method, method))
