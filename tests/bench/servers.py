@@ -157,7 +157,7 @@ def jackfield(
         sections={
             "media": {"anchor": anchor},
             "sip": {"inbox": 10000},
-            "guards": guards or {},
+            "guards": {"shed": "yes", **(guards or {})},
             **({} if told else {"trace": {"enabled": "no"}, "records": {"enabled": "no"}}),
             "appliance": {"log_level": "warning", "drain_deadline": "0 s"},
             "trunk load": {
