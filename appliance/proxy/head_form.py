@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 
 import attrs
 
-_NAMES = {b"f": "from", b"t": "to", b"i": "call-id", b"v": "via"}
+from appliance.sip.headers import COMPACT
+
 _REPEATED = ("from", "to", "call-id", "cseq")
 _MOST_LINES = 64
 _LONGEST_NAME = 64
@@ -24,14 +25,12 @@ _SENT_BY = rb"([^\s;:,\[\"]+(?::\d{1,5})?|\[[^\]\s]*\](?::\d{1,5})?)"
 _BRANCH = rb";branch=(z9hG4bK[\w.!%*+`'~-]+)"
 _VIA = re.compile(rb"([^:]+): SIP/2\.0/(\w+) " + _SENT_BY + rb"(?:%b(;rport)?|;rport%b)" % (_BRANCH, _BRANCH))
 
-Pieces = tuple[bytes | None, bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes]
-
 
 @attrs.frozen
 class HeadForm:
     """One order of headers below one method. `rport`: the topmost Via asks for it.
 
-    `match` finds nothing in any other request. `pieces` are the numbers of its groups, in the order of `Pieces`: user
+    `match` finds nothing in any other request. `pieces` are the numbers of its groups, in this order: user
     part of the Request-URI (None where it has none), topmost Via up to where `;rport` stands, its rest, sent-by,
     branch, the Vias below it, From, To, Call-ID and CSeq. All but user, sent-by and branch are lines, or parts of one,
     with the line break above them: there are `breaks` of these, and one more is hidden inside a line.
@@ -74,7 +73,8 @@ class HeadForms:
 
 
 def _learn(method: bytes, transport: bytes, tail: bytes, names: Sequence[bytes]) -> HeadForm | None:
-    keys = [_NAMES.get(name[:-1].lower(), name[:-1].lower().decode("latin-1")) for name in names]
+    written = [name[:-1].decode("latin-1").lower() for name in names]
+    keys = [COMPACT.get(name, name) for name in written]
     vias = keys.count("via")
     if any(keys.count(key) != 1 for key in _REPEATED) or keys[:vias] != ["via"] * vias:
         return None
