@@ -2,20 +2,23 @@
 
 `scripts/bench routes` measures routing decisions alone.
 
-Servers take turns within the same run at the same offered load, each round a fresh process on core 0 with the
-generator on core 1. A round with a loss is void and said so; the table shows the median of the others and their
-range. A cost is CPU time of all the server's threads from schedstat, divided by the units that came through.
-`overload` shows what becomes of calls that are offered faster than one core can carry.
+Every round measures each thing asked for on each server in turn at the same offered load, each time a fresh process
+on core 0 with the generator on core 1. A measurement with a loss is void and said so; the table shows the median of
+the others and their range, and the median of the rounds' own ratios: what else the machine does weighs on both
+sides of a round alike. A cost is CPU time of all the server's threads from schedstat, divided by the units that
+came through. `overload` shows what becomes of calls that are offered faster than one core can carry.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import statistics
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.bench import routes
@@ -33,7 +36,10 @@ WHAT = {
     "rtp": "a relayed packet, RTP to RTP",
     "srtp": "a relayed packet, SRTP (SDES) to RTP and back",
 }
-AIMS = {("call", "call"): 2.5, ("stateless", "call"): 1.5, ("srtp", "packet"): 1.3}
+AIMS = {("call", "call"): 2.5, ("call-told", "call"): 1.15, ("stateless", "call"): 1.5, ("srtp", "packet"): 1.3}
+
+Turn = Mapping[tuple[str, str], Outcome]
+"""What one round gave, by the thing measured and the server's name; a void one is not in it."""
 
 
 def _arguments() -> argparse.Namespace:
@@ -76,25 +82,32 @@ def _round(server: Server, what: str, load: Load, tries: int = 2) -> Outcome | N
     return None
 
 
-def _print_table(results: dict[tuple[str, str], list[Outcome]]) -> None:
+def _peer(what: str, server: Server, turns: list[Turn]) -> tuple[str, str] | None:
+    """What a server's figure is held against: the same of a rival, or the plain call for one that is told of."""
+    if server is not JACKFIELD:
+        return None
+    rivals = [("call", JACKFIELD.name)] if what == "call-told" else [(what, each.name) for each in SERVERS[1:]]
+    return next((rival for rival in rivals if any(rival in turn for turn in turns)), None)
+
+
+def _print_table(turns: list[Turn]) -> None:
     print(f"\n{'what':<14}{'unit':<14}{'server':<12}{'CPU us':>8}  {'range':<15}{'of peer':>8}  aim")
     for what in WHAT:
-        measured = {name: rounds for (kind, name), rounds in results.items() if kind == what and rounds}
-        units = [unit for rounds in measured.values() for unit in rounds[0].costs]
-        for unit in dict.fromkeys(units):
-            peer = None
+        measured = [outcome for turn in turns for (kind, _), outcome in turn.items() if kind == what]
+        for unit in dict.fromkeys(unit for outcome in measured for unit in outcome.costs):
             for server in reversed(SERVERS):
-                costs = [outcome.costs[unit] for outcome in measured.get(server.name, ())]
+                costs = [turn[what, server.name].costs[unit] for turn in turns if (what, server.name) in turn]
                 if not costs:
                     continue
-                middle = statistics.median(costs)
-                ratio = aim = ""
-                if server is not JACKFIELD:
-                    peer = middle
-                elif peer is not None:
-                    ratio = f"{middle / peer:.2f}"
-                    aim = f"at most {AIMS[what, unit]}" if (what, unit) in AIMS else ""
-                spread = f"{min(costs):.1f}-{max(costs):.1f}"
+                peer = _peer(what, server, turns)
+                ratios = [
+                    turn[what, server.name].costs[unit] / turn[peer].costs[unit]
+                    for turn in turns
+                    if peer in turn and (what, server.name) in turn
+                ]
+                ratio = f"{statistics.median(ratios):.2f}" if ratios else ""
+                aim = f"at most {AIMS[what, unit]}" if ratio and (what, unit) in AIMS else ""
+                middle, spread = statistics.median(costs), f"{min(costs):.1f}-{max(costs):.1f}"
                 print(f"{what:<14}{unit:<14}{server.name:<12}{middle:>8.1f}  {spread:<15}{ratio:>8}  {aim}")
 
 
@@ -110,31 +123,35 @@ def main() -> int:
         return 0
     load = _load(arguments)
     rounds = arguments.rounds or (1 if arguments.quick else 3)
-    results: dict[tuple[str, str], list[Outcome]] = {}
-    for what in arguments.what or [kind for kind in WHAT if kind in JACKFIELD.runs]:
+    kinds = arguments.what or [kind for kind in WHAT if kind in JACKFIELD.runs]
+    for what in kinds:
         amount = f"{load.calls} calls at once" if "rtp" in what else f"{load.per_second} a second"
         print(f"{what}: {WHAT[what]}; {amount}, {rounds} x {load.seconds:g} s")
-        for _ in range(rounds):
-            for server in SERVERS:
-                if what not in server.runs or (arguments.server and server.name not in arguments.server):
-                    continue
-                if not server.installed:
-                    print(f"  {server.name} is not installed: left out")
-                    continue
-                try:
-                    outcome = _round(server, what, load)
-                except PeerError as failure:
-                    print(f"  {server.name}: {failure}", file=sys.stderr)
-                    return 1
-                if outcome is None:
-                    continue
-                results.setdefault((what, server.name), []).append(outcome)
-                if arguments.json:
-                    with arguments.json.open("a") as lines:
-                        row = {"what": what, "server": server.name, "rate": load.per_second, "calls": load.calls}
-                        lines.write(json.dumps({**row, **outcome.costs, "p99_ms": outcome.p99_ms}) + "\n")
-    _print_table(results)
-    return 0 if results else 1
+    servers = [server for server in SERVERS if not arguments.server or server.name in arguments.server]
+    for server in servers:
+        if not server.installed:
+            print(f"  {server.name} is not installed: left out")
+    turns: list[Turn] = []
+    for _ in range(rounds):
+        turn: dict[tuple[str, str], Outcome] = {}
+        for what, server in itertools.product(kinds, servers):
+            if what not in server.runs or not server.installed:
+                continue
+            try:
+                outcome = _round(server, what, load)
+            except PeerError as failure:
+                print(f"  {server.name}: {failure}", file=sys.stderr)
+                return 1
+            if outcome is None:
+                continue
+            turn[what, server.name] = outcome
+            if arguments.json:
+                with arguments.json.open("a") as lines:
+                    row = {"what": what, "server": server.name, "rate": load.per_second, "calls": load.calls}
+                    lines.write(json.dumps({**row, **outcome.costs, "p99_ms": outcome.p99_ms}) + "\n")
+        turns.append(turn)
+    _print_table(turns)
+    return 0 if any(turns) else 1
 
 
 if __name__ == "__main__":
