@@ -190,9 +190,7 @@ async def test_packets_over_tls_are_for_a_collector_that_both_sides_know(tmp_pat
 
 
 async def test_packets_reach_a_collector_over_tcp_after_it_comes_back(autojump_clock: trio.testing.MockClock) -> None:
-    [gone] = await trio.open_tcp_listeners(0, host="127.0.0.1")
-    port = gone.socket.getsockname()[1]
-    await gone.aclose()
+    port = free_port()
     settings = HepSettings(name="h", host="127.0.0.1", port=port, transport=HepTransport.TCP, buffer=10)
     one = plain(settings)
     one.take([captured(number=number) for number in range(15)])

@@ -66,7 +66,7 @@ class Capture:
     def packets(self) -> list[Packet]:
         """All so far."""
         found = []
-        for line in self._program.log.splitlines():
+        for line in self._program.log.rpartition("\n")[0].splitlines():  # the last one may be in the making
             cells = line.split(";")
             if len(cells) == len(_FIELDS) + len(_MARKS):
                 ip4, ip6, to4, to6, udp, tcp, to_udp, to_tcp, mark4, mark6 = cells

@@ -69,7 +69,7 @@ class ClickHouseServer:
             ["clickhouse-server", f"--config-file={self._directory / 'config.xml'}"], self._directory / "server.log"
         )
         program.expect_bound(self.port, "tcp")
-        wait_until(lambda: httpx.get(self.url, trust_env=False).text == "Ok.\n", "ClickHouse answers")
+        wait_until(lambda: httpx.get(self.url, trust_env=False, timeout=60).text == "Ok.\n", "ClickHouse answers")
         return program
 
     @property

@@ -21,7 +21,7 @@ _HEAD = """\
 debug=2
 log_stderror=yes
 fork=yes
-children=2
+children=1 # of several that read a socket one lets a BYE overtake the ACK that another has taken
 listen=udp:127.0.0.1:{port}
 listen=tcp:127.0.0.1:{port}
 alias="{domain}"
@@ -97,7 +97,7 @@ failure_route[NEXT_GATEWAY] {{
 """
 
 _CARRIER = """\
-tcp_children=2
+tcp_children=1
 loadmodule "xlog.so"
 modparam("auth", "nonce_count", 1)
 modparam("auth", "qop", "auth")

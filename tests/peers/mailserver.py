@@ -45,6 +45,7 @@ class MailServer:
             self,
             hostname="127.0.0.1",
             port=self.port,
+            ready_timeout=60,
             tls_context=context,
             require_starttls=context is not None,
             authenticator=authenticate if password else None,

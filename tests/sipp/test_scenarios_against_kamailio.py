@@ -10,6 +10,7 @@ import pytest
 from tests.peers.kamailio import Kamailio
 from tests.peers.processes import PeerError
 from tests.peers.sipp import STUBBORN, Sipp
+from tests.sipp.test_sipp_calls import LOSSY, LOSSY_CALLS
 
 pytestmark = pytest.mark.peer
 
@@ -107,10 +108,9 @@ def test_refusal_is_told_to_the_caller(kamailio: Kamailio, tmp_path: Path) -> No
 
 
 def test_lost_messages_are_sent_again(tmp_path: Path) -> None:
-    lossy = {"linger_ms": "30000", "ack_optional": "true", "lost_percent": "15"}
     with (
         Kamailio(tmp_path / "kamailio", patience_ms=30_000) as kamailio,
-        Sipp("answer", tmp_path, service="2007", calls=30, words=lossy, options=STUBBORN) as callee,
+        Sipp("answer", tmp_path, service="2007", calls=LOSSY_CALLS, words=LOSSY, options=STUBBORN) as callee,
     ):
         _register(kamailio, tmp_path, "2007", callee.port)
         with Sipp(
@@ -118,9 +118,9 @@ def test_lost_messages_are_sent_again(tmp_path: Path) -> None:
             tmp_path,
             target=("127.0.0.1", kamailio.port),
             service="2007",
-            calls=30,
+            calls=LOSSY_CALLS,
             rate=30,
             keys=_keys(kamailio),
-            options=["-lost", "15", *STUBBORN],
+            options=["-lost", "10", *STUBBORN],
         ) as caller:
             assert caller.finish()["Retransmissions"] > 0

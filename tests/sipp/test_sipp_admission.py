@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -77,8 +78,10 @@ def refused(box: Box, directory: Path, service: str, status: int, reason: str, c
         words={"final": str(status)},
     ) as caller:
         caller.finish()
-        assert caller.messages.count(f"\nReason: {reason}") == count, caller.messages
-        assert caller.messages.count("\nRetry-After: ") == (count if status == 503 else 0)
+        said = re.findall(rf"^SIP/2\.0 {status} (?:[^\n]+\n)+", caller.messages, re.M)
+        assert len({re.findall(r"^Call-ID: .*", one, re.M)[0] for one in said}) == count, caller.messages
+        assert all(f"\nReason: {reason}" in one for one in said), caller.messages
+        assert all(("\nRetry-After: " in one) is (status == 503) for one in said), caller.messages
 
 
 def test_calls_at_a_time(box: Box, tmp_path: Path) -> None:

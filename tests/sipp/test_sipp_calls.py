@@ -12,7 +12,10 @@ from tests.sipp.conftest import CARRIER, Box
 
 pytestmark = pytest.mark.peer
 
-LOSSY = {"linger_ms": "30000", "ack_optional": "true", "lost_percent": "15"}
+LOSSY = {"linger_ms": "30000", "ack_optional": "true", "lost_percent": "10"}
+LOSSY_CALLS = 45
+"""So many, and no more loss than this: that none is lost for good, and that something is said again, is as good as sure
+(each fails once in a hundred thousand runs)."""
 
 
 @pytest.mark.parametrize("callee_host", ["127.0.0.1", "::1"])
@@ -110,7 +113,7 @@ def test_call_from_udp_to_a_gateway_on_tls(box: Box, tmp_path: Path) -> None:
 
 
 def test_lost_messages_are_sent_again(box: Box, tmp_path: Path) -> None:
-    with Sipp("answer", tmp_path, service="1010", calls=30, words=LOSSY, options=STUBBORN) as callee:
+    with Sipp("answer", tmp_path, service="1010", calls=LOSSY_CALLS, words=LOSSY, options=STUBBORN) as callee:
         box.register(tmp_path, "1010", f"sip:1010@127.0.0.1:{callee.port}")
         with Sipp(
             "call",
@@ -118,10 +121,10 @@ def test_lost_messages_are_sent_again(box: Box, tmp_path: Path) -> None:
             target=box.appliance.address("udp"),
             host=CARRIER,
             service="1010",
-            calls=30,
+            calls=LOSSY_CALLS,
             rate=30,
             keys=box.keys(),
-            options=["-lost", "15", *STUBBORN],
+            options=["-lost", "10", *STUBBORN],
         ) as caller:
             assert caller.finish()["Retransmissions"] > 0
 

@@ -7,12 +7,18 @@ import trio
 from appliance.sip.flow import FlowClosed
 from appliance.transport.options import ConnectionLimits, ListenerOptions, Target, TransportOptions
 from appliance.transport.transports import Transports
+from tests.peers.ports import free_port
 from tests.transport.core import Core
 from tests.transport.messages import ok, options
 
 
-def tcp(name: str = "tcp", **more: object) -> ListenerOptions:
-    return ListenerOptions(name=name, transport="tcp", port=0, **more)  # type: ignore[arg-type]
+def tcp(name: str = "tcp", port: int = 0, **more: object) -> ListenerOptions:
+    return ListenerOptions(name=name, transport="tcp", port=port, **more)  # type: ignore[arg-type]
+
+
+def tcp_that_ends() -> ListenerOptions:
+    """At a port that the kernel gives nobody: a connection from it to itself could stand where nobody listens."""
+    return tcp(port=free_port())
 
 
 async def received(stream: trio.abc.ReceiveStream, size: int) -> bytes:
@@ -105,7 +111,7 @@ async def test_our_connection_comes_from_an_address_of_its_listener(transports: 
 
 
 async def test_a_refused_connection_is_reported_once(transports: Transports, core: Core) -> None:
-    listener = await transports.listen(tcp())
+    listener = await transports.listen(tcp_that_ends())
     port = listener.port
     await transports.stop_accepting()
     flow = transports.connect(Target("tcp", "127.0.0.1", port))
@@ -116,7 +122,7 @@ async def test_a_refused_connection_is_reported_once(transports: Transports, cor
 
 
 async def test_stop_accepting_keeps_what_stands(transports: Transports, core: Core) -> None:
-    listener = await transports.listen(tcp())
+    listener = await transports.listen(tcp_that_ends())
     async with await trio.open_tcp_stream("127.0.0.1", listener.port) as stream:
         await stream.send_all(options("1"))
         await core.arrived()

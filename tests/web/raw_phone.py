@@ -79,7 +79,8 @@ class RawPhone:
         invite = self.request("INVITE", number, content_type="application/sdp", **headers)
         invite.set_body(self.sdp)
         await self.say(invite)
-        response = await self.hear(Response)
+        while (response := await self.hear(Response)).call_id != invite.call_id:
+            pass  # said again of a call before
         assert isinstance(response, Response)
         await self.acknowledge(invite, response)
         if response.status < 300:

@@ -114,6 +114,6 @@ async def test_a_reload_changes_the_certificate_under_connections_that_stand(tmp
         before = box.trust()
         assert (await box.appliance.reload())["ok"]
         assert (await client.get("/healthz")).status_code == 200  # on the connection that stood
-        async with httpx.AsyncClient(base_url=box.https, verify=before) as late:
+        async with httpx.AsyncClient(base_url=box.https, verify=before, timeout=60) as late:
             with pytest.raises(httpx.ConnectError):
                 await late.get("/healthz")
