@@ -123,7 +123,7 @@ def call_rows(calls: Json) -> list[tuple[str, ...]]:
             _via(one),
             str(one["status"]),
             length_of(one["talk_ms"]),
-            str(one["ending"])[:100],
+            str(one["ending"]),
         )
         for one in objects(calls)
     ]
@@ -149,13 +149,13 @@ def detail_rows(call: Json) -> list[tuple[str, ...]]:
 
 
 def report_table(answer: Answer) -> str:
-    """The table of a report; where a program reads it, its columns are named in the first line."""
+    """The table of a report."""
     names, rows = answer.get("columns"), answer.get("rows")
     if not isinstance(names, list) or not isinstance(rows, list) or not rows:
         return "No such calls."
     heads = tuple(map(str, names))
     told = [tuple("" if cell is None else str(cell) for cell in row) for row in rows if isinstance(row, list)]
-    return table_of(heads, told, empty="", named=True)
+    return table_of(heads, told, empty="")
 
 
 def _via(one: dict[str, Json]) -> str:

@@ -1,6 +1,7 @@
 """What commands print on a terminal, and where a program reads it."""
 
 import io
+import re
 import sys
 
 import pytest
@@ -71,11 +72,31 @@ def test_a_terminal_gets_a_table_with_heads(
     assert "\N{BOX DRAWINGS LIGHT HORIZONTAL}" in text
 
 
-def test_a_program_gets_columns_without_heads() -> None:
+@pytest.mark.parametrize("columns", ["40", "80", "120"])
+def test_a_narrow_terminal_cuts_nothing_off(monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
+    call = {**CALL, "id": 1795353953645275, "trunk": "a-carrier-with-a-long-name", "gateway": "192.0.2.61:5060"}
+    call["ending"] = "trunk a-carrier-with-a-long-name, gateway 192.0.2.61:5060: 488 Not Acceptable Here"
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    heads = ("id", "began", "who called whom", "by", "status", "talked", "how it ended", "often")
+    [row] = call_rows([call])
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", table_of(heads, [(*row, "")], empty=""))
+    assert max(map(len, shown.splitlines())) <= int(columns), shown
+    squeezed = "".join(shown.split())
+    assert all("".join(cell.split()) in squeezed for cell in (row[4], row[5], row[6])), shown
+    assert "often" not in shown
+    if columns != "40":
+        assert row[0] in shown
+        assert "\n    trunk a-carrier-with-a-long-name, gateway" in shown
+
+
+def test_a_program_gets_columns_under_their_heads() -> None:
     text = table_of(GATEWAY_HEADS, gateway_rows([GATEWAY, {**GATEWAY, "gateway": "192.0.2.7"}]), empty="")
     assert text.splitlines() == [
-        "carrier  192.0.2.61  stands down  1 call  20 ms  it was silent",
-        "carrier  192.0.2.7   stands down  1 call  20 ms  it was silent",
+        "trunk    gateway     state        calls   answers after  why",
+        "carrier  192.0.2.61  stands down  1 call  20 ms          it was silent",
+        "carrier  192.0.2.7   stands down  1 call  20 ms          it was silent",
     ]
     [row] = call_rows([CALL])
     assert row[2:] == ("1001 > 1002", "1002", "200", "1.5 s", "the caller hung up")
