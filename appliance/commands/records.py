@@ -123,7 +123,7 @@ def call_rows(calls: Json) -> list[tuple[str, ...]]:
             _via(one),
             str(one["status"]),
             length_of(one["talk_ms"]),
-            str(one["ending"]),
+            "; ".join(filter(None, (str(one.get("sound", "")), str(one["ending"])))),
         )
         for one in objects(calls)
     ]

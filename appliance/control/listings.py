@@ -9,7 +9,9 @@ from __future__ import annotations
 import attrs
 
 from ..proxy import overview
+from ..proxy.call_detail import detail
 from ..proxy.core import SipCore
+from ..proxy.verdict import verdict
 from .asking import Answer, Json
 
 
@@ -61,7 +63,16 @@ class Listings:
         ]
         if name and not found:
             return {"ok": False, "error": f"no call {name} is in progress"}
+        if name:
+            found = [self._judged(one) for one in found]
         return {"ok": True, "calls": found}
+
+    def _judged(self, one: Json) -> Json:
+        known = detail(self._core, str(one["id"])) if isinstance(one, dict) else None
+        if known is None or not isinstance(one, dict):
+            return one
+        found = verdict(known)
+        return {"verdict": found.sentence, "what_to_do": found.remedy, **one}
 
     async def trunks(self) -> Answer:
         """Every trunk with its gateways and how our registration there stands."""

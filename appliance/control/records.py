@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Final, cast
 
 from ..proxy.records import Records
+from ..proxy.stored_call import detail_of_record
+from ..proxy.verdict import verdict
 from ..storage.call_data import Format, StoreFault
 from ..storage.record_question import CallQuestion, EventQuestion, RecordQuestions, facts_of
 from .asking import Answer, Json
@@ -46,6 +48,8 @@ def answer_of(asked: Asked, questions: RecordQuestions, directory: Path) -> Answ
         return min(max(int(asked.get(name, default)), 0), most)
 
     what = text("what")
+    if number("from_ms", 0, 1 << 52) > number("to_ms", 1 << 52, 1 << 52):
+        raise ValueError("the time asked for ends before it begins: --from must be before --to")
     question = CallQuestion(
         from_ms=number("from_ms", 0, 1 << 52),
         to_ms=number("to_ms", 1 << 52, 1 << 52),
@@ -73,7 +77,9 @@ def answer_of(asked: Asked, questions: RecordQuestions, directory: Path) -> Answ
         found = questions.call(text("name"))
         if found is None:
             raise ValueError(f"no record of a call {text('name')}")
-        return {"ok": True, "call": cast(Json, facts_of(found))}
+        judged = verdict(detail_of_record(found))
+        told: dict[str, Json] = {"verdict": judged.sentence, "what_to_do": judged.remedy}
+        return {"ok": True, "call": {**told, **cast("dict[str, Json]", facts_of(found))}}
     if what == "report":
         report = questions.report(text("kind"), question, number("digits", 4, 20))
         return {"ok": True, "columns": list(report.columns), "rows": [list(row) for row in report.rows]}

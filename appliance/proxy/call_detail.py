@@ -90,6 +90,9 @@ class CallDetail:
     media: CallMedia | None = None
     recorded: bool = False
     """It is known by its record only."""
+    sound: str = ""
+    """What its record says of a side that was not heard."""
+    sound_remedy: str = ""
     series: Mapping[Key, tuple[Point, ...]] = attrs.field(factory=dict)
 
     @property

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 from appliance.config.settings import Settings
 from appliance.media.figures import CallMedia, DirectionFigures
 from appliance.proxy.call import Call
+from appliance.proxy.call_detail import detail_of
 from appliance.proxy.leftover import Leftover
+from appliance.proxy.verdict import JUDGED_AFTER_S, verdict_on_sound
 from appliance.router.causes import Cause
 from appliance.router.question import CallerKind
 from appliance.sip.errors import BadMessage
@@ -76,6 +78,7 @@ def texts_of_call(call: Call, settings: Settings, names: Callable[[str], tuple[s
         quality,
         _attempts(call) if call.tried else "",
         call.cause,
+        *(("", "") if call.last_media is None else _sound(call, ended_at)),
     )
 
 
@@ -213,6 +216,14 @@ def _quality(call: Call, media: CallMedia) -> tuple[str, str, str]:
             told[who] = {"received": _figures(streams[0][0]), "sent": _figures(streams[0][1])}
     quality = json.dumps(told, separators=(",", ":")) if told else ""
     return _text(worst["caller"]), _text(worst["callee"]), quality
+
+
+def _sound(call: Call, ended_at: float) -> tuple[str, str]:
+    """Which side was not heard, and what to do about it."""
+    if call.answered_at is None or ended_at - call.answered_at < JUDGED_AFTER_S:
+        return "", ""
+    found = verdict_on_sound(detail_of(call, ended_at, brief=True))
+    return ("", "") if found is None else (found.sentence, found.remedy)
 
 
 def _audio(media: CallMedia, leg: str) -> list[tuple[DirectionFigures, DirectionFigures]]:

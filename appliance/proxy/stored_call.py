@@ -53,6 +53,8 @@ def detail_of_record(record: CallRecord) -> CallDetail:
         steps=(record.explanation,) if record.explanation else (),
         attempts=_attempts(record),
         recorded=True,
+        sound=record.sound,
+        sound_remedy=record.remedy,
     )
 
 

@@ -54,6 +54,8 @@ def verdict(call: CallDetail) -> Verdict:
     """On a call in progress, one that has ended, or an INVITE that was refused."""
     mute = mute_sides(call)
     sound = _sound(call, mute)
+    if sound is None and call.sound:
+        sound = Verdict(call.sound, call.sound_remedy, Tone.BAD)
     if call.state in ("trying", "ringing"):
         return _on_its_way(call)
     if call.state == "answered":
@@ -67,6 +69,11 @@ def verdict(call: CallDetail) -> Verdict:
             return ended
         return attrs.evolve(sound, sentence=f"{sound.sentence}; {_lower(ended.sentence)}")
     return _failed(call)
+
+
+def verdict_on_sound(call: CallDetail) -> Verdict | None:
+    """Which side is or was not heard, None where both are or nobody knows."""
+    return _sound(call, mute_sides(call))
 
 
 def mute_sides(call: CallDetail) -> tuple[Mute, ...]:

@@ -72,3 +72,7 @@ class CallRecord:
     why: str = ""
     """The kind of cause, as router/causes.py names it. New fields come last: journals and days of older versions lack
     them."""
+    sound: str = ""
+    """One sentence where a side was not heard: which, why and how long; '' where both were, or nobody knows."""
+    remedy: str = ""
+    """What to do about the sound."""

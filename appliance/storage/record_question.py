@@ -45,6 +45,7 @@ _TEXTS: Final = [
     "ending",
     "reason",
     "route",
+    "sound",
 ]
 
 

@@ -1,5 +1,6 @@
 """Lists for the command line, of a core on pretend wires."""
 
+from appliance.commands.answers import objects
 from appliance.commands.calls import living_rows
 from appliance.commands.registrations import registration_rows
 from appliance.commands.tables import table_of
@@ -36,7 +37,8 @@ async def test_calls_in_progress_are_listed_and_found_by_either_name() -> None:
     box.run(3)
     [row] = living_rows((await listings.calls(call_id))["calls"])
     assert row[4:6] == ("answered", "3.0 s")
-    assert (await listings.calls(row[0]))["ok"]
+    [told] = objects((await listings.calls(row[0]))["calls"])
+    assert str(told["verdict"]).startswith("In progress: 1001 talks to")
     assert (await listings.calls("nobody"))["error"] == "no call nobody is in progress"
 
 
@@ -47,5 +49,5 @@ async def test_trunks_are_listed_with_their_gateways() -> None:
 
 def test_what_a_peer_wrote_cannot_steer_the_terminal() -> None:
     text = table_of(("phone",), [("\x1b[2Jphone",), ("b",)], empty="None.")
-    assert text == "?[2Jphone\nb"
+    assert text == "phone\n?[2Jphone\nb"
     assert table_of(("phone",), [], empty="None.") == "None."

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 
 from appliance.proxy.call import Call
+from appliance.proxy.call_detail import detail_of
 from appliance.proxy.call_record import record_of_refusal, texts_of_call
 from appliance.proxy.core import Refusal
+from appliance.proxy.stored_call import detail_of_record
+from appliance.proxy.verdict import verdict
 from appliance.storage.call_record import CallRecord
 from appliance.storage.record_line import CALLS, values_of
 
 from .pretend_net import Box
 from .test_groups import CALLER, settings_with, trunk
+from .test_verdict import leg, media
 
 
 class Recorded:
@@ -82,6 +86,28 @@ def test_an_answered_call_tells_both_ends_its_times_and_who_hung_up() -> None:
     assert record.answered_ms - record.started_ms == 2000
     assert (record.ended_by, record.ending, record.cause) == ("callee", "the callee hung up", 16)
     assert "route 80-first" in record.explanation
+
+
+def test_a_side_that_was_never_heard_is_told_and_judged_later_as_on_the_day() -> None:
+    recorded = box_with()
+    box = recorded.box
+    recorded.call("8001")
+    callee = box.peer(A1)
+    callee.answer(callee.take_request("INVITE"), 200)
+    seen = recorded.caller.take_response(200)
+    recorded.caller.send(recorded.caller.in_dialog("ACK", seen, cseq=1))
+    box.run(20)
+    recorded.caller.send(recorded.caller.in_dialog("BYE", seen, cseq=2))
+    callee.answer(callee.take_request("BYE"), 200)
+    [call] = box.core.calls.ended
+    call.last_media, call.leg = media(leg("a"), leg("b1", 0)), "b1"
+    recorded._call(call)
+    heard, silent = recorded.records
+    assert (heard.sound, heard.remedy) == ("", "")
+    assert silent.sound.startswith(f"One-way audio: the callee (trunk a, gateway {A1}) was never heard in all 20 s")
+    then = verdict(detail_of(call, call.ended_at or 0.0))
+    later = verdict(detail_of_record(silent))
+    assert (later.sentence, later.remedy, later.tone) == (then.sentence, then.remedy, then.tone)
 
 
 def test_each_gateway_that_was_tried_stands_in_the_record() -> None:
