@@ -91,7 +91,7 @@ async def test_what_somebody_asked_who_has_hung_up_before_its_turn_is_not_done(f
         await wire.send(json.dumps({"verb": "restart", "service": service}).encode() + b"\n")
 
     machine = attrs.evolve(image_in(folder), run=run)
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             await nursery.start(serve_box, machine)
             with trio.socket.socket(socket.AF_UNIX) as first, trio.socket.socket(socket.AF_UNIX) as last:

@@ -120,9 +120,14 @@ async def test_a_browser_hears_the_milliwatt(monkeypatch):
         a.set_streams([audio(payload_types={0: 8000})])
         relay.join_line(a, 0, Line.TONE)
         await peer.take_answer(describe_us(a.local, [PCMU], "passive"))
-        await peer.wait_for(lambda: len(peer.samples) > 8000)
-        amplitude = power(peer.samples[-4000:], 1004.0)
-        assert abs(20 * math.log10(amplitude / 32636) + 3.17) < 0.3
+
+        def heard() -> bool:
+            """Half a second of which a busy machine has cut nothing out."""
+            if len(peer.samples) < 8000:
+                return False
+            return abs(20 * math.log10(max(power(peer.samples[-4000:], 1004.0), 1) / 32636) + 3.17) < 0.3
+
+        await peer.wait_for(heard)
 
 
 async def test_a_wrong_fingerprint_lets_no_media_through(monkeypatch):

@@ -32,6 +32,7 @@ V3 = ("-v3", "-l", "authPriv", "-u", USER, "-a", "SHA-256", "-A", AUTH, "-x", "A
 COMMON = "1.3.6.1.2.1.149.1"
 MODULE = "1.3.6.1.4.1.32473.1"
 MOVING = {"jackfield_up_seconds", "jackfield_snmp_variables_total", "jackfield_web_connections"}
+MOVING |= {"jackfield_load_cpu", "jackfield_load_wait_seconds", "jackfield_load_memory"}
 """What has moved on between two questions."""
 
 
