@@ -45,6 +45,8 @@ class Facts:
     phones: int = 0
     faults: tuple[str, ...] = ()
     cards: tuple[Card, ...] = ()
+    cards_told: bool = True
+    """boxd has said which there are; on a small machine it may come up after the console."""
     confirm_within_s: int | None = None
     https_port: int = 8443
     fingerprint: str = ""
@@ -74,6 +76,7 @@ def gather(machine: Machine, conf_dir: Path, state_dir: Path) -> Facts:
         phones=int(figures.get("registrations") or 0),
         faults=tuple(faults),
         cards=tuple(_cards(network.get("cards"))),
+        cards_told="cards" in network,
         confirm_within_s=within if isinstance(within, int) else None,
         https_port=settings.web.https_port,
         fingerprint=_fingerprint(settings.web.certificate or state_dir / "certificate.pem"),

@@ -21,6 +21,7 @@ MENU: Final = (
     ("9", "Factory reset"),
     ("0", "Shell"),
 )
+ASKED: Final = "the machine is being asked"
 _COLUMN: Final = 13
 _MOST_CARDS: Final = 2
 _MOST_FAULT_LINES: Final = 2
@@ -54,10 +55,10 @@ def _rows(facts: Facts) -> Iterator[str]:
     if len(facts.cards) > len(shown):
         yield _row("", f"and {len(facts.cards) - len(shown)} more cards")
     if not facts.cards:
-        yield _row("Addresses", "none: no network card is known")
+        yield _row("Addresses", "none: there is no network card" if facts.cards_told else ASKED)
     if facts.confirm_within_s is not None:
         yield _row("", f"ON TRIAL: the old ones return in {facts.confirm_within_s} s; press 1 to keep these")
-    yield _row("Web page", url_of(facts) or "none yet: the box has no address")
+    yield _row("Web page", url_of(facts) or ("none yet: the box has no address" if facts.cards_told else ASKED))
     if facts.fingerprint:
         pairs = ":".join(facts.fingerprint[at : at + 2].upper() for at in range(0, 64, 2))
         yield _row("SHA-256", pairs[:47])

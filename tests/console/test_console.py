@@ -15,6 +15,7 @@ import trio
 
 from appliance.accounts.audit import last_entries
 from appliance.box import network_change
+from appliance.box.asking import ask_box
 from appliance.box.boxd import serve_box
 from appliance.box.machine import Machine, Ran
 from appliance.box.power import RESET_MARK
@@ -22,7 +23,7 @@ from appliance.box.setup_code import code_of, make_code
 from appliance.cli import main
 from appliance.config.loader import load_settings
 from appliance.console.facts import Card, Facts
-from appliance.console.screen import first_screen
+from appliance.console.screen import ASKED, first_screen
 from appliance.console.terminal import plain
 from appliance.identity import open_identity
 from tests.box.machines import Programs, image_in
@@ -121,6 +122,21 @@ def test_the_network_is_changed_and_returns_unless_it_is_kept() -> None:
         screen.until("The addresses are kept.")
         assert load_settings(machine.conf_dir).interfaces["en*"].address == ()
         assert programs.ran.count("networkctl reload") == 4
+
+
+@pytest.mark.parametrize(
+    ("verb", "said"), [("network-confirm", "The addresses are kept."), ("network-revert", "The old addresses are back")]
+)
+def test_addresses_that_were_kept_or_given_up_elsewhere_are_so_here_as_well(verb: str, said: str) -> None:
+    with a_box() as (machine, _, screen):
+        screen.send("1")
+        screen.until("d  addresses by DHCP")
+        screen.send("d")
+        screen.until("Keep these addresses?")
+        ask_box(verb, machine=machine)
+        screen.send("o")
+        screen.until(said)
+        assert (machine.conf_dir / "90-network.conf").exists() == (verb == "network-confirm")
 
 
 def test_a_mistake_in_an_address_is_told_and_changes_nothing() -> None:
@@ -254,3 +270,14 @@ def test_the_screen_is_never_larger_than_80_by_24(facts: Facts) -> None:
 def test_a_box_with_ipv6_alone_has_a_page_as_well() -> None:
     facts = attrs.evolve(FULL, cards=(Card("eth0", "up", "m", ("2001:db8::5/64",)),))
     assert any("https://[2001:db8::5]:8443/" in line for line in first_screen(facts))
+
+
+def test_before_the_machine_has_answered_nothing_is_said_of_its_cards() -> None:
+    facts = attrs.evolve(FULL, cards=(), cards_told=False)
+    assert [line.split() for line in first_screen(facts) if ASKED in line] == [
+        ["Addresses", *ASKED.split()],
+        ["Web", "page", *ASKED.split()],
+    ]
+    known = "".join(first_screen(attrs.evolve(facts, cards_told=True)))
+    assert "there is no network card" in known
+    assert "the box has no address" in known
