@@ -49,6 +49,8 @@ class Box:
     """
     address: str = ""
     """The box's, where it does not ask QEMU for one."""
+    elsewhere: Mapping[int, str] = attrs.field(factory=dict)
+    """Ports of loopback that lead to its page at other addresses that it may come to have."""
     more: tuple[str, ...] = ()
     """Further words of QEMU's."""
     process: subprocess.Popen[bytes] | None = None
@@ -74,8 +76,9 @@ class Box:
         leads = "".join(
             f",hostfwd=udp:127.0.0.1:{here}-{self.address}:{there}" for here, there in self.forwards.items()
         )
-        web = f"hostfwd=tcp:127.0.0.1:{self.https}-{self.address}:8443"
-        words += ["-netdev", f"user,id=net,restrict={shut},{web}{leads}"]
+        pages = {self.https: self.address, **self.elsewhere}
+        web = "".join(f",hostfwd=tcp:127.0.0.1:{here}-{address}:8443" for here, address in pages.items())
+        words += ["-netdev", f"user,id=net,restrict={shut}{web}{leads}"]
         words += ["-device", "virtio-net-pci,netdev=net", "-device", "virtio-rng-pci"]
         words += ["-qmp", f"unix:{self.disk.with_suffix('.qmp')},server=on,wait=off", *self.more]
         if self.conf:
@@ -149,9 +152,10 @@ class Box:
             time.sleep(0.5)
         raise NotInTime(f"{what}: not within {deadline_s} s. The console ends with:\n{self.end()}")
 
-    def answers(self) -> bool:
+    def answers(self, port: int = 0) -> bool:
         try:
-            return httpx.get(f"https://127.0.0.1:{self.https}/healthz", verify=False, timeout=10).status_code == 200
+            url = f"https://127.0.0.1:{port or self.https}/healthz"
+            return httpx.get(url, verify=False, timeout=10).status_code == 200
         except httpx.TransportError:
             return False
 

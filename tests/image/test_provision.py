@@ -1,7 +1,7 @@
 """The first start of boxes without a keyboard, in QEMU: by a stick, by SMBIOS and a seed; and what such a box is like.
 
-The tests are one story: boxes of one image start one after the other, and are compared in the end. Long:
-`scripts/test image`.
+Two boxes start from copies of one image, each when the first test asks for it; what they have shown and made is kept
+for the others. Long: `scripts/test image`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import shutil
 import ssl
 import subprocess
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -41,35 +41,15 @@ ENGINE_ID = "1.3.6.1.6.3.10.2.1.1.0"
 OVMF = Path("/usr/share/OVMF")
 
 
-@attrs.define
-class Story:
-    """What the tests share: by the boxes' names, what each has made for itself, and their disks."""
+@attrs.frozen
+class Started:
+    """What a box has shown at its first start; it is off by now. `identity` is what it made for itself alone."""
 
-    raw: Path
-    folder: Path
-    identities: dict[str, dict[str, str]] = attrs.field(factory=dict)
-    disks: dict[str, Path] = attrs.field(factory=dict)
-
-    def disk(self, name: str, more_bytes: int = 0) -> Path:
-        disk = self.folder / f"{name}.raw"
-        subprocess.run(["cp", "--sparse=always", self.raw, disk], check=True)
-        os.truncate(disk, self.raw.stat().st_size + more_bytes)
-        self.disks[name] = disk
-        return disk
-
-    def remember(self, box: Box, name: str) -> None:
-        """Who this box is; while it is on."""
-        certificate = ssl.get_server_certificate(("127.0.0.1", box.https))
-        self.identities[name] = {"certificate": certificate, "SNMP engine": snmp(box, ENGINE_ID)}
-
-
-@pytest.fixture(scope="module")
-def story(image: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
-    [raw] = image.glob("*-vm.raw")
-    story = Story(raw, tmp_path_factory.mktemp("provision"))
-    yield story
-    for disk in story.disks.values():
-        disk.unlink()
+    disk: Path
+    page: str
+    console: str
+    machine: str
+    identity: Mapping[str, str]
 
 
 @contextmanager
@@ -82,6 +62,14 @@ def running(box: Box, what: str) -> Iterator[Operator]:
         box.power_cut()
 
 
+def copied(image: Path, folder: Path, more_bytes: int = 0) -> Path:
+    [raw] = image.glob("*-vm.raw")
+    disk = folder / "disk.raw"
+    subprocess.run(["cp", "--sparse=always", raw, disk], check=True)
+    os.truncate(disk, raw.stat().st_size + more_bytes)
+    return disk
+
+
 def snmp(box: Box, oid: str) -> str:
     [here] = (here for here, there in box.forwards.items() if there == 161)
     words = ["snmpget", "-v3", "-l", "authPriv", "-u", "jackfield", "-a", "SHA-256", "-A", SNMP_WORDS[0], "-x", "AES"]
@@ -89,17 +77,25 @@ def snmp(box: Box, oid: str) -> str:
     return subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip().strip('"')
 
 
-def look_over(operator: Operator) -> None:
-    """By the support bundle: units, and memory."""
+def seen(box: Box, operator: Operator, page: str) -> Started:
+    """Of a box that is on, and then switched off."""
     answer = operator.client.post("/support", data={"token": operator.token})
     with tarfile.open(fileobj=io.BytesIO(answer.content)) as archive:
         [member] = (one for one in archive.getmembers() if one.name.endswith("/machine.txt"))
         content = archive.extractfile(member)
         assert content is not None
-        said = content.read().decode()
-    assert not re.search("units that failed: .*service", said), said
-    kib = {name: int(value) for name, value in re.findall(r"^(Mem\w+):\s+(\d+) kB", said, re.MULTILINE)}
-    print(f"memory: {kib['MemTotal'] - kib['MemAvailable'] >> 10} MiB in use of {kib['MemTotal'] >> 10} MiB")
+        machine = content.read().decode()
+    identity = {
+        "certificate": ssl.get_server_certificate(("127.0.0.1", box.https)),
+        "SNMP engine": snmp(box, ENGINE_ID),
+    }
+    box.press_power()
+    identity["machine id"] = debugfs(box.disk, "cat /machine-id").strip()
+    kept = debugfs(box.disk, "ls -p /jackfield/state").splitlines()
+    for file in (line.split("/")[5] for line in kept if line.startswith("/")):
+        if "key" in file or "secret" in file or file.endswith(".pem"):
+            identity[file] = debugfs(box.disk, f"cat /jackfield/state/{file}")
+    return Started(box.disk, page, box.shown(), machine, identity)
 
 
 def stick(folder: Path, label: str, files: dict[str, str]) -> Path:
@@ -138,8 +134,10 @@ def fills(disk: Path) -> bool:
     return disk.stat().st_size - (start + partition) < 2 << 20 and partition - files < 1 << 20
 
 
-def test_a_stick_brings_name_address_password_and_drop_ins_and_a_cd_a_seed(story: Story) -> None:
-    disk = story.disk("stick", GROWN_BYTES)
+@pytest.fixture(scope="module")
+def by_stick(image: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
+    """A box with a stick and a CD, on a disk that is larger than the image."""
+    folder = tmp_path_factory.mktemp("by-stick")
     files = {"conf.d/60-site.conf": STATIC, "conf.d/70-people.conf": OPERATOR, "hostname": "box-by-stick\n"}
     seed = {
         "meta-data": "instance-id: one\n",
@@ -147,29 +145,24 @@ def test_a_stick_brings_name_address_password_and_drop_ins_and_a_cd_a_seed(story
         "    content: |\n      [user 1001]\n",
     }
     box = Box(
-        disk,
-        sticks=(stick(story.folder, "JACKFIELD", files),),
+        copied(image, folder, GROWN_BYTES),
+        sticks=(stick(folder, "JACKFIELD", files),),
         address=ADDRESS,
-        more=cd(story.folder, "cidata", seed),
+        more=cd(folder, "cidata", seed),
         forwards={free_port(): 161},
     )
     with running(box, "by stick") as operator:
         operator.sign_in()
-        page = operator.client.get("/").text
-        assert "box-by-stick" in page
         box.wait("the console", lambda: f"https://{ADDRESS}:8443/" in box.shown(), 600)
-        assert "box-by-stick" in box.shown()
-        assert "with the code" not in box.shown(), "it has an administrator"
-        assert "the seed of cloud-init: took 75-cd.conf" in box.shown()
-        look_over(operator)
-        story.remember(box, "stick")
-        box.press_power()
-    assert fills(disk), data_bytes(disk)
+        started = seen(box, operator, operator.client.get("/").text)
+    yield started
+    box.disk.unlink()
 
 
-def test_with_uefi_a_bad_stick_is_reported_and_smbios_a_seed_and_the_owner_bring_the_rest(story: Story) -> None:
-    """The owner types the console's code into the page."""
-    folder = story.folder
+@pytest.fixture(scope="module")
+def by_seed(image: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
+    """A box with UEFI, a stick that is no good, SMBIOS and a seed; its owner types the console's code into the page."""
+    folder = tmp_path_factory.mktemp("by-seed")
     bad = stick(folder, "JACKFIELD", {"conf.d/70-bad.conf": "[user 1001]\npasword = 12\n"})
     seed = {
         "meta-data": "instance-id: one\nlocal-hostname: box-by-seed\n",
@@ -184,47 +177,58 @@ def test_with_uefi_a_bad_stick_is_reported_and_smbios_a_seed_and_the_owner_bring
     handed = base64.b64encode(SNMP.encode()).decode()
     more += ("-smbios", f"type=11,value=io.systemd.credential.binary:jackfield.conf.60-snmp={handed}")
     sticks = (bad, stick(folder, "CIDATA", seed))
-    box = Box(story.disk("seed"), sticks=sticks, address=ADDRESS, more=more, forwards={free_port(): 161})
+    box = Box(copied(image, folder), sticks=sticks, address=ADDRESS, more=more, forwards={free_port(): 161})
     with running(box, "by seed, with UEFI") as operator:
         box.wait("the code", lambda: "with the code" in box.shown())
-        shown = box.shown()
-        assert "the stick JACKFIELD: nothing was taken" in shown
-        assert "70-bad.conf:2" in shown
-        assert "the credentials of the virtual machine: took 60-snmp.conf" in shown
-        assert "the seed of cloud-init: took 70-time.conf, 90-host-name.conf, 90-network.conf" in shown
-        [code] = set(re.findall(r"with the code  ([a-z2-9]{4}-[a-z2-9]{4})", shown))
-        assert "box-by-seed" in operator.client.get("/setup").text
+        [code] = set(re.findall(r"with the code  ([a-z2-9]{4}-[a-z2-9]{4})", box.shown()))
+        page = operator.client.get("/setup").text
         form = {"password": PASSWORD, "again": PASSWORD, "name": "", "address": "", "gateway": "", "dns": ""}
         assert operator.client.post("/setup", data=form | {"code": "aaaa-2222"}).status_code == 403
         assert "The box is yours" in operator.client.post("/setup", data=form | {"code": code}).text
         operator.name = "admin"
         operator.sign_in()
         assert operator.client.get("/setup").status_code == 303, "the code has served"
-        story.remember(box, "seed")
-        box.press_power()
+        started = seen(box, operator, page)
+    yield started
+    box.disk.unlink()
 
 
-def test_boxes_of_one_image_have_nothing_in_common_that_tells_who_they_are(story: Story) -> None:
-    assert set(story.identities) == {"stick", "seed"}
-    for name, disk in story.disks.items():
-        story.identities[name]["machine id"] = debugfs(disk, "cat /machine-id").strip()
-        kept = debugfs(disk, "ls -p /jackfield/state").splitlines()
-        for file in (line.split("/")[5] for line in kept if line.startswith("/")):
-            if "key" in file or "secret" in file or file.endswith(".pem"):
-                story.identities[name][file] = debugfs(disk, f"cat /jackfield/state/{file}")
-    first, second = story.identities.values()
-    print(f"\nmade by each box: {', '.join(first)}")
-    assert re.fullmatch("[0-9a-f]{32}", first["machine id"])
-    for what in first:
-        assert first[what] != second[what], what
+def test_a_stick_brings_name_address_password_and_drop_ins_and_a_cd_a_seed(by_stick: Started) -> None:
+    assert "box-by-stick" in by_stick.page
+    assert "box-by-stick" in by_stick.console
+    assert "with the code" not in by_stick.console, "it has an administrator"
+    assert "the seed of cloud-init: took 75-cd.conf" in by_stick.console
 
 
-def test_the_data_partition_grows_once_more_with_the_disk(story: Story) -> None:
-    disk = story.disks["stick"]
+def test_the_data_partition_grows_with_the_disk_and_once_more(by_stick: Started, tmp_path: Path) -> None:
+    disk = tmp_path / "disk.raw"
+    subprocess.run(["cp", "--sparse=always", by_stick.disk, disk], check=True)
+    assert fills(disk), data_bytes(disk)
     os.truncate(disk, disk.stat().st_size + GROWN_AGAIN_BYTES)
     box = Box(disk, address=ADDRESS, forwards={free_port(): 161})
     with running(box, "again") as operator:
         operator.sign_in()
-        assert snmp(box, ENGINE_ID) == story.identities["stick"]["SNMP engine"]
+        assert snmp(box, ENGINE_ID) == by_stick.identity["SNMP engine"]
         box.press_power()
     assert fills(disk), data_bytes(disk)
+    disk.unlink()
+
+
+def test_with_uefi_a_bad_stick_is_reported_and_smbios_a_seed_and_the_owner_bring_the_rest(by_seed: Started) -> None:
+    assert "the stick JACKFIELD: nothing was taken" in by_seed.console
+    assert "70-bad.conf:2" in by_seed.console
+    assert "the credentials of the virtual machine: took 60-snmp.conf" in by_seed.console
+    assert "the seed of cloud-init: took 70-time.conf, 90-host-name.conf, 90-network.conf" in by_seed.console
+    assert "box-by-seed" in by_seed.page
+
+
+def test_boxes_of_one_image_have_nothing_in_common_that_tells_who_they_are(by_stick: Started, by_seed: Started) -> None:
+    print(f"\nmade by each box: {', '.join(by_stick.identity)}")
+    assert re.fullmatch("[0-9a-f]{32}", by_stick.identity["machine id"])
+    for what, made in by_stick.identity.items():
+        assert made != by_seed.identity[what], what
+
+
+def test_no_unit_has_failed_after_a_first_start(by_stick: Started, by_seed: Started) -> None:
+    for one in (by_stick, by_seed):
+        assert not re.search("units that failed: .*service", one.machine), one.machine
