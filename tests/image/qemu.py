@@ -33,6 +33,23 @@ class NotYet(Exception):  # noqa: N818 (it says what happened)
     """The web side is up, what stands behind it is not."""
 
 
+@attrs.frozen
+class Hardware:
+    """Words of QEMU's: the disk, the network card, and what a stick is plugged into."""
+
+    disk: tuple[str, ...]
+    card: str
+    stick: str
+    bus: tuple[str, ...] = ()
+
+
+VIRTIO = Hardware(("virtio-blk-pci,drive=disk,bootindex=0",), "virtio-net-pci", "virtio-blk-pci")
+VMWARE = Hardware(("pvscsi,id=scsi", "scsi-hd,bus=scsi.0,drive=disk,bootindex=0"), "vmxnet3", "virtio-blk-pci")
+METAL = Hardware(
+    ("ahci,id=sata", "ide-hd,bus=sata.0,drive=disk,bootindex=0"), "e1000e", "usb-storage", ("qemu-xhci,id=usb",)
+)
+
+
 @attrs.define
 class Box:
     """A disk, and the machine that runs from it or does not."""
@@ -51,6 +68,7 @@ class Box:
     """The box's, where it does not ask QEMU for one."""
     elsewhere: Mapping[int, str] = attrs.field(factory=dict)
     """Ports of loopback that lead to its page at other addresses that it may come to have."""
+    hardware: Hardware = VIRTIO
     more: tuple[str, ...] = ()
     """Further words of QEMU's."""
     process: subprocess.Popen[bytes] | None = None
@@ -68,10 +86,11 @@ class Box:
         line = f"socket,id=serial,path={self._line},server=on,wait=off,logfile={self.console},logappend=on"
         words += ["-chardev", line, "-serial", "chardev:serial"]
         words += ["-drive", f"if=none,id=disk,format=raw,cache=unsafe,file={self.disk}"]
-        words += ["-device", "virtio-blk-pci,drive=disk,bootindex=0"]
+        for device in (*self.hardware.disk, *self.hardware.bus):
+            words += ["-device", device]
         for number, stick in enumerate(self.sticks):
             words += ["-drive", f"if=none,id=stick{number},format=raw,file={stick}"]
-            words += ["-device", f"virtio-blk-pci,drive=stick{number}"]
+            words += ["-device", f"{self.hardware.stick},drive=stick{number}"]
         shut = "off" if self.forwards else "on"
         leads = "".join(
             f",hostfwd=udp:127.0.0.1:{here}-{self.address}:{there}" for here, there in self.forwards.items()
@@ -79,7 +98,7 @@ class Box:
         pages = {self.https: self.address, **self.elsewhere}
         web = "".join(f",hostfwd=tcp:127.0.0.1:{here}-{address}:8443" for here, address in pages.items())
         words += ["-netdev", f"user,id=net,restrict={shut}{web}{leads}"]
-        words += ["-device", "virtio-net-pci,netdev=net", "-device", "virtio-rng-pci"]
+        words += ["-device", f"{self.hardware.card},netdev=net", "-device", "virtio-rng-pci"]
         words += ["-qmp", f"unix:{self.disk.with_suffix('.qmp')},server=on,wait=off", *self.more]
         if self.conf:
             (conf := self.disk.with_suffix(".conf")).write_text(self.conf)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ import pytest
 from appliance.accounts.account import hash_password
 from tests.image.examination import Examination
 from tests.image.qemu import Box, Operator
+from tests.image.sticks import stick
+from tests.image.test_units import BOXD, MOST, UNITS
 from tests.peers.ports import free_port
 
 pytestmark = pytest.mark.skipif(not os.environ.get("JACKFIELD_LONG"), reason="some minutes: scripts/test image")
@@ -25,14 +28,25 @@ PASSWORD = "right-horse-battery"
 CONF = (
     f"[account operator]\nrole = administrator\npassword-hash = {hash_password(PASSWORD)}\n"
     "[snmp]\nenabled = yes\nauth-password = for-authentication\nprivacy-password = for-privacy\n"
-    "[time]\nservers = 10.0.2.2\n"
 )
 GROWN_BYTES = 1 << 30
 MOST_MEMORY_MIB = 512
-USERS, ROOTS = 2.5, 3.1
-"""The most that a unit may have of what systemd-analyze counts, and the one that is boxd's."""
 README = Path(__file__).parents[2] / "firmware-image" / "README.md"
 LYNIS_S = 1500
+STICK = {"conf.d/60-time.conf": "[time]\nservers = 10.0.2.2\n", "jackfield-9.9.9.raucb": "no bundle at all"}
+OFFS = {
+    "haproxy": (
+        "haproxy.cfg",
+        "defaults\n mode tcp\n timeout connect 5s\n timeout client 5s\n timeout server 5s\n"
+        "listen one\n bind 127.0.0.1:7000\n server one 127.0.0.1:5060\n",
+    ),
+    "keepalived": (
+        "keepalived.cfg",
+        "vrrp_instance one {\n interface CARD\n virtual_router_id 7\n virtual_ipaddress {\n 192.0.2.9\n }\n}\n",
+    ),
+    "redis-server": ("redis.cfg", "bind 127.0.0.1\ndir /var/lib/redis\n"),
+}
+"""Units that a box has and does not run, and what turns each on."""
 LYNIS = shutil.which("lynis", path="/usr/sbin")
 
 
@@ -44,7 +58,7 @@ def inside(image: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ex
     disk = folder / "disk.raw"
     subprocess.run(["cp", "--sparse=always", raw, disk], check=True)
     os.truncate(disk, raw.stat().st_size + GROWN_BYTES)
-    box = Box(disk, CONF, sticks=(lynis(folder),) if LYNIS else (), forwards={free_port(): 161})
+    box = Box(disk, CONF, sticks=(stick(folder, "JACKFIELD", STICK), *lynis(folder)), forwards={free_port(): 161})
     examination = Examination(box)
     box.power_on()
     try:
@@ -59,15 +73,17 @@ def inside(image: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ex
         disk.unlink()
 
 
-def lynis(folder: Path) -> Path:
+def lynis(folder: Path) -> Iterator[Path]:
     """What examines, as a disk: the box has no way to install it."""
+    if not LYNIS:
+        return
     tree, made = folder / "lynis", folder / "lynis.squashfs"
     tree.mkdir()
     for given in ("/usr/share/lynis", "/etc/lynis"):
         shutil.copytree(given, tree, dirs_exist_ok=True)
-    shutil.copy("/usr/sbin/lynis", tree)
+    shutil.copy(LYNIS, tree)
     subprocess.run(["mksquashfs", tree, made, "-all-root", "-quiet", "-no-progress"], check=True)
-    return made
+    yield made
 
 
 def test_all_units_are_well_and_nobody_can_log_in(inside: Examination) -> None:
@@ -82,24 +98,41 @@ def test_units_of_ours_are_shut_in(inside: Examination) -> None:
     said = inside.run("systemd-analyze security --no-pager 'jackfield*'", 300)
     levels = {name: float(level) for name, level in re.findall(r"^(jackfield\S*)\.service\s+([0-9.]+)", said, re.M)}
     print(f"\n{levels}")
-    assert levels.pop("jackfield-boxd") < ROOTS
+    assert levels.pop("jackfield-boxd") < BOXD
     assert {"jackfield", "jackfield-console@ttyS0", "jackfield-firstboot", "jackfield-watchdog"} <= set(levels)
-    assert max(levels.values()) < USERS, levels
+    assert max(levels.values()) < MOST, levels
 
 
 def test_what_the_units_are_left_suffices_for_their_work(inside: Examination) -> None:
-    """Machines of QEMU have no watchdog of their own; chrony is asked and told as boxd does it."""
+    """Machines of QEMU have no watchdog of their own; hwclock is asked as boxd does it."""
     assert inside.run("lsmod | grep -c ^softdog") == "1"
     assert inside.run("cat /sys/class/watchdog/watchdog0/state") == "active"
-    limits = "-p RestrictAddressFamilies='AF_UNIX AF_NETLINK' -p IPAddressDeny=any -p ProtectProc=invisible"
-    limits += " -p DevicePolicy=closed -p DeviceAllow='block-* rw' -p DeviceAllow='char-rtc rw'"
-    run = f"systemd-run --quiet --pipe --wait {limits}"
-    assert inside.run(f"{run} chronyc -c tracking").count(",") == 13
-    assert "200 OK" in inside.run(f"{run} chronyc reload sources")
-    assert inside.run(f"{run} hwclock --show >/dev/null && echo it is read") == "it is read"
+    assert "'jackfield-9.9.9.raucb'" in boxd(inside, "'update-find'"), "it mounts sticks"
+    assert "'server': ''" in boxd(inside, "'time'"), "it asks chrony"
+    assert "200 OK" in inside.run(f"systemd-run --quiet --pipe --wait {boxds_limits()} chronyc reload sources")
+    assert (
+        inside.run(f"systemd-run --quiet --pipe --wait {boxds_limits()} hwclock --show >/dev/null && echo read")
+        == "read"
+    )
+    inside.run("echo 0.0.1 >/data/box/version; systemctl restart jackfield-new-version")
+    assert inside.run("ls /data/box/snapshots; cat /data/box/version").split() == ["0.0.1", "0.1.0"]
     said = inside.run("journalctl --no-pager -b -o cat -u 'jackfield*'")
-    for fault in ("Operation not permitted", "Permission denied", "Traceback"):
+    for fault in ("not permitted", "Permission denied", "Traceback"):
         assert fault not in said, said
+
+
+def boxd(inside: Examination, words: str) -> str:
+    """What it answers."""
+    asked = f"from appliance.box.asking import ask_box; print(ask_box({words}))"
+    return inside.run(f'PYTHONSAFEPATH=1 /usr/lib/jackfield/bin/python3 -c "{asked}"')
+
+
+def boxds_limits() -> str:
+    """Those of its unit that keep it from devices and networks, as systemd-run takes them."""
+    lines = (UNITS / "jackfield-boxd.service").read_text().splitlines()
+    kept = ("ProtectProc=", "DevicePolicy=", "DeviceAllow=", "IPAddressDeny=", "RestrictAddressFamilies=", "SystemCall")
+    kept += ("CapabilityBoundingSet=", "Private", "NoNewPrivileges=")
+    return " ".join(f"-p {shlex.quote(line)}" for line in lines if line.startswith(kept))
 
 
 def test_memory_at_rest(inside: Examination) -> None:
@@ -114,10 +147,34 @@ def test_memory_at_rest(inside: Examination) -> None:
     assert used < MOST_MEMORY_MIB
 
 
+def test_a_listener_of_a_drop_in_opens_its_port_at_the_reload_and_closes_it_again(inside: Examination) -> None:
+    opened = "nft list chain inet jackfield input"
+    assert "policy drop" in inside.run(opened)
+    assert "5099" not in inside.run(opened)
+    drop_in = "/data/jackfield/etc/conf.d/99-more.conf"
+    inside.run(f"printf '[listener more]\\ntransport = udp\\nport = 5099\\n' >{drop_in} && chmod 644 {drop_in}")
+    said = inside.run("jackfield reload")
+    assert "5099" in inside.run(opened), said
+    said = inside.run(f"rm {drop_in}; jackfield reload")
+    assert "5099" not in inside.run(opened), said
+
+
+def test_haproxy_keepalived_and_redis_are_off_until_they_are_configured(inside: Examination) -> None:
+    """As at a start of the box: the conditions of their units are looked at anew."""
+    assert inside.run(f"systemctl is-active {' '.join(OFFS)}").split() == ["inactive"] * len(OFFS)
+    for file, text in OFFS.values():
+        text = text.replace("CARD", inside.run("ls /sys/class/net | grep -m 1 ^e"))
+        inside.run(f"printf %s {shlex.quote(text)} >/data/jackfield/etc/conf.d/{file}")
+    inside.run(f"systemctl start {' '.join(OFFS)}")
+    said = inside.run(f"systemctl is-active {' '.join(OFFS)}; systemctl status --no-pager {' '.join(OFFS)}")
+    assert said.split()[: len(OFFS)] == ["active"] * len(OFFS), said
+    inside.run(f"systemctl stop {' '.join(OFFS)}; rm /data/jackfield/etc/conf.d/*.cfg")
+
+
 @pytest.mark.skipif(not LYNIS, reason="lynis is not installed")
 def test_lynis_finds_nothing_that_is_not_explained(inside: Examination) -> None:
     explained = set(re.findall(r"`([A-Z]{3,5}(?:-[0-9]{4})?)`", README.read_text()))
-    inside.run("mkdir -p /run/lynis && mount -t squashfs -o ro /dev/vdb /run/lynis")
+    inside.run("mkdir -p /run/lynis && mount -t squashfs -o ro /dev/vdc /run/lynis")
     words = "./lynis audit system --quick --no-colors --quiet --profile ./default.prf"
     inside.run(f"cd /run/lynis && {words} --logfile /run/lynis.log --report-file /run/lynis.dat", LYNIS_S)
     found = inside.run(r"grep -E '^(warning|suggestion)\[\]=|^hardening_index' /run/lynis.dat")

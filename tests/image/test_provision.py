@@ -23,6 +23,7 @@ import pytest
 
 from appliance.accounts.account import hash_password
 from tests.image.qemu import Box, Operator, debugfs, partitions
+from tests.image.sticks import cd, stick
 from tests.peers.ports import free_port
 
 pytestmark = pytest.mark.skipif(not os.environ.get("JACKFIELD_LONG"), reason="some minutes: scripts/test image")
@@ -96,29 +97,6 @@ def seen(box: Box, operator: Operator, page: str) -> Started:
         if "key" in file or "secret" in file or file.endswith(".pem"):
             identity[file] = debugfs(box.disk, f"cat /jackfield/state/{file}")
     return Started(box.disk, page, box.shown(), machine, identity)
-
-
-def stick(folder: Path, label: str, files: dict[str, str]) -> Path:
-    """A disk with FAT on it."""
-    made = folder / f"{label}-{len(list(folder.iterdir()))}.img"
-    subprocess.run(["mkfs.vfat", "-n", label, "-C", made, "8192"], check=True, capture_output=True)
-    tree = made.with_suffix(".tree")
-    for name, text in files.items():
-        (tree / name).parent.mkdir(parents=True, exist_ok=True)
-        (tree / name).write_text(text)
-    subprocess.run(["mcopy", "-s", "-i", made, *tree.iterdir(), "::"], check=True)
-    return made
-
-
-def cd(folder: Path, label: str, files: dict[str, str]) -> tuple[str, ...]:
-    """QEMU's words for one, in a drive at IDE as Proxmox has it."""
-    made, tree = folder / f"{label}.iso", folder / f"{label}.cd"
-    for name, text in files.items():
-        (tree / name).parent.mkdir(parents=True, exist_ok=True)
-        (tree / name).write_text(text)
-    subprocess.run(["xorrisofs", "-quiet", "-V", label, "-J", "-r", "-o", made, tree], check=True)
-    drive = f"if=none,id=cd,media=cdrom,readonly=on,format=raw,file={made}"
-    return ("-drive", drive, "-device", "ide-cd,bus=ide.1,drive=cd")
 
 
 def data_bytes(disk: Path) -> tuple[int, int]:
