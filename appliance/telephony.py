@@ -173,7 +173,7 @@ class Telephony:
         for binding in list(self.location):
             if overview.binding_id(binding) == binding_id:
                 self.registrar.remove(binding)
-                log.info("binding.removed_by_hand", aor=binding.aor, contact=binding.contact)
+                log.info("registration.removed_by_hand", aor=binding.aor, contact=binding.contact)
                 return {"ok": True}
         return {"ok": False, "error": "it is gone already"}
 

@@ -1,12 +1,16 @@
 """The event log: one line an event, no secret in it, floods thinned, a slow reader never waited for."""
 
+import ast
 import fcntl
 import io
 import os
+from pathlib import Path
 
 import pytest
 
+import appliance
 from appliance.config import Secret
+from appliance.config.log import ROOMS
 from appliance.control.logs import LogControl
 from appliance.logs import BURST, LEVELS, Event, EventLog
 
@@ -123,4 +127,33 @@ async def test_levels_are_changed_while_it_runs() -> None:
     assert (await control.command("call", "debug"))["rooms"] == {"call": "debug"}
     assert (await control.command("warning"))["level"] == "warning"
     assert (await control.command("call", "loud"))["ok"] is False
+    nowhere = await control.command("cal", "debug")
+    assert nowhere["ok"] is False
+    assert "no room 'cal': the first words of events are" in str(nowhere["error"])
+    assert events.rooms == {"call": "debug"}
     assert events.threshold == LEVELS["debug"]
+
+
+def told_events() -> set[str]:
+    """The names of all events that the code tells."""
+    found: set[str] = set()
+    for path in Path(appliance.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in TELLING and node.args:
+                found |= {
+                    one.value
+                    for one in (
+                        [node.args[0].body, node.args[0].orelse] if isinstance(node.args[0], ast.IfExp) else node.args
+                    )
+                    if isinstance(one, ast.Constant) and isinstance(one.value, str)
+                }
+    return found
+
+
+TELLING = {f"{name}.{level}" for name in ("log", "self._log") for level in LEVELS} | {"write"}
+
+
+def test_every_event_belongs_to_a_room_and_no_room_is_without_events() -> None:
+    events = told_events()
+    assert not [event for event in events if "." not in event]
+    assert {event.partition(".")[0] for event in events} == set(ROOMS)

@@ -23,7 +23,13 @@ def run(asked: argparse.Namespace) -> int:
     if asked.json:
         return print_json(answer)
     rows = alarm_rows(answer.get("alarms"), remedies=not asked.past)
-    print(table_of(ALARM_HEADS, rows, empty="Nothing was wrong." if asked.past else "Nothing is wrong."))
+    print(
+        table_of(
+            ALARM_HEADS,
+            rows,
+            empty="No alarm has come and gone since the start." if asked.past else "Nothing is wrong.",
+        )
+    )
     return DONE if answer.get("ok") else FAILED
 
 

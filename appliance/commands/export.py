@@ -15,7 +15,9 @@ MANUAL = "`jackfield export --output FILE`: `--format` csv, json (a line a call)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--format", choices=list(Format), default=Format.CSV, help="default: csv")
+    parser.add_argument(
+        "--format", choices=[one.value for one in Format], default=Format.CSV.value, help="default: csv"
+    )
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="where to write it")
     choosing_arguments(parser)
 

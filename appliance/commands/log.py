@@ -8,8 +8,8 @@ from ..control.asking import ask
 from .answers import DONE, json_argument, settled
 
 MANUAL = (
-    "`log call debug` makes one room tell more, `log warning` sets the level of those without one of their own. A room "
-    "is the first word of an event."
+    "`log gateway debug` makes one room tell more, `log warning` sets the level of those without one of their own. "
+    "A room is the first word of an event."
 )
 
 

@@ -50,7 +50,13 @@ def span_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def limit_argument(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--limit", type=int, default=50, metavar="N", help="default: 50")
+    parser.add_argument("--limit", type=_whole, default=50, metavar="N", help="default: 50; 10000 at most")
+
+
+def _whole(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 10_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to 10000")
+    return int(text)
 
 
 def answer_to_command(command: str, asked: argparse.Namespace) -> Answer:

@@ -72,8 +72,11 @@ def run(asked: argparse.Namespace) -> int:
             _tell(f"{count} messages in {asked.pcap}. Media is not among them.")
         else:
             colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+            message = None
             for message in messages:
                 _show(sys.stdout, message, asked, colour)
+            if message is None:
+                _tell("No message that is kept fits." if words else "No message is kept yet.")
     except (_Refused, ValueError) as refused:
         _tell(f"jackfield: {refused}")
         return 1

@@ -77,7 +77,9 @@ class UserSettings:
     )
     display_name: str = setting(text(longest=120), "", "Name shown on our pages.")
     tenant: str = setting(
-        text("a name", pattern=r"[^\s,]*", longest=64), "", "Whose user this is, for limits of a tenant as a whole."
+        text("a name without blanks and commas", pattern=r"[^\s,]*", longest=64),
+        "",
+        "Whose user this is, for limits of a tenant as a whole.",
     )
     anchor: Anchor = setting(
         one_of(Anchor), "auto", "Whether this user's media goes through us; auto: as [media] says."
@@ -139,7 +141,9 @@ class TrunkSettings(ChoiceSettings, AccountSettings, TrunkTlsSettings):
         "Addresses whose requests belong to this trunk and need no digest.",
     )
     tenant: str = setting(
-        text("a name", pattern=r"[^\s,]*", longest=64), "", "Whose trunk this is, for limits of a tenant as a whole."
+        text("a name without blanks and commas", pattern=r"[^\s,]*", longest=64),
+        "",
+        "Whose trunk this is, for limits of a tenant as a whole.",
     )
     acl: str | None = setting(
         acl_name(),

@@ -132,8 +132,8 @@ def _measure(what: str, low: float, high: float, unit: str, scale: dict[str, flo
 def _round(number: float, unit: str, words: dict[str, float]) -> str:
     """A bound in the largest unit in which it is a whole number; in its own where there is none."""
     for word, factor in sorted(words.items(), key=lambda item: -item[1]):
-        if number >= factor and (number / factor).is_integer() and (number / factor < 1000 or word == unit):
-            return f"{number / factor:g} {word}"
+        if number >= factor and (number / factor).is_integer():
+            return f"{number / factor:.0f} {word}"
     return f"{number:g} {unit}"
 
 

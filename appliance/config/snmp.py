@@ -101,7 +101,7 @@ class SnmpSettings:
         "RFC 5612 keeps for examples. A house with a number may give it here.",
     )
     user: str = setting(
-        text("a name", pattern=r"[A-Za-z0-9._-]{1,32}"),
+        text("a name of letters, digits, dots, dashes and _", pattern=r"[A-Za-z0-9._-]{1,32}"),
         "jackfield",
         "The SNMPv3 user (authPriv) who may read, and from whom notifications come.",
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..config import Settings
-from ..config.log import Journald
+from ..config.log import Journald, room
 from ..logs import LEVELS, EventLog, feeds_journal
 from .asking import Answer
 
@@ -30,6 +30,10 @@ class LogControl:
         if len(words) == 1:
             log.set_levels(level, log.rooms)
         elif len(words) == 2:
+            try:
+                room(words[0])
+            except ValueError as error:
+                return {"ok": False, "error": str(error)}
             log.set_levels(log.level, {**log.rooms, words[0]: level})
         if words:
             log.info("log.changed", level=log.level, rooms=", ".join(f"{k}={v}" for k, v in log.rooms.items()) or None)

@@ -5,6 +5,7 @@ Who asks goes on from the serial that a page ends with; that is all there is to 
 
 from __future__ import annotations
 
+import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_network
@@ -16,6 +17,7 @@ from ..trace.question import Network, Question
 from ..trace.trace import Trace
 from .asking import Answer, Json
 
+_METHOD = re.compile(r"[A-Z0-9.!%*_+`'~-]+")  # a token, RFC 3261 §25.1
 WORDS = ("call", "user", "trunk", "address", "method", "since", "until")
 
 
@@ -24,6 +26,9 @@ def question_of(words: Mapping[str, str], calls: tuple[str, ...], trunk: tuple[N
     unknown = set(words) - set(WORDS)
     if unknown:
         raise ValueError(f"known questions are {', '.join(WORDS)}, not {', '.join(sorted(unknown))}")
+    method = words.get("method", "").upper()
+    if method and not _METHOD.fullmatch(method):
+        raise ValueError(f"{words['method']!r} is no method: give one such as INVITE")
     networks = trunk
     if words.get("address"):
         try:
@@ -35,7 +40,7 @@ def question_of(words: Mapping[str, str], calls: tuple[str, ...], trunk: tuple[N
         calls=frozenset(calls),
         user=words.get("user", ""),
         networks=networks,
-        method=words.get("method", "").upper(),
+        method=method,
         since=float(words.get("since") or 0),
         until=float(words.get("until") or "inf"),
     )

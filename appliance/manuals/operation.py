@@ -141,8 +141,10 @@ One line an event on standard error: time (UTC), level, name of the event, field
 event `burst` of `[log]` lines a second are written; a line `log.left_out` says how many were not. Under systemd, where
 standard error leads to the journal, lines bear its priorities in place of the time.
 
-The first word of an event is its room. `jackfield log call debug` makes one room tell more at once, `levels` of `[log]`
-for good; a reload goes back to what the files say. Names: `alarm`, `appliance`, `call`, `gateway`, `source`, `web` …
+The first word of an event is its room. `jackfield log gateway debug` makes one room tell more at once (each ping and
+what it came to; `names` each question to DNS, `registration` each REGISTER, `connection` each that opens, `web` each
+page), `levels` of `[log]` for good; a reload goes back to what the files say. A room that there is not is answered with
+the list of those that there are.
 
 ### Log collectors
 

@@ -14,6 +14,7 @@ from appliance.config.dialplan import TrunkSettings
 from appliance.config.health import HealthSettings
 from appliance.config.patch import Gateway
 from appliance.config.settings import Settings
+from appliance.logs import log
 from appliance.proxy.destination import Hop
 from appliance.proxy.forwarding import push_via
 from appliance.proxy.trunk_tls import tls_options
@@ -140,6 +141,13 @@ class _Watch:
             return
         self._ping = None
         living = self._living
+        log.debug(
+            "gateway.pinged",
+            trunk=living.trunk,
+            gateway=living.name,
+            status=status,
+            after_ms=1000 * (now - ping.sent_at),
+        )
         living.pings[status is not None] += 1
         if status is not None:
             living.answered_after(now - ping.sent_at, now)

@@ -73,11 +73,11 @@ class Registrar:
         try:
             puts, removals, outbound = self._plan(request, supported, flow, aor, now)
         except Rejected as refused:
-            log.info("register_refused", aor=aor, call_id=request.get("call-id"), flow=flow.id, cause=refused.cause)
+            log.info("registration.refused", aor=aor, call_id=request.get("call-id"), flow=flow.id, cause=refused.cause)
             reply(self._response(request, refused.status, refused.reason, refused.headers))
             return
         except BadMessage as bad:
-            log.info("register_refused", aor=aor, call_id=request.get("call-id"), flow=flow.id, cause=bad.reason)
+            log.info("registration.refused", aor=aor, call_id=request.get("call-id"), flow=flow.id, cause=bad.reason)
             reply(self._response(request, bad.status, bad.reason))
             return
         for binding in removals:
@@ -85,6 +85,7 @@ class Registrar:
         for binding in puts:
             self.location.put(binding)
         response = self._accepted(request, supported, flow, aor, now, outbound)
+        log.debug("registration.taken", aor=aor, flow=flow.id, added=len(puts), removed=len(removals))
         if not puts and not removals:
             reply(response)
             return
@@ -136,7 +137,7 @@ class Registrar:
             try:
                 binding = Binding.from_row(row)
             except BadMessage as bad:
-                log.error("stored_binding_unreadable", aor=row.aor, contact=row.contact, cause=bad.reason)
+                log.error("registration.unreadable", aor=row.aor, contact=row.contact, cause=bad.reason)
                 continue
             known = self.location.registered(binding.aor, float("-inf"))
             if any(other.key == binding.key for other in known):

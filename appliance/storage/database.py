@@ -166,7 +166,7 @@ class Database:
                 companion.rename(aside.with_name(aside.name + suffix))
         self.path.rename(aside)
         self.set_aside = f"{self.path} could not be read ({why}); it was put aside as {aside} and a new one begun"
-        log.error("storage_set_aside", notice=self.set_aside)
+        log.error("storage.set_aside", notice=self.set_aside)
 
 
 def _is_broken(error: Exception) -> bool:

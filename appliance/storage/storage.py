@@ -178,7 +178,7 @@ class Storage:
             return
         self._fault, self._since, self._recovering = None, None, False
         self._written += len(everything)
-        log.warning("storage_recovered", path=self._database.path, bindings=len(everything))
+        log.warning("storage.recovered", path=self._database.path, bindings=len(everything))
         if self._changes:
             self._wake.set()
         self._tell()
@@ -192,7 +192,7 @@ class Storage:
     def _fail(self, fault: DatabaseFault, waiting: Sequence[Done] = ()) -> None:
         """Show the fault and answer everybody who waits: memory has what they brought."""
         if self._fault is None or str(self._fault) != str(fault):
-            log.error("storage_failed", path=self._database.path, fault=str(fault))
+            log.error("storage.failed", path=self._database.path, fault=str(fault))
         began = self._fault is None
         if began:
             self._since = self._clock()

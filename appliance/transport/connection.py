@@ -305,7 +305,7 @@ class Connection(Flow):
                     self._hall.tap.dropped(data, self, cause)
                 raise _Ended(cause, bad.reason) from None
             except Exception as error:  # of ours or a library's, and no reason to serve nobody any more
-                log.error("codec_failed", error, flow=self.id)
+                log.error("connection.codec_failed", error, flow=self.id)
                 raise _Ended("fault") from None
             if message is None:
                 break
@@ -330,6 +330,7 @@ class Connection(Flow):
         self.is_open = True
         self.announced = True
         self._hall.opened(self)
+        log.debug("connection.opened", flow=self.id, remote=host_port(*self.remote), listener=self.listener)
         early, self._early = self._early, []
         for data in early:
             self.send(data)
@@ -348,7 +349,7 @@ class Connection(Flow):
             self._counters.drop(cause)
             write = log.debug if cause in _ORDINARY else log.info
             write(
-                "connection_ended",
+                "connection.ended",
                 flow=self.id,
                 remote=host_port(*self.remote),
                 listener=self.listener,

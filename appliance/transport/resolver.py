@@ -25,6 +25,8 @@ import trio
 from dns.rdtypes.IN.NAPTR import NAPTR
 from dns.rdtypes.IN.SRV import SRV
 
+from appliance.logs import log
+
 from .enum import look_up
 from .hosts import Hosts
 from .local import LocalAddresses
@@ -274,11 +276,13 @@ class Resolver:
         options = self._options
         kept_s = min(max(ttl_s, options.least_ttl_s), options.most_ttl_s)
         now = trio.current_time()
+        log.debug("names.found", name=question.name, type=question.kind, records=len(records), kept_s=round(kept_s))
         self._store(question, _Entry(records, now + kept_s, now + kept_s + options.stale_s))
 
     def _failed(self, question: Question, cause: str) -> None:
         failures = self.figures.failures
         failures[cause] = failures.get(cause, 0) + 1
+        log.debug("names.failed", name=question.name, type=question.kind, cause=cause)
         now = trio.current_time()
         old = self._entries.get(question)
         usable = old is not None and old.records and now < old.good_until

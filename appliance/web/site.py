@@ -104,6 +104,7 @@ def make_site(inside: Inside, feed: Feed, history: History) -> QuartTrio:
         for name, value in _GUARDS.items():
             response.headers.setdefault(name, value)
         response.headers.setdefault("Cache-Control", "no-store")
+        log.debug("web.asked", method=request.method, path=request.path, status=response.status_code)
         return response
 
     @site.errorhandler(HTTPException)

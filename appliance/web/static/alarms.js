@@ -7,7 +7,7 @@ import { live } from "./live.js";
 const id = (name) => document.getElementById(name);
 
 const active = new Table(id("alarms"), "Alarms, the worst first", alarmColumns, (one) => one.number, hint("Nothing is wrong", "Trunks, limits, certificates, disk, clock and services are watched."));
-const past = new Table(id("past"), "Alarms that are over, the latest first", alarmColumns, (one) => one.number, hint("Nothing was wrong since the start", ""));
+const past = new Table(id("past"), "Alarms that are over, the latest first", alarmColumns, (one) => one.number, hint("None has ended since the start", ""));
 
 async function ask() {
   try {
