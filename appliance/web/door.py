@@ -45,11 +45,6 @@ class Door:
         session = self.session()
         return session is not None and session.role.may(needed)
 
-    def administrator(self) -> Session | None:
-        """The session of who asks, where that is an administrator."""
-        session = self.session()
-        return session if session is not None and session.role.may(Role.ADMINISTRATOR) else None
-
     async def act(
         self,
         needed: Role,

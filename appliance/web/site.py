@@ -246,7 +246,7 @@ def make_site(inside: Inside, feed: Feed, history: History) -> QuartTrio:
     add_machine_page(site, inside, door)
     add_setup_page(site, inside)
     add_update_page(site, inside, door)
-    add_support_page(site, inside, door.administrator, door.write_down)
+    add_support_page(site, inside, door)
     return site
 
 

@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
 import trio
 from quart import Response, abort, request
 from quart_trio import QuartTrio
 
+from appliance.config.accounts import Role
+
+from .door import Door
 from .inside import Inside
-from .sessions import Session
 
 
 def add_support_page(
     site: QuartTrio,
     inside: Inside,
-    administrator: Callable[[], Session | None],
-    write_down: Callable[[Session, str, str, str], Awaitable[None]],
+    door: Door,
 ) -> None:
-    """Put it into the site; `administrator` gives the session of an administrator who asks, `write_down` the audit."""
+    """Put it into the site."""
     turn = trio.CapacityLimiter(1)
 
     @site.post("/support")
     async def support() -> Response:
-        signed_in = administrator()
-        if signed_in is None:
-            abort(403)
         form = await request.form
-        if form.get("token") != signed_in.form_token:
+        session = door.session()
+        if session is None:
+            abort(403)
+        if form.get("token") != session.form_token:
+            await door.write_down(session, "support bundle", "", "refused: no token of the page")
+            abort(403)
+        if not session.role.may(Role.ADMINISTRATOR):
+            await door.write_down(session, "support bundle", "", "refused: needs the role administrator")
             abort(403)
         async with turn:
             name, data = await inside.support()
-        await write_down(signed_in, "support bundle", name, "done")
+        await door.write_down(session, "support bundle", name, "done")
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
         return Response(data, content_type="application/gzip", headers=headers)

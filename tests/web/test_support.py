@@ -20,7 +20,9 @@ async def test_the_button_gives_a_bundle_to_an_administrator_only(tmp_path: Path
         assert token
         assert (await client.post("/support", data={"token": "guessed"})).status_code == 403
         answer = await client.post("/support", data={"token": token[1]})
+        audit = (await client.get("/audit")).text
     assert answer.status_code == 200
+    assert "refused: no token of the page" in audit
     assert re.search(
         r'attachment; filename="jackfield-support-[0-9-]+\.tar\.gz"', answer.headers["content-disposition"]
     )
