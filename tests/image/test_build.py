@@ -21,7 +21,7 @@ def commit(folder: Path) -> str:
 
 
 def test_a_second_build_elsewhere_is_equal_bit_for_bit(image: Path, tmp_path: Path) -> None:
-    """With another umask, working directory, folder and order of files."""
+    """With another umask, working directory and folder."""
     words = [*ASIDE, ROOT / "firmware-image" / "build", "0.1.0", "--fast", "--output", tmp_path]
     built = subprocess.run(
         words, cwd="/", umask=0o077, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=BUILD_S
