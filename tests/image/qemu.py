@@ -243,4 +243,5 @@ def debugfs(disk: Path, command: str, *options: str) -> str:
     """Of e2fsprogs, on the data partition of a disk that nobody runs from."""
     at = partitions(disk)["jackfield-data"][0]
     words = ["/usr/sbin/debugfs", *options, "-R", command, f"{disk}?offset={at}"]
-    return subprocess.run(words, check=True, capture_output=True, text=True).stdout
+    done = subprocess.run(words, check=True, capture_output=True, text=True, errors="backslashreplace")  # keys, too
+    return done.stdout

@@ -32,7 +32,7 @@ CONF = (
 GROWN_BYTES = 1 << 30
 MOST_MEMORY_MIB = 512
 README = Path(__file__).parents[2] / "firmware-image" / "README.md"
-LYNIS_S = 1500
+LYNIS_S = 3600
 STICK = {"conf.d/60-time.conf": "[time]\nservers = 10.0.2.2\n", "jackfield-9.9.9.raucb": "no bundle at all"}
 OFFS = {
     "haproxy": (

@@ -25,19 +25,22 @@ CONF = (
     f"[account operator]\nrole = administrator\npassword-hash = {hash_password(PASSWORD)}\n"
     "[time]\nservers = 10.0.2.2\n"
 )
-RETURN_S = 600
+PRESS_S, RETURN_S = 300, 600
 """The trial is two minutes long; a box that is emulated takes its time over all else."""
 
 
 def change_on_console(box: Box, address: str) -> None:
     """To this one; it is then on trial."""
     box.wait("the menu", lambda: "Press a number" in box.shown())
-    box.press("1", "s  addresses of your own")
-    box.press("s", "Card:")
-    box.press("\r", "Address with its length")
-    box.press("\x7f" * 20 + f"{address}/24\r", "Gateway:")
-    box.press("10.0.2.2\r", "Name servers:")
-    box.press("\r", "Keep these addresses?")
+    for keys, shows in (
+        ("1", "s  addresses of your own"),
+        ("s", "Card:"),
+        ("\r", "Address with its length"),
+        ("\x7f" * 20 + f"{address}/24\r", "Gateway:"),
+        ("10.0.2.2\r", "Name servers:"),
+        ("\r", "Keep these addresses?"),
+    ):
+        box.press(keys, shows, PRESS_S)
 
 
 def test_new_addresses_go_back_by_themselves_unless_they_are_kept(image: Path, tmp_path: Path) -> None:
@@ -65,7 +68,7 @@ def test_new_addresses_go_back_by_themselves_unless_they_are_kept(image: Path, t
         operator.client.base_url = httpx.URL(f"https://127.0.0.1:{there}")
         confirmed = operator.client.post("/do/machine", data={"action": "confirm", "token": operator.token})
         assert confirmed.json()["ok"], confirmed.text
-        box.press("o", "The addresses are kept.")  # for they were, by the page
+        box.press("o", "The addresses are kept.", PRESS_S)  # for they were, by the page
 
         change_on_console(box, OLD)
         box.wait("the page at the old address", lambda: only_at(box.https), RETURN_S)
