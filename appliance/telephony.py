@@ -294,6 +294,7 @@ async def open_telephony(
                     wall=time.time,
                     material=material,
                 )
+                transports.on_messages = core.receive_together
                 transports.on_unreachable = core.unreachable_untrusted
                 transports.admits = core.gate.takes_connection
                 gates = GateControl(core, identity.state_dir)

@@ -10,7 +10,7 @@ import os
 import random
 import re
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 import attrs
 
@@ -20,6 +20,7 @@ from appliance.config.stir_material import StirMaterial
 from appliance.logs import log
 from appliance.media.bridge import Bridge
 from appliance.proxy.anchoring import Anchoring
+from appliance.proxy.arrivals import in_rows
 from appliance.proxy.branch import Branch
 from appliance.proxy.call import Call, Calls
 from appliance.proxy.call_follower import CallFollower
@@ -274,6 +275,27 @@ class SipCore:
     def receive(self, data: bytes, flow: Flow) -> None:
         """One message of the network. Never raises for a peer's fault."""
         now = self.clock()
+        source = self._let_in(data, flow, now)
+        if source is not None:
+            self._hear(data, flow, source, now)
+
+    def receive_together(self, received: Sequence[tuple[bytes, Flow]]) -> None:
+        """The same for several that came at once. Under overload what is refused goes first, the rest by its kind."""
+        if not self.shedder.active:
+            for data, flow in received:
+                self.receive(data, flow)
+            return
+        now = self.clock()
+        arrivals = []
+        for data, flow in received:
+            source = self._let_in(data, flow, now)
+            if source is not None:
+                arrivals.append((data, flow, source))
+        for data, flow, source in in_rows(arrivals):
+            self._hear(data, flow, source, self.clock())
+
+    def _let_in(self, data: bytes, flow: Flow, now: float) -> Source | None:
+        """Who sent a message that is dealt with; None where it is dropped, delayed or refused unread."""
         self.counters.messages_in += 1
         source = self._sources.get(flow.remote[0]) or self.gate.guard.meet(flow.remote[0], now)
         source.left -= 1
@@ -282,9 +304,13 @@ class SipCore:
         if source.left < 0 and not self.gate.admits(source, data, flow, now):
             if self.tap is not None:
                 self.tap.dropped(data, flow, "banned" if source.ban is not None else "over its limits")
-            return
+            return None
         if self.shedder.active and self.shedder.take(data, flow, source.trusted):
-            return
+            return None
+        return source
+
+    def _hear(self, data: bytes, flow: Flow, source: Source, now: float) -> None:
+        """Read a message and hand it to its transaction."""
         if self.tap is not None:
             self.tap.heard(data, flow)
         try:

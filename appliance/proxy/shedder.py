@@ -102,8 +102,8 @@ class Shedder:
 
         `trusted`: Resource-Priority from its sender may be believed.
         """
-        if data.startswith(b"ACK "):
-            return self._tag in data
+        if data[:4] == b"ACK ":
+            return data.rfind(self._tag) >= 0
         if not self._threshold:
             return False
         for form in self._forms.known.get(data[:7], ()):

@@ -35,7 +35,7 @@ from .options import (
 from .tap import Tap
 from .tls import TlsLayer, client_context, server_context
 from .trunkmarks import TrunkMarks
-from .udp import UdpEndpoint
+from .udp import OnMessages, UdpEndpoint
 from .websocket import origin_allowed
 
 Ts = TypeVarTuple("Ts")
@@ -71,7 +71,8 @@ class DeadFlow(Flow):
 
 
 class Transports:
-    """`on_message` and `on_closed` are called from tasks of `nursery`, one at a time, and what they raise rises there.
+    """`on_message`, `on_messages` and `on_closed` are called from tasks of `nursery`, one at a time, and what they
+    raise rises there.
 
     `on_closed` is called once for each connection that the core has seen: one that was opened by a peer, or one that
     `connect` returned, also where that could not be opened. UDP flows have no end.
@@ -86,6 +87,8 @@ class Transports:
         marker: Marker | None = None,
     ) -> None:
         self.on_message = on_message
+        self.on_messages: OnMessages = self._one_by_one
+        """Takes datagrams that came together. To be set before `listen`."""
         self.on_unreachable: Callable[[bytes, Address], None] = lambda quoted, remote: None
         """Told the beginning of a datagram that ICMP called undeliverable, and where it was sent to."""
         self.admits: Callable[[str, str], bool] = lambda listener, address: True
@@ -129,7 +132,7 @@ class Transports:
                     sock,
                     options,
                     listener.counters,
-                    self.on_message,
+                    self.on_messages,
                     self._addresses,
                     self._options.remembered_remotes,
                     self._marker,
@@ -453,6 +456,10 @@ class Transports:
         if options is None:
             return origin_allowed(origin, host, ("same",))
         return origin_allowed(origin, host, options.origins, required=options.require_origin)
+
+    def _one_by_one(self, received: Sequence[tuple[bytes, Flow]]) -> None:
+        for data, flow in received:
+            self.on_message(data, flow)
 
     def _deliver(self, data: bytes, flow: Flow) -> None:
         self._rising(self.on_message, data, flow)

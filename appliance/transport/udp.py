@@ -1,15 +1,15 @@
 """UDP sockets and their flows (RFC 3261 §18, RFC 3581).
 
-One task a socket: it wakes when something has come, drains up to 64 datagrams without awaiting and hands each on
-with the flow of its sender; while they come thick, it lets them gather for five milliseconds. Sending never waits; what
-the kernel has no room for is dropped and counted.
+One task a socket: it wakes when something has come, drains up to 64 datagrams without awaiting and hands them on
+together, each with the flow of its sender; while they come thick, it lets them gather for five milliseconds. Sending
+never waits; what the kernel has no room for is dropped and counted.
 """
 
 from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -42,6 +42,7 @@ _ICMP = frozenset({errno.ECONNREFUSED, errno.ECONNRESET})
 _NAMES = frozenset({"local", "sent_by", "id"})
 
 SockAddr = tuple[str, int] | tuple[str, int, int, int]
+OnMessages = Callable[[Sequence[tuple[bytes, Flow]]], None]
 
 
 class UdpFlow(Flow):
@@ -130,7 +131,7 @@ class UdpEndpoint:
         sock: socket.socket,
         options: ListenerOptions,
         counters: Counters,
-        on_message: Callable[[bytes, Flow], None],
+        on_messages: OnMessages,
         addresses: LocalAddresses,
         remembered: int,
         marker: Marker,
@@ -140,7 +141,7 @@ class UdpEndpoint:
         self.options = options
         self._sock = sock
         self._counters = counters
-        self._on_message = on_message
+        self._on_messages = on_messages
         self._addresses = addresses
         self._room = remembered
         self._marker = marker
@@ -158,7 +159,7 @@ class UdpEndpoint:
     async def run(self) -> None:
         sock = self._sock
         receive = sock.recvfrom
-        on_message = self._on_message
+        on_messages = self._on_messages
         counters = self._counters
         wait_readable = trio.lowlevel.wait_readable
         try:
@@ -166,13 +167,14 @@ class UdpEndpoint:
                 await wait_readable(sock)
                 busy = True
                 while busy and not self.closed:
-                    messages = size = 0
+                    received: list[tuple[bytes, Flow]] = []
+                    size = 0
                     flows = self._flows
                     for _ in range(_BATCH):
                         try:
                             data, address = receive(_LARGEST)
                         except BlockingIOError:
-                            if not messages:
+                            if not received:
                                 self._hear_errors()
                             break
                         except OSError as error:
@@ -189,9 +191,11 @@ class UdpEndpoint:
                         if flow is None:
                             flow = self._flow(address)
                             flows = self._flows
-                        messages += 1
+                        received.append((data, flow))
                         size += len(data)
-                        on_message(data, flow)
+                    if received:
+                        on_messages(received)
+                    messages = len(received)
                     counters.messages_in += messages
                     counters.bytes_in += size
                     # A wake-up costs as much as two messages. Where they come thick, let some gather: a call that

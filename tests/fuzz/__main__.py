@@ -12,6 +12,7 @@ from tempfile import gettempdir
 
 import atheris
 
+from appliance.logs import log
 from tests.fuzz import targets
 
 _INSTRUMENTED = ["appliance.sip", "appliance.rtc", "appliance.router", "appliance.proxy"]
@@ -21,6 +22,7 @@ def main() -> None:
     name, seconds, *corpus = sys.argv[1:]
     with atheris.instrument_imports(include=_INSTRUMENTED):
         target = targets.target(name)
+    log.set_level("error")
 
     def once(data: bytes) -> None:
         try:

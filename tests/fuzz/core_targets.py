@@ -15,7 +15,6 @@ from appliance.config.admission import RefusalKind
 from appliance.config.loader import load_settings
 from appliance.config.sections import ListenerSettings, Transport
 from appliance.config.settings import Settings
-from appliance.logs import log
 from appliance.sip.build import response_to
 from appliance.sip.flow import Flow
 from appliance.sip.message import Request, Response
@@ -180,5 +179,4 @@ def message(data: bytes) -> None:
     living.hear(data[1], data[2:])
 
 
-log.set_level("error")
 TARGETS: dict[str, Callable[[bytes], None]] = {"message": message}
