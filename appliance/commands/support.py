@@ -6,13 +6,14 @@ import argparse
 import os
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import trio
 
 from ..config.loader import load_settings
 from ..control.asking import NothingRuns, ask
-from ..management.support import file_name, pack, still_parts
+from ..management.support import NOTHING_KEPT, file_name, pack, still_parts
 from ..management.support_mail import support_mail
 from ..outlets.alarm_post import Undelivered
 from ..outlets.mail import MailCourier
@@ -36,18 +37,21 @@ def run(asked: argparse.Namespace) -> int:
     if asked.mail:
         return _mail(asked)
     try:
-        file, runs = write_bundle(asked.conf_dir, asked.state_dir, asked.file, asked.call)
+        file, parts, runs = write_bundle(asked.conf_dir, asked.state_dir, asked.file, asked.call)
     except OSError as error:
         print(f"jackfield: the bundle cannot be written: {error}", file=sys.stderr)
         return FAILED
     print(f"{file}: no passwords and keys are in it, numbers and addresses of callers are.")
-    _tell_what_is_missing(runs)
+    _tell_what_is_missing(parts, runs)
     return DONE
 
 
-def _tell_what_is_missing(runs: bool) -> None:
+def _tell_what_is_missing(parts: Mapping[str, str], runs: bool) -> None:
     if not runs:
         print("Nothing runs on this state directory: calls, figures and log are missing.")
+    for text in parts.values():
+        if text.startswith("Call-ID ") and NOTHING_KEPT in text:
+            print(f"{text.splitlines()[0]}: {NOTHING_KEPT}")
 
 
 def _mail(asked: argparse.Namespace) -> int:
@@ -66,7 +70,7 @@ def _mail(asked: argparse.Namespace) -> int:
         print(f"jackfield: the mail did not go: {error}", file=sys.stderr)
         return FAILED
     print(f"{file_name(at)} went to {message['To']}; numbers and addresses of callers are in it.")
-    _tell_what_is_missing(runs)
+    _tell_what_is_missing(parts, runs)
     return DONE
 
 
@@ -81,11 +85,15 @@ def parts_of(conf_dir: Path, state_dir: Path, call_ids: list[str]) -> tuple[dict
     return parts | told, True
 
 
-def write_bundle(conf_dir: Path, state_dir: Path, file: Path | None, call_ids: list[str]) -> tuple[Path, bool]:
-    """Make the file, for its owner's eyes; whether the box ran and told its part. Raises OSError."""
+def write_bundle(
+    conf_dir: Path, state_dir: Path, file: Path | None, call_ids: list[str]
+) -> tuple[Path, dict[str, str], bool]:
+    """Make the file, for its owner's eyes, and say what is in it, and whether the box ran and told its part. Raises
+    OSError.
+    """
     at = time.time()
     parts, runs = parts_of(conf_dir, state_dir, call_ids)
     file = file or Path(file_name(at))
     with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as out:
         out.write(pack(parts, at))
-    return file, runs
+    return file, parts, runs

@@ -15,7 +15,7 @@ import ssl
 import subprocess
 import tarfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
@@ -41,6 +41,7 @@ from ..trace.trace import Trace
 
 LADDERS: Final = 10
 """Of the calls that failed last, beside those asked for."""
+NOTHING_KEPT: Final = "None of its messages is kept; [trace] says how long they are, in memory and on disk."
 MOST_CALLS: Final = 200
 MOST_MESSAGES: Final = 2000
 MOST_BYTES: Final = 4 << 20
@@ -69,7 +70,7 @@ async def live_parts(
     metrics: Metrics,
     core: SipCore,
     trace: Trace,
-    call_ids: Iterable[str] = (),
+    call_ids: Collection[str] = (),
 ) -> dict[str, str]:
     """What only the running box knows, as texts by file name. `call_ids` are calls whose ladders are wanted."""
     ended, refused = overview.ended_calls(core), overview.refusals(core)
@@ -88,20 +89,27 @@ async def live_parts(
         "metrics.txt": render_prometheus(metrics),
         "calls.json": json.dumps(calls, indent=1, default=str),
     }
-    return parts | await _ladders(trace, wanted)
+    return parts | await _ladders(trace, wanted, frozenset(call_ids))
 
 
-async def _ladders(trace: Trace, wanted: Iterable[str]) -> dict[str, str]:
-    """In one pass through the trace, which lets calls in between."""
+async def _ladders(trace: Trace, wanted: Iterable[str], asked: Collection[str]) -> dict[str, str]:
+    """In one pass through the trace, which lets calls in between. Of calls that were asked for by name, what lies on
+    disk as well; where nothing is kept of one, the file says so.
+    """
     names = {name: call_id for call_id in wanted for name in trace.aliases(call_id)}
     if not names:
         return {}
     page = await trace.find(Question(calls=frozenset(names)), most=MOST_MESSAGES, most_bytes=MOST_BYTES)
     steps: dict[str, list[str]] = {}
+    for call_id in asked:
+        try:
+            steps[call_id] = [_ladder_step(one) for one in await trace.recall(call_id, 0.0, time.time(), MOST_MESSAGES)]
+        except OSError as error:
+            steps[call_id] = [f"The trace on disk cannot be read: {error}\n"]
     for message in page.messages:
         steps.setdefault(names[message.call_id], []).append(_ladder_step(message))
     return {
-        f"ladders/{number:02}.txt": f"Call-ID {call_id}\n\n" + "\n".join(found)
+        f"ladders/{number:02}.txt": f"Call-ID {call_id}\n\n" + ("\n".join(found) or f"{NOTHING_KEPT}\n")
         for number, (call_id, found) in enumerate(steps.items(), 1)
     }
 

@@ -49,6 +49,19 @@ class Vain:
     gateway: str = ""
 
 
+@attrs.frozen
+class Measured:
+    """The audio of one direction as the record has it: `way` such as "from the caller", `by` "own" or "rtcp"."""
+
+    way: str
+    packets: int
+    loss_percent: float | None
+    jitter_ms: float | None
+    rtt_ms: float | None
+    mos: float | None
+    by: str
+
+
 @attrs.frozen(kw_only=True)
 class CallDetail:
     """One call at the wall-clock time `seen_at`; other times as in `Call`. `state` is "refused" for an INVITE that made
@@ -93,6 +106,8 @@ class CallDetail:
     sound: str = ""
     """What its record says of a side that was not heard."""
     sound_remedy: str = ""
+    measured: tuple[Measured, ...] = ()
+    """The audio over the whole call, where only the record is known."""
     series: Mapping[Key, tuple[Point, ...]] = attrs.field(factory=dict)
 
     @property

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 from appliance.logs import log
-from appliance.proxy.call_detail import CallDetail, Party, Vain
+from appliance.proxy.call_detail import CallDetail, Measured, Party, Vain
 from appliance.proxy.records import Records
 from appliance.router.causes import Cause, cause_of_answer
 from appliance.storage.call_data import StoreFault
@@ -55,7 +56,26 @@ def detail_of_record(record: CallRecord) -> CallDetail:
         recorded=True,
         sound=record.sound,
         sound_remedy=record.remedy,
+        measured=tuple(_measured(record)),
     )
+
+
+def _measured(record: CallRecord) -> Iterator[Measured]:
+    """Of the JSON in the record."""
+    told = json.loads(record.quality) if record.quality else {}
+    for side, name in (("caller", "caller"), ("callee", "called")):
+        for direction, way in (("received", "from"), ("sent", "to")):
+            one = told.get(side, {}).get(direction)
+            if one is not None:
+                yield Measured(
+                    f"{way} the {name}",
+                    one["packets"],
+                    one["loss_percent"],
+                    one["jitter_ms"],
+                    one["rtt_ms"],
+                    one["mos"],
+                    one["measured"] or "",
+                )
 
 
 def _trunk(record: CallRecord) -> str:

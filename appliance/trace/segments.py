@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -86,26 +86,31 @@ def _files(directory: Path) -> list[Path]:
     return sorted(file for file in directory.glob(f"*{_SUFFIX}") if file.stem.isdecimal())
 
 
-def read_segments(directory: Path, since: float = 0.0) -> Iterator[TracedMessage]:
-    """What is kept from a time on, oldest first; nothing where there is no such directory."""
+def read_segments(directory: Path, since: float = 0.0, words: Sequence[bytes] = ()) -> Iterator[TracedMessage]:
+    """What is kept from a time on, oldest first; nothing where there is no such directory.
+
+    Where words are given, batches of messages without any of them are passed over, which is much faster.
+    """
     for path in _files(directory):
         try:
             if path.stat().st_mtime < since:
                 continue
             with path.open("rb") as file:
-                for message in _records(file):
+                for message in _records(file, words):
                     if message.at >= since:
                         yield message
         except FileNotFoundError:
             continue  # it has just made room
 
 
-def _records(file: BinaryIO) -> Iterator[TracedMessage]:
+def _records(file: BinaryIO, words: Sequence[bytes]) -> Iterator[TracedMessage]:
     while len(frame := file.read(_FRAME.size)) == _FRAME.size:
         length, checksum = _FRAME.unpack(frame)
         batch = file.read(length) if length < _LONGEST else b""
         if len(batch) != length or zlib.crc32(batch) != checksum:
             return
+        if words and not any(word in batch for word in words):
+            continue
         try:
             yield from unpacked(batch)
         except (ValueError, IndexError, struct.error):

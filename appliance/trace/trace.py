@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
@@ -115,11 +116,21 @@ class Trace:
                 await trio.lowlevel.checkpoint()
         return Page(messages, end, False)
 
-    async def recall(self, question: Question, most: int = 1000) -> list[TracedMessage]:
-        """Up to `most` messages on disk that fit, oldest first; read by a thread. Raises OSError."""
+    async def recall(self, call_id: str, since: float, until: float, most: int = 1000) -> list[TracedMessage]:
+        """Up to `most` messages of a call from that time that are on disk and no longer in memory, oldest first, on
+        both sides of the box; read by a thread. Raises OSError.
+        """
+        oldest = self.ring.oldest_at
+        if oldest is not None:
+            until = min(until, math.nextafter(oldest, 0.0))
+        if until <= since:
+            return []
+        names = frozenset(self.aliases(call_id))
+        question = Question(calls=names, since=since, until=until)
+        words = [name.encode("utf-8", "surrogateescape") for name in names if name]
 
         def read() -> list[TracedMessage]:
-            return list(islice(filter(question.fits, read_segments(self._directory, question.since)), most))
+            return list(islice(filter(question.fits, read_segments(self._directory, since, words)), most))
 
         return await trio.to_thread.run_sync(read)
 

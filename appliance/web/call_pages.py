@@ -7,7 +7,7 @@ the net: templates escape it all.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -18,10 +18,12 @@ from quart_trio import QuartTrio
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from appliance.config.accounts import Role
+from appliance.logs import log
 from appliance.proxy.call_detail import CallDetail, detail
 from appliance.proxy.hang_up import by_operator
 from appliance.proxy.ladder import ladder, plain
 from appliance.proxy.verdict import Verdict, verdict
+from appliance.trace.message import TracedMessage
 
 from .drawing import Picture, curve, picture
 from .inside import Inside
@@ -32,6 +34,8 @@ MOST_RUNGS: Final = 200
 SECTIONS: Final = ("verdict", "media", "steps", "ladder", "route")
 _BEFORE_S: Final = 60.0
 """How long before a call is opened its first message may have come: DNS and signatures are waited for."""
+_AFTER_S: Final = 60.0
+"""And how long after its end its last one may have gone, on disk: retransmissions, and answers to the BYE."""
 Answer = Response | WerkzeugResponse
 
 
@@ -59,8 +63,8 @@ def add_call_pages(
         template = environment.get_template(f"call_{name}.html")
         return (await template.render_async(call=call, verdict=found, drawn=drawn)).strip()
 
-    async def sections(call: CallDetail) -> dict[str, str]:
-        drawn, found = _draw(inside, call), verdict(call)
+    async def sections(call: CallDetail, older: Sequence[TracedMessage]) -> dict[str, str]:
+        drawn, found = _draw(inside, call, older), verdict(call)
         return {name: await section(name, call, found, drawn) for name in SECTIONS}
 
     @site.get("/calls/<serial>")
@@ -72,7 +76,11 @@ def add_call_pages(
         if found is None:
             abort(404)
         return await render_template(
-            "call.html", session=seen.session, call=found, sections=await sections(found), order=SECTIONS
+            "call.html",
+            session=seen.session,
+            call=found,
+            sections=await sections(found, await _on_disk(inside, found)),
+            order=SECTIONS,
         )
 
     @site.get("/calls/<serial>/events")
@@ -88,12 +96,15 @@ def add_call_pages(
             holder = object()
             streams.acquire_on_behalf_of_nowait(holder)
             sent: dict[str, str] = {}
+            older: list[TracedMessage] | None = None
             try:
                 while stays():
                     found = detail(inside.core, serial)
                     if found is None:
                         break
-                    now = await sections(found)
+                    if older is None:
+                        older = await _on_disk(inside, found)
+                    now = await sections(found, older)
                     fresh = {name: text for name, text in now.items() if sent.get(name) != text}
                     sent = now
                     told = {"sections": fresh, "state": found.state}
@@ -131,8 +142,18 @@ class _Drawn:
     left_out: int
 
 
-def _draw(inside: Inside, call: CallDetail) -> _Drawn:
-    traced = inside.trace.messages_of(call.call_id, call.started_at - _BEFORE_S)
+async def _on_disk(inside: Inside, call: CallDetail) -> list[TracedMessage]:
+    """What memory holds no more of its messages."""
+    until = (call.ended_at or call.seen_at) + _AFTER_S
+    try:
+        return await inside.trace.recall(call.call_id, call.started_at - _BEFORE_S, until, MOST_RUNGS)
+    except OSError as error:
+        log.warning("trace.unread", reason=str(error))
+        return []
+
+
+def _draw(inside: Inside, call: CallDetail, older: Sequence[TracedMessage]) -> _Drawn:
+    traced = [*older, *inside.trace.messages_of(call.call_id, call.started_at - _BEFORE_S)]
     shown = traced[:MOST_RUNGS]
     names = {call.callee.address: call.callee.name, call.caller.address: call.caller.name}
     for one in call.attempts:

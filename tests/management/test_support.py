@@ -13,7 +13,7 @@ from appliance.cli import main
 from appliance.commands.support import write_bundle
 from appliance.config import SECTIONS
 from appliance.config.setting import declarations
-from appliance.management.support import covered, pack, still_parts
+from appliance.management.support import NOTHING_KEPT, covered, pack, still_parts
 from tests.peers.mailserver import MailServer
 from tests.peers.tls import make_certificate
 from tests.test_app import CONF, appliance_in, exchange
@@ -83,7 +83,8 @@ async def test_a_running_box_tells_what_it_knows_and_no_secret(tmp_path: Path) -
         appliance.supervisor.alarms.raise_(TRUNK_DOWN, "carrier", "no gateway answers")
         await exchange(appliance, INVITE)
         bundle = tmp_path / "bundle.tar.gz"
-        file, runs = await trio.to_thread.run_sync(write_bundle, tmp_path, tmp_path / "var", bundle, ["lost-call"])
+        wanted = ["lost-call", "long-gone"]
+        file, _, runs = await trio.to_thread.run_sync(write_bundle, tmp_path, tmp_path / "var", bundle, wanted)
     assert (file, runs) == (bundle, True)
     assert bundle.stat().st_mode & 0o077 == 0
     parts = unpacked(bundle.read_bytes())
@@ -104,7 +105,9 @@ async def test_a_running_box_tells_what_it_knows_and_no_secret(tmp_path: Path) -
     assert "jackfield_alarms_active" in parts["metrics.txt"]
     assert "appliance.ready" in parts["log.txt"]
     assert "Jackfield " in parts["versions.txt"]
-    assert "lost-call" in parts["ladders/01.txt"]
+    ladders = "".join(parts[f"ladders/0{number}.txt"] for number in (1, 2))
+    assert "Call-ID lost-call\n\n20" in ladders
+    assert f"Call-ID long-gone\n\n{NOTHING_KEPT}" in ladders
     everything = "".join(parts.values())
     assert WORD not in everything
     assert "PRIVATE KEY" not in everything
@@ -114,7 +117,7 @@ async def test_a_running_box_tells_what_it_knows_and_no_secret(tmp_path: Path) -
 
 def test_where_nothing_runs_the_rest_is_told(tmp_path: Path) -> None:
     (tmp_path / "a.conf").write_text(CONF)
-    file, runs = write_bundle(tmp_path, tmp_path / "var", tmp_path / "bundle.tar.gz", [])
+    file, _, runs = write_bundle(tmp_path, tmp_path / "var", tmp_path / "bundle.tar.gz", [])
     assert not runs
     assert "conf.d/a.conf" in unpacked(file.read_bytes())
 

@@ -108,6 +108,9 @@ def test_a_side_that_was_never_heard_is_told_and_judged_later_as_on_the_day() ->
     then = verdict(detail_of(call, call.ended_at or 0.0))
     later = verdict(detail_of_record(silent))
     assert (later.sentence, later.remedy, later.tone) == (then.sentence, then.remedy, then.tone)
+    told = [(one.way, one.packets, one.mos) for one in detail_of_record(silent).measured]
+    ways = ("from the caller", "to the caller", "from the called", "to the called")
+    assert told == list(zip(ways, (1000, 1, 0, 1), (4.4,) * 4, strict=True))
 
 
 def test_each_gateway_that_was_tried_stands_in_the_record() -> None:

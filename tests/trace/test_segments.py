@@ -59,6 +59,8 @@ def test_what_was_written_is_read_as_it_was_but_for_secrets(tmp_path: Path) -> N
     assert (first.listener, first.dropped) == ("main", "late ly")
     assert first.data == entry(1)[2].replace(SECRET, b"*" * 6)
     assert [one.at for one in read_segments(tmp_path / "trace", since=2.0)] == [2.0]
+    assert [one.at for one in read_segments(tmp_path / "trace", words=[b"X: 2"])] == [1.0, 2.0]
+    assert list(read_segments(tmp_path / "trace", words=[b"X: 3"])) == []
     assert (tmp_path / "trace").stat().st_mode & 0o077 == 0
 
 

@@ -108,6 +108,23 @@ async def test_a_call_that_is_in_memory_no_more_is_told_by_its_record(tmp_path: 
         assert "Known by its record" in page
 
 
+async def test_the_ladder_of_a_call_that_memory_holds_no_more_comes_from_disk(tmp_path: Path) -> None:
+    conf = CONF + "[trace]\ndisk = 16 MiB\n"
+    async with open_box(tmp_path, conf) as box, box.client() as client, RawPhone(sip_address(box)) as phone:
+        await sign_in(client, box.password)
+        await phone.call("5550100")
+        [refusal] = box.appliance.telephony.core.refused
+        trace = box.appliance.telephony.trace
+        trace.ring.close_chunk()
+        trace.ring.resize(0, 3600.0)
+        assert trace.messages_of(refusal.request.call_id) == []
+        with trio.fail_after(60):
+            while "404 Not Found" not in (page := (await client.get(f"/calls/{refusal.serial}")).text):
+                assert "None of its messages is kept" in page
+                await trio.sleep(0.05)  # a thread writes it
+        assert "None of its messages is kept" not in page
+
+
 async def test_the_list_looks_through_all_records_page_by_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("appliance.web.record_pages.ROWS", 2)
     async with open_box(tmp_path, CONF) as box, box.client() as client, RawPhone(sip_address(box)) as phone:
