@@ -41,6 +41,8 @@ def add_report_pages(site: QuartTrio, inside: Inside, door: Door) -> None:
             digits=_digits(request.args.get("digits", "")),
         )
         try:
+            if form.mistake:
+                raise ValueError(form.mistake)
             if not inside.settings().records.enabled:
                 raise ValueError("Call records are off: set enabled of [records].")
             return form, span, await report_sheets(inside.records, kinds, asked, zone, ROWS), "", str(zone)
@@ -71,9 +73,9 @@ def add_report_pages(site: QuartTrio, inside: Inside, door: Door) -> None:
             return redirect("/sign-in", 303)
         if kind not in KINDS:
             abort(404)
-        _, _, made, fault, _ = await sheets((kind,))
+        form, _, made, fault, _ = await sheets((kind,))
         if fault:
-            return Response(fault + "\n", 503, content_type="text/plain; charset=utf-8")
+            return Response(fault + "\n", 400 if form.mistake else 503, content_type="text/plain; charset=utf-8")
         headers = {"Content-Disposition": f'attachment; filename="{kind}.csv"'}
         return Response(made[0].csv, content_type="text/csv; charset=utf-8", headers=headers)
 

@@ -19,8 +19,8 @@ _PLACE: Final = re.compile(r"(\d{1,15})\.(\d{1,18})")
 
 @attrs.frozen(kw_only=True)
 class SearchForm:
-    """Whatever is wrong in a field counts as nothing. `since` and `until` are as the browser writes a time of its own
-    zone, `zone` how many minutes that is ahead of UTC.
+    """Whatever is wrong in a field counts as nothing; of times, `mistake` says so. `since` and `until` are as the
+    browser writes a time of its own zone, `zone` how many minutes that is ahead of UTC.
     """
 
     text: str = ""
@@ -33,6 +33,8 @@ class SearchForm:
     ascending: bool = False
     before: Place | None = None
     skip: int = 0
+    unread: str = ""
+    """A time that is none."""
 
     @classmethod
     def of(cls, query: MultiDict[str, str]) -> SearchForm:
@@ -49,7 +51,18 @@ class SearchForm:
             ascending=query.get("order") == "up",
             before=None if place is None else (int(place[1]), int(place[2])),
             skip=_whole(query.get("skip", ""), 0, MOST_SKIPPED),
+            unread=next((one for one in (query.get("from", ""), query.get("to", "")) if one and not _written(one)), ""),
         )
+
+    @property
+    def mistake(self) -> str:
+        """What is wrong with the times, in a sentence; '' where nothing is."""
+        if self.unread:
+            return f"{self.unread[:40]!r} is no time: give one such as 2026-01-31T12:30."
+        since_s, until_s = self.since_s, self.until_s
+        if since_s is not None and until_s is not None and until_s < since_s:
+            return "The time asked for ends before it begins: From must be before To."
+        return ""
 
     @property
     def narrow(self) -> bool:

@@ -184,3 +184,16 @@ def test_one_way_audio(box: Appliance, browser_phone: MakePhone, page: Page, tmp
             phone.expect("ended")
     expect_verdict(page, box, "1080", "One-way audio: the callee", "was never heard", "the caller (1001) was heard")
     expect(page.get_by_text("callee since")).to_be_visible()
+
+
+def test_a_bar_of_the_plot_tells_its_figures_and_leads_to_its_calls(box: Appliance, page: Page) -> None:
+    """The tests before have called; where this one runs alone there may be none, and the bar says 0 calls."""
+    page.goto(f"http://127.0.0.1:{box.ports['http']}/")
+    bar, told = page.locator(".plot .hit").last, page.locator(".plot .told")
+    bar.hover()
+    expect(told).to_contain_text(re.compile(r": \d+ calls, \d+ answered, .* at most \d+ at a time"))
+    page.locator(".plot svg").press("ArrowLeft")
+    expect(page.locator(".plot .hit.pointed")).to_have_count(1)
+    page.locator(".plot svg").press("Enter")
+    page.wait_for_url("**/calls?from=*")
+    expect(page.get_by_role("heading", name="Calls")).to_be_visible()

@@ -204,5 +204,10 @@ async def test_reports_are_shown_and_given_as_csv(tmp_path: Path) -> None:
         assert answer.headers["content-type"] == "text/csv; charset=utf-8"
         assert answer.text.startswith("status,cause,calls,example\r\n404,,1,")
         assert (await client.get("/reports/weather.csv")).status_code == 404
+        backwards = "from=2026-02-01T00:00&to=2026-01-01T00:00"
+        for path in ("/calls", "/events", "/reports"):
+            assert "ends before it begins" in (await client.get(f"{path}?{backwards}")).text
+            assert "is no time: give one such as" in (await client.get(f"{path}?from=2026-02-30T00:00")).text
+        assert (await client.get(f"/reports/causes.csv?{backwards}")).status_code == 400
         nothing = (await client.get("/reports?from=2020-01-01T00:00&to=2020-01-02T00:00&digits=x&tenant='")).text
         assert "No such calls" in nothing

@@ -1,5 +1,6 @@
 // Calls over time: what was answered, not answered and refused, stacked by step, and the most at a time as a line.
-// Drawn by ourselves: some sixty bars in the page's own colours need no library.
+// Drawn by ourselves: some sixty bars in the page's own colours need no library. A pointer, a finger or the arrow keys
+// tell the figures of one bar below the picture; a click or Enter leads to its calls.
 
 import { count, el, mark, put } from "./draw.js";
 
@@ -32,19 +33,56 @@ function ceiling(most) {
 
 export class Plot {
   constructor(mount) {
-    this.picture = svg("svg", { role: "img" });
+    this.picture = svg("svg", { role: "img", tabindex: 0 });
     const legend = el("ul", "legend");
     for (const [name, label] of [...PARTS, ["most", "Most at a time"]]) legend.append(el("li", "", el("i", `key ${name}`), label));
     this.told = el("p", "told");
     mount.append(legend, this.picture, this.told);
     this.mount = mount;
     this.data = null;
+    this.pointed = null; // the time of the bar that is pointed at
+    const at = (event) => event.target.dataset?.at ?? null;
+    this.picture.addEventListener("pointermove", (event) => this.point(at(event)));
+    this.picture.addEventListener("pointerdown", (event) => this.point(at(event)));
+    this.picture.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && this.point(null));
+    this.picture.addEventListener("blur", () => this.point(null));
+    this.picture.addEventListener("click", (event) => event.pointerType === "mouse" && this.open(at(event)));
+    this.picture.addEventListener("keydown", (event) => {
+      const way = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+      if (event.key === "Enter") this.open(this.pointed);
+      else if (way) this.step(way);
+      else return;
+      event.preventDefault();
+    });
     new ResizeObserver(() => this.data && this.draw()).observe(mount);
   }
 
   show(data) {
     this.data = data;
     this.draw();
+  }
+
+  // The figures of one bar, or of all.
+  point(at) {
+    this.pointed = at;
+    const hits = [...this.picture.querySelectorAll(".hit")];
+    const found = hits.find((hit) => hit.dataset.at === at);
+    for (const hit of hits) hit.classList.toggle("pointed", hit === found);
+    put(this.told, found ? found.dataset.told : this.summary);
+  }
+
+  step(way) {
+    const all = [...this.picture.querySelectorAll(".hit")].map((hit) => hit.dataset.at);
+    const now = all.indexOf(this.pointed);
+    this.point(all[now < 0 ? all.length - 1 : Math.min(Math.max(now + way, 0), all.length - 1)] ?? null);
+  }
+
+  open(at) {
+    if (at === null || !this.data) return;
+    const zone = -new Date(1000 * at).getTimezoneOffset();
+    const written = (seconds) => new Date(1000 * seconds + 60_000 * zone).toISOString().slice(0, 16);
+    const last = Number(at) + Math.max(0, this.data.step_s - 60);
+    location.assign(`/calls?${new URLSearchParams({ from: written(at), to: written(last), zone })}`);
   }
 
   draw() {
@@ -87,9 +125,9 @@ export class Plot {
       const middle = x(at) + step / 2;
       path.push(`${path.length && data.calls[at - 1] !== null ? "L" : "M"}${middle.toFixed(1)} ${y(data.most_calls[at]).toFixed(1)}`);
       const hit = svg("rect", { class: "hit", x: x(at), width: step, y: TOP, height: HEIGHT - TOP - BOTTOM });
-      const title = svg("title");
-      title.textContent = `${day.format(1000 * (data.first + at * data.step_s))}\n${count(data.calls[at])} calls: ${count(parts.answered)} answered, ${count(parts.lost)} not answered, ${count(parts.refused)} refused\nMost at a time: ${count(data.most_calls[at])}\nRegistered phones: ${count(data.registrations[at])}`;
-      hit.append(title);
+      const begin = data.first + at * data.step_s;
+      hit.dataset.at = begin;
+      hit.dataset.told = `${day.format(1000 * begin)}: ${count(data.calls[at])} calls, ${count(parts.answered)} answered, ${count(parts.lost)} not answered, ${count(parts.refused)} refused; at most ${count(data.most_calls[at])} at a time; ${count(data.registrations[at])} registered phones`;
       nodes.push(hit);
     }
     const hits = nodes.filter((node) => node.getAttribute("class") === "hit");
@@ -98,7 +136,8 @@ export class Plot {
     const all = sum(data.calls);
     const told = all ? `${count(all)} calls, ${count(sum(data.answered))} answered, ${count(sum(data.refused))} refused; at most ${count(Math.max(...data.most_calls.map((one) => one ?? 0)))} at a time.` : "No call in this time.";
     const ran = data.calls.filter((one) => one !== null).length;
-    put(this.told, ran < number ? `${told} The box counts since its start.` : told);
+    this.summary = ran < number ? `${told} The box counts since its start.` : told;
     mark(picture, "aria-label", told);
+    this.point(this.pointed);
   }
 }
