@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ..control.asking import Json, ask
-from .answers import DONE, json_argument, objects, settled
+from .answers import DONE, json_argument, objects, settled, span
 from .tables import table_of
 
 _HEADS = ("source", "what becomes of it", "how long", "why")
@@ -37,6 +37,6 @@ def ban_rows(bans: Json) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for one in objects(bans):
         left = one["left_s"]
-        ends = f"{round(left)} s more" if isinstance(left, int | float) else "for ever"
+        ends = f"{span(left)} more" if isinstance(left, int | float) else "for ever"
         rows.append((str(one["source"]), str(one["grade"]), ends, str(one["cause"])))
     return rows

@@ -6,7 +6,7 @@ import argparse
 
 from ..control.asking import Json, ask
 from .alarms import ALARM_HEADS, alarm_rows
-from .answers import DONE, FAILED, count, json_argument, objects, print_json, texts
+from .answers import DONE, FAILED, count, json_argument, objects, print_json, span, texts
 from .gateway import GATEWAY_HEADS, gateway_rows
 from .tables import table_of
 
@@ -21,7 +21,9 @@ def run(asked: argparse.Namespace) -> int:
     answer = ask(asked.state_dir, "status")
     if asked.json:
         return print_json(answer)
-    print(f"{answer.get('name')} {answer.get('version')}: {answer.get('state')}, up {answer.get('up_s')} s")
+    up_s = answer.get("up_s")
+    up = span(up_s) if isinstance(up_s, int | float) else "nobody knows how long"
+    print(f"{answer.get('name')} {answer.get('version')}: {answer.get('state')}, up {up}")
     part = answer.get("telephony")
     figures = (
         {name: number for name, number in part.items() if isinstance(number, int)} if isinstance(part, dict) else {}

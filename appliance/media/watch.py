@@ -63,9 +63,13 @@ class Watch:
             return
         self._dead = True
         told = [stream for stream in mute if not gone or stream[0] in gone]
-        parts = [f"{kind} of leg {leg}: {self.silent[leg, index].sentence}" for leg, index, kind in dict.fromkeys(told)]
-        parts += [f"leg {leg}: {self.lost[leg].sentence}" for leg in sorted(gone)]
+        parts = [f"{_side(leg)}: {self.silent[leg, index].sentence}" for leg, index, _ in dict.fromkeys(told)]
+        parts += [f"{_side(leg)}: {self.lost[leg].sentence}" for leg in sorted(gone)]
         self.on_dead("; ".join(parts))
+
+
+def _side(leg: str) -> str:
+    return "the caller" if leg == "a" else "the callee"
 
 
 def _nobody(sentence: str) -> None:

@@ -90,5 +90,5 @@ def test_bans_as_rows() -> None:
     ban = {"source": "203.0.113.7", "grade": "drop", "left_s": None, "cause": "by hand", "by_hand": True, "times": 0}
     assert ban_rows([ban, {**ban, "left_s": 59.6}]) == [
         ("203.0.113.7", "drop", "for ever", "by hand"),
-        ("203.0.113.7", "drop", "60 s more", "by hand"),
+        ("203.0.113.7", "drop", "1 min 0 s more", "by hand"),
     ]

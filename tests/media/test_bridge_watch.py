@@ -46,8 +46,8 @@ def test_both_sides_silent_end_the_call_once_with_a_sentence(table: Table) -> No
     table.tell(30000, EventKind.SILENT)
     table.tell(30000, EventKind.SILENT)
     (sentence,) = table.dead
-    assert "audio of leg a: silent at 30000" in sentence
-    assert "audio of leg b1: silent at 30002" in sentence
+    assert "the caller: silent at 30000" in sentence
+    assert "the callee: silent at 30002" in sentence
 
 
 def test_what_is_heard_again_is_not_silent(table: Table) -> None:
@@ -61,7 +61,7 @@ def test_a_leg_that_is_silent_and_has_lost_ice_ends_the_call(table: Table) -> No
     table.tell(30000, EventKind.ICE_LOST, None)
     assert table.dead == []
     table.tell(30000, EventKind.SILENT)
-    assert table.dead == ["audio of leg a: silent at 30000; leg a: ice-lost at 30000"]
+    assert table.dead == ["the caller: silent at 30000; the caller: ice-lost at 30000"]
 
 
 def test_ice_that_comes_back_saves_the_call(table: Table) -> None:

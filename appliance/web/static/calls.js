@@ -27,6 +27,22 @@ export function worst(call) {
   return found;
 }
 
+const HEARD_AFTER_S = 5; // before that nobody is called mute
+
+// The sides of a call that stands, or stood until then, which should be heard and are not.
+export function mute(call, now) {
+  const sides = new Set();
+  if (!call.answered_at || now - call.answered_at < HEARD_AFTER_S) return sides;
+  for (const leg of call.legs || [])
+    for (const transport of leg.transports)
+      for (const stream of transport.streams)
+        if (stream.kind === "audio" && /^send(recv|only)$/.test(stream.direction) && (!stream.received.packets || stream.silent_since !== null))
+          sides.add(leg.name === "a" ? "caller" : "called");
+  return sides;
+}
+
+export const muteWords = (sides) => (sides.size > 1 ? "nobody is heard" : `${[...sides][0]} side not heard`);
+
 const plain = (uri) => uri.replace(/^sips?:/, "");
 
 export function make(call) {
@@ -49,7 +65,7 @@ export function make(call) {
   return el("article", "card call", toggle, detail);
 }
 
-export function change(card, call, crowd) {
+export function change(card, call, crowd, now) {
   const [toggle, detail] = card.children;
   const [state, parties, mos, time] = toggle.children;
   mark(card, "data-state", call.state);
@@ -58,9 +74,11 @@ export function change(card, call, crowd) {
   const callee = call.callee && call.callee !== call.called ? `${call.called} (${call.callee})` : call.called;
   put(parties.children[2], plain(call.called), callee);
   const score = worst(call);
-  mos.hidden = score === null;
-  if (score !== null) put(mos, `MOS ${score.toFixed(1)}`, `The worst direction of this call sounds ${gradeName(score)}`);
-  mark(mos, "data-tone", grade(score));
+  const quiet = mute(call, now);
+  mos.hidden = score === null && !quiet.size;
+  if (quiet.size) put(mos, muteWords(quiet), "Its page says since when, and what to do");
+  else if (score !== null) put(mos, `MOS ${score.toFixed(1)}`, `The worst direction of this call sounds ${gradeName(score)}`);
+  mark(mos, "data-tone", quiet.size ? "bad" : grade(score));
   mark(time, "data-since", call.answered_at ?? call.started_at);
   time.title = call.answered_at ? "Since it was answered" : "Since it was dialled";
   const open = opened.get(call.serial) ?? crowd <= 3;

@@ -1,6 +1,6 @@
 // The first page: is it well, and if not, what is wrong and what to do; then what the box carries.
 
-import { change, forget, grade, gradeName, make, worst } from "./calls.js";
+import { change, forget, grade, gradeName, make, mute, muteWords, worst } from "./calls.js";
 import { gatewayColumns, either, pageOf, plain, refusedColumns, when } from "./columns.js";
 import { Table, count, curve, dateAndTime, el, hint, keyed, mark, put, roughly, span } from "./draw.js";
 import { live, tone } from "./live.js";
@@ -64,6 +64,8 @@ const ended = new Table(
 );
 
 function sound(call) {
+  const quiet = mute(call, call.ended_at ?? 0);
+  if (quiet.size) return { text: "mute", tone: "bad", title: muteWords(quiet) };
   const score = worst(call);
   return score === null ? "–" : { text: score.toFixed(1), tone: grade(score), title: `The worst direction sounded ${gradeName(score)} (MOS)` };
 }
@@ -271,9 +273,10 @@ function draw(box) {
   put(tiles.phones.note, users(box));
   const scores = box.calls.map(worst).filter((score) => score !== null);
   const score = scores.length ? Math.min(...scores) : null;
-  put(tiles.sound.value, score === null ? "–" : score.toFixed(1));
-  mark(tiles.sound.value, "data-tone", grade(score));
-  put(tiles.sound.note, score === null ? "no call to measure" : `${gradeName(score)} (MOS)`);
+  const quiet = box.calls.filter((call) => mute(call, box.now).size).length;
+  put(tiles.sound.value, quiet ? "mute" : score === null ? "–" : score.toFixed(1));
+  mark(tiles.sound.value, "data-tone", quiet ? "bad" : grade(score));
+  put(tiles.sound.note, quiet ? `${count(quiet)} ${quiet === 1 ? "call has" : "calls have"} a side that is not heard` : score === null ? "no call to measure" : `${gradeName(score)} (MOS)`);
   put(tiles.messages.value, perSecond(box));
   put(tiles.messages.note, "received a second");
   put(tiles.bans.value, count(box.bans.total));
@@ -281,7 +284,7 @@ function draw(box) {
 
   const shown = box.calls.slice(0, CALLS_SHOWN);
   noCalls.hidden = shown.length !== 0;
-  keyed(id("calls"), shown, (call) => call.serial, make, (card, call) => change(card, call, shown.length));
+  keyed(id("calls"), shown, (call) => call.serial, make, (card, call) => change(card, call, shown.length, box.now));
   forget(box.calls);
   number("calls", shown.length, active);
 
