@@ -115,6 +115,10 @@ def test_what_the_units_are_left_suffices_for_their_work(inside: Examination) ->
         inside.run(f"systemd-run --quiet --pipe --wait {boxds_limits()} hwclock --show >/dev/null && echo read")
         == "read"
     )
+    boxd(inside, "'update-install', file='jackfield-9.9.9.raucb', stick='yes'")
+    progress = "/run/jackfield-update/progress.json"
+    said = inside.run(f"until grep -q failed {progress}; do sleep 1; done; cat {progress}")
+    assert "jackfield-9.9.9.raucb is not an update bundle" in said, "an update has a unit of its own"
     inside.run("echo 0.0.1 >/data/box/version; systemctl restart jackfield-new-version")
     assert inside.run("ls /data/box/snapshots; cat /data/box/version").split() == ["0.0.1", "0.1.0"]
     said = inside.run("journalctl --no-pager -b -o cat -u 'jackfield*'")
