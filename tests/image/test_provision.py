@@ -40,6 +40,7 @@ TIME = "[time]\nservers = 10.0.2.2\n"
 OPERATOR = f"[account operator]\nrole = administrator\npassword-hash = {hash_password(PASSWORD)}\n{SNMP}{TIME}"
 ENGINE_ID = "1.3.6.1.6.3.10.2.1.1.0"
 OVMF = Path("/usr/share/OVMF")
+CODE = re.compile(r"with the code  ([a-z2-9]{4}-[a-z2-9]{4})")
 
 
 @attrs.frozen
@@ -157,8 +158,8 @@ def by_seed(image: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     sticks = (bad, stick(folder, "CIDATA", seed))
     box = Box(copied(image, folder), sticks=sticks, address=ADDRESS, more=more, forwards={free_port(): 161})
     with running(box, "by seed, with UEFI") as operator:
-        box.wait("the code", lambda: "with the code" in box.shown())
-        [code] = set(re.findall(r"with the code  ([a-z2-9]{4}-[a-z2-9]{4})", box.shown()))
+        box.wait("the code", lambda: CODE.search(box.shown()) is not None)
+        [code] = set(CODE.findall(box.shown()))
         page = operator.client.get("/setup").text
         form = {"password": PASSWORD, "again": PASSWORD, "name": "", "address": "", "gateway": "", "dns": ""}
         assert operator.client.post("/setup", data=form | {"code": "aaaa-2222"}).status_code == 403
