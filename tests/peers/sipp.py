@@ -23,6 +23,8 @@ _WORDS = {
     "ack_optional": "false",
     "lost_percent": "0",
     "hold": "<pause/>",
+    "bye": "",
+    "of_bye": "",
     "via": "[transport]",
     "audio_port": "[auto_media_port]",
     "more_media": "",
@@ -30,6 +32,8 @@ _WORDS = {
 }
 STUBBORN = ("-max_retrans", "20", "-max_invite_retrans", "20", "-max_non_invite_retrans", "20")
 """Options of who goes on where its own five tries would all get lost once in some hundred calls."""
+STRICT = {"bye": ' start_txn="bye"', "of_bye": ' response_txn="bye"'}
+"""Words of a caller who takes only the answer to its BYE for one: SIPp's own does the 200 of the INVITE, said again."""
 UNTIL_TOLD = {"hold": '<recv request="INFO"/>'}
 """Words of who ends a call, over UDP: its calls stand until `go_on()`, however long the test takes meanwhile."""
 

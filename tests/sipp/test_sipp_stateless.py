@@ -9,15 +9,15 @@ import pytest
 
 from tests.peers.appliance import Appliance
 from tests.peers.processes import wait_until
-from tests.peers.sipp import Sipp
+from tests.peers.sipp import STRICT, STUBBORN, Sipp
 from tests.sipp.conftest import CARRIER, DOMAIN
 
 pytestmark = pytest.mark.peer
 
 CALLS = 40
-LINGERING = {"linger_ms": "15000", "ack_optional": "true"}
-"""As RFC 3261 has it (Timer J): an answer that the kill swallowed is given again when the BYE comes once more. An ACK
-that it swallowed is not: the BYE comes without."""
+LINGERING = {"linger_ms": "60000", "ack_optional": "true"}
+"""As RFC 3261 has it (Timer J), and longer than a box takes to come back: an answer that the kill swallowed is given
+again when the BYE comes once more. An ACK that it swallowed is not: the BYE comes without."""
 
 
 def call_ids(server: Sipp, method: str) -> set[str]:
@@ -27,8 +27,8 @@ def call_ids(server: Sipp, method: str) -> set[str]:
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 def test_each_call_stays_with_its_server_and_a_kill_costs_none(tmp_path: Path, transport: str) -> None:
     with (
-        Sipp("answer", tmp_path / "one", calls=CALLS, options=["-d", "0"], words=LINGERING) as one,
-        Sipp("answer", tmp_path / "two", calls=CALLS, options=["-d", "0"], words=LINGERING) as two,
+        Sipp("answer", tmp_path / "one", calls=CALLS, options=["-d", "0", *STUBBORN], words=LINGERING) as one,
+        Sipp("answer", tmp_path / "two", calls=CALLS, options=["-d", "0", *STUBBORN], words=LINGERING) as two,
         Appliance(
             tmp_path / "box",
             addresses=("127.0.0.1",),
@@ -51,7 +51,8 @@ def test_each_call_stays_with_its_server_and_a_kill_costs_none(tmp_path: Path, t
             calls=CALLS,
             rate=20,
             keys={"domain": DOMAIN, "caller": "caller"},
-            options=["-d", "1000"],
+            options=["-d", "1000", *STUBBORN],
+            words=STRICT,
         ) as caller,
     ):
         if transport == "udp":  # SIPp gives its calls up when a TCP connection breaks
