@@ -142,7 +142,7 @@ def _propose(leg: Leg, before: Sequence[LegLine], index: int, source: LegLine, o
                 protocol=standing.protocol,
                 kind=kind,
                 group=standing.group,
-                codecs=codecs_of(leg.sent.media[index]),
+                codecs=codecs_of(leg.sent.media[index]) or standing.codecs,  # an offer that came to nothing had none
                 peer=standing.peer,
             )
         return line.refused(source.reason)

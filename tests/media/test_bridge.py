@@ -340,6 +340,19 @@ def test_hold_by_port_0_in_every_line_leaves_the_browser_its_transport() -> None
     assert table.backend.at(before.port).streams[0].send
 
 
+def test_port_0_in_every_line_after_an_offer_that_was_refused_leaves_lines_with_formats() -> None:
+    """The refused offer was the last that the browser was sent, and its video had no rtpmap to read a codec from."""
+    table = Table(a=RTP, b1=WEBRTC)
+    table.offer(PHONE_VIDEO)
+    table.answer(browser_answer(BROWSER_VIDEO))
+    head, video = PHONE_VIDEO.split("m=video ")
+    without_video = head + "m=video 0 " + video.partition(" ")[2].partition("\n")[0] + "\n"
+    table.offer(without_video)
+    table.call.reject_offer(from_leg="a", to_leg="b1")
+    held = table.offer(without_video.replace("m=audio 22346", "m=audio 0"))
+    assert [(media.direction, bool(media.formats)) for media in held.media] == [("inactive", True)] * 2
+
+
 def test_session_level_hold_counts() -> None:
     offer = Table(a=RTP).offer(PHONE.replace("t=0 0\n", "t=0 0\na=inactive\n").replace("a=sendrecv\n", ""))
     assert offer.media[0].direction == "inactive"
