@@ -55,7 +55,8 @@ def box_findings(status: Mapping[str, Any]) -> Iterator[Finding]:
     for fault in faults:
         yield Finding("box", str(status.get("name")), Grade.WARNING, fault, "jackfield alarms has the remedy.")
     if not faults:
-        said = f"{status.get('state')}, up {status.get('up_s')} s"
+        up_s = status.get("up_s")
+        said = f"{status.get('state')}, up {datetime.timedelta(seconds=round(up_s or 0))}"
         yield Finding("box", str(status.get("name")), Grade.OK, said)
     last = status.get("selftest")
     if isinstance(last, Mapping) and not last.get("passed"):

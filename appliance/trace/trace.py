@@ -68,7 +68,7 @@ class Trace:
 
     async def run(self, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED) -> None:
         """Keep the ring in order, and write."""
-        task_status.started("in memory")
+        task_status.started("in memory" if self._settings.disk_bytes is None else "in memory and on disk")
         try:
             while True:
                 await trio.sleep(_TICK_S)

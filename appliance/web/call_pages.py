@@ -177,7 +177,7 @@ def _plain(text: str, status: int) -> Response:
 
 def _span(seconds: float) -> str:
     """1:05 or 1:00:05, as the status page writes it."""
-    whole = max(0, int(seconds))
+    whole = max(0, round(seconds))
     if whole < 3600:
         return f"{whole // 60}:{whole % 60:02}"
     return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"

@@ -276,7 +276,7 @@ function draw(box) {
   const quiet = box.calls.filter((call) => mute(call, box.now).size).length;
   put(tiles.sound.value, quiet ? "mute" : score === null ? "–" : score.toFixed(1));
   mark(tiles.sound.value, "data-tone", quiet ? "bad" : grade(score));
-  put(tiles.sound.note, quiet ? `${count(quiet)} ${quiet === 1 ? "call has" : "calls have"} a side that is not heard` : score === null ? "no call to measure" : `${gradeName(score)} (MOS)`);
+  put(tiles.sound.note, quiet ? `in ${count(quiet)} ${quiet === 1 ? "call" : "calls"}` : score === null ? "no call to measure" : `${gradeName(score)} (MOS)`);
   put(tiles.messages.value, perSecond(box));
   put(tiles.messages.note, "received a second");
   put(tiles.bans.value, count(box.bans.total));

@@ -48,7 +48,7 @@ function show(status) {
   if (status.trial && !status.restart) said.push(finding("fair", `Version ${status.trial.version} is on trial`, `Start ${status.trial.starts} of 3. Once its health check has passed it stays.`));
   if (status.fallen) said.push(finding("bad", `Version ${status.fallen.version} was given up`, `${sentence(status.fallen.reason)} The version before it runs again.`));
   const failed = status.progress && status.progress.state === "failed" ? status.progress : null;
-  if (failed) said.push(finding("bad", "Nothing was installed", `${failed.error}.`));
+  if (failed) said.push(finding("bad", "Nothing was installed", sentence(failed.error)));
   id("say").replaceChildren(...said);
   id("restart").hidden = !status.restart;
   id("anyway").hidden = !(failed && failed.unwell);
