@@ -64,12 +64,12 @@ class Anchoring:
     ) -> bool:
         """Whether a branch is anchored; `caller` is the caller's wish, `request` came over `upstream`."""
         theirs = destination.profile if destination.profile is not AUTO else mine
-        wishes = (caller, destination.anchor, self.settings.media.anchor)
-        if ALWAYS in wishes:
+        callee, box = destination.anchor, self.settings.media.anchor
+        if caller is ALWAYS or callee is ALWAYS or box is ALWAYS:
             return True
         if mine is not theirs or _version(upstream) != _version(downstream):
             return True  # without us they could not talk at all
-        if NEVER in wishes:
+        if caller is NEVER or callee is NEVER or box is NEVER:
             return False
         return mine is WEBRTC or destination.hidden or hidden(request, upstream)
 

@@ -197,8 +197,9 @@ class Branch:
         attempt = Attempt(self, flow)
         request = context.outgoing.copy()
         request.uri = destination.uri
-        for path in reversed(destination.routes):
-            request.prepend("route", path)
+        if destination.routes:
+            for path in reversed(destination.routes):
+                request.prepend("route", path)
         try:
             if "route" in request.kinds:
                 set_next_hop(request)

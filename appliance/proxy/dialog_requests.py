@@ -65,9 +65,8 @@ class DialogRequests:
             self._follower.session_timers.asked(request)
         if destination is None:
             destination = self._path.destination(request, entry)
-        context = ResponseContext(
-            self._core, transaction, mark, breadth=1, call=call, record=request.method in ("SUBSCRIBE", "REFER")
-        )
+        context = ResponseContext(self._core, transaction, mark, 1, call)
+        context.record = request.method in ("SUBSCRIBE", "REFER")
         context.to_leg = entry.leg
         context.extras = entry.extras
         if entry.extras:

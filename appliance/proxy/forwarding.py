@@ -60,7 +60,7 @@ def loop_mark(request: Request) -> str:
     routes = request.get("route") if "route" in kinds else None
     credentials = request.get("proxy-authorization") if "proxy-authorization" in kinds else None
     decisive = request.uri, routes, request.call_id, request.cseq.number, credentials
-    return f"{hash(decisive) & 0xFFFFFFFFFFFF:x}"
+    return hex(hash(decisive) & 0xFFFFFFFFFFFF)[2:]
 
 
 def refuse_loops(request: Request, mark: str) -> None:

@@ -152,15 +152,10 @@ class InitialRequests:
             call = self._follower.open(transaction, caller, decision, now)
             if isinstance(groups, Targets):
                 call.selection = groups.selection
-        context = ResponseContext(
-            self._core,
-            transaction,
-            mark,
-            breadth=breadth(request, self._settings.sip.max_breadth),
-            call=call,
-            record=request.method in _DIALOG_FORMING,
-            spread=True,
-        )
+        most = breadth(request, self._settings.sip.max_breadth)
+        context = ResponseContext(self._core, transaction, mark, most, call)
+        context.record = request.method in _DIALOG_FORMING
+        context.spread = True
         transaction.context = context
         context.outgoing = request
         context.caller = caller

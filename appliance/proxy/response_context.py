@@ -135,11 +135,8 @@ class ResponseContext:
         core: Forwarder,
         transaction: ServerTransaction,
         mark: str,
-        *,
         breadth: int,
-        call: Call | None = None,
-        record: bool = False,
-        spread: bool = False,
+        call: Call | None,
     ) -> None:
         self.core = core
         self.transaction = transaction
@@ -154,8 +151,8 @@ class ResponseContext:
         self.mark = mark
         self.breadth = breadth
         self.call = call
-        self.record = record
-        self.spread = spread
+        self.record = False
+        self.spread = False
         self.upstream_by_contact = False
         self.caller_anchor = _AUTO
         self.from_leg = "a"

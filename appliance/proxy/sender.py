@@ -58,9 +58,6 @@ class Sender:
         self.names = names
         self._drawn: list[str] = []
 
-    def connect(self, target: Target) -> Flow:
-        return self.wires.connect(target)
-
     def unique(self) -> str:
         """16 hexadecimal digits of the system's randomness, drawn in bulk."""
         if not self._drawn:

@@ -212,8 +212,8 @@ class Message(HeaderLines):
         """
         index = self.keys.index("via")
         line = self.lines[index]
-        if self.sound and line.endswith(";rport") and '"' not in line and "received" not in line:
-            self.lines[index] = f"{line[:-6]};rport={port};received={host}"
+        if self.sound and line[-6:] == ";rport" and '"' not in line and "received" not in line:
+            self.lines[index] = f"{line}={port};received={host}"
             self._via = None
             return
         via = self.via

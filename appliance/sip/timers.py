@@ -124,14 +124,13 @@ class DelayLine:
     def _run(self, now: float) -> None:
         queue = self._queue
         while queue:
-            due, waiter = queue[0]
-            if waiter.due == due:
-                if due > now:
-                    self._heap.schedule(max(due, now + self._slack), self._run)
-                    return
-                queue.popleft()
-                waiter.due = NEVER
-                waiter.fall_due(now)
-            else:
-                queue.popleft()
+            due, waiter = place = queue.popleft()
+            if waiter.due != due:
+                continue
+            if due > now:
+                queue.appendleft(place)
+                self._heap.schedule(max(due, now + self._slack), self._run)
+                return
+            waiter.due = NEVER
+            waiter.fall_due(now)
         self._running = False
