@@ -110,38 +110,44 @@ def _message(start: _Start, lines: list[str], shape: Shape, body: bytes) -> Requ
     message.lines = lines
     message.kinds = shape.kinds
     message.body = body
-    message.veil = message._via = message._sent_by = message._branch = message._call_id = message._cseq = None
-    message._from_tag = message._to_tag = UNREAD
+    message.veil = message._via = None
     message._length = -1
-    message.sound = False
+    good = start.usual and shape.fault is None
     index = shape.content_length
     if index >= 0:
         length = known_number[lines[index]]
         if length is None or length > len(body):
-            return message
-        message._length = length
-        if length < len(body):
-            message.body = body[:length]
-    if start.usual and shape.fault is None:
+            good = False
+        else:
+            message._length = length
+            if length < len(body):
+                message.body = body[:length]
+    if good:
         # Whether it is good at a glance, written as nearly all are: no line is folded, or it had no shape.
         via, _, rest = lines[shape.via].partition(";branch=")
         call_id = lines[shape.call_id]
-        if not rest or "," in rest or call_id[-1] in ": \t":
-            return message
+        good = rest != "" and "," not in rest and call_id[-1] not in ": \t"
+    if good:
         try:
             sent_by = known_via_start[via]
-            message._from_tag = known_tag[lines[shape.from_]]
-            message._to_tag = known_tag[lines[shape.to]]
-            message._cseq = cseq = known_cseq[lines[shape.cseq]]
+            from_tag = known_tag[lines[shape.from_]]
+            to_tag = known_tag[lines[shape.to]]
+            cseq = known_cseq[lines[shape.cseq]]
             hops = known_number[lines[shape.max_forwards]] if shape.max_forwards >= 0 else 0
         except BadMessage:
-            return message
+            sent_by = None
         if sent_by is not None and (start.status or (cseq.method == start.first and hops is not None and hops <= 255)):
             message._sent_by = sent_by
             message._branch = rest.partition(";")[0].strip()
-            if not start.status:
-                message._call_id = call_id.partition(":")[2].strip()
+            message._call_id = None if start.status else call_id.partition(":")[2].strip()
+            message._cseq = cseq
+            message._from_tag = from_tag
+            message._to_tag = to_tag
             message.sound = True
+            return message
+    message._sent_by = message._branch = message._call_id = message._cseq = None
+    message._from_tag = message._to_tag = UNREAD
+    message.sound = False
     return message
 
 
