@@ -32,6 +32,10 @@ that is away is tried again with growing pauses, `tries` times, and is an alarm 
 
 An alarm of a gateway that an operator drained or blocked by hand is not raised: that is his will.
 
+The table begins anew with the process: what is still wrong after a restart is raised again, and what was wrong before
+it and is over has no clearing of its own. A receiver lets go of what it knew of a box when that starts: at the event
+`appliance.ready`, or RFC 4780's sipCommonServiceColdStart.
+
 ### The kinds of alarms
 """
 
