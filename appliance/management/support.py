@@ -15,7 +15,7 @@ import ssl
 import subprocess
 import tarfile
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
@@ -92,7 +92,7 @@ async def live_parts(
     return parts | await _ladders(trace, wanted, frozenset(call_ids))
 
 
-async def _ladders(trace: Trace, wanted: Iterable[str], asked: Collection[str]) -> dict[str, str]:
+async def _ladders(trace: Trace, wanted: Sequence[str], asked: Collection[str]) -> dict[str, str]:
     """In one pass through the trace, which lets calls in between. Of calls that were asked for by name, what lies on
     disk as well; where nothing is kept of one, the file says so.
     """
@@ -101,7 +101,7 @@ async def _ladders(trace: Trace, wanted: Iterable[str], asked: Collection[str]) 
         return {}
     page = await trace.find(Question(calls=frozenset(names)), most=MOST_MESSAGES, most_bytes=MOST_BYTES)
     steps: dict[str, list[str]] = {}
-    for call_id in asked:
+    for call_id in (one for one in wanted if one in asked):
         try:
             steps[call_id] = [_ladder_step(one) for one in await trace.recall(call_id, 0.0, time.time(), MOST_MESSAGES)]
         except OSError as error:
