@@ -90,7 +90,7 @@ class Destination:
     otherwise: Destination | None = None
 
     def again(self, uri: str, number: str) -> Destination:
-        """The same place for another request: a third of the price of making one."""
+        """The same place for another request."""
         twin = Destination.__new__(Destination)
         twin.__dict__ = self.__dict__.copy()
         twin.uri = uri
