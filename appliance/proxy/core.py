@@ -275,9 +275,15 @@ class SipCore:
     def receive(self, data: bytes, flow: Flow) -> None:
         """One message of the network. Never raises for a peer's fault."""
         now = self.clock()
-        source = self._let_in(data, flow, now)
-        if source is not None:
-            self._hear(data, flow, source, now)
+        source = self._sources.get(flow.remote[0])
+        if source is not None and source.left >= 1 and not source.stranger and not self.shedder.active:
+            self.counters.messages_in += 1
+            source.left -= 1
+        else:
+            source = self._let_in(data, flow, now)
+            if source is None:
+                return
+        self._hear(data, flow, source, now)
 
     def receive_together(self, received: Sequence[tuple[bytes, Flow]]) -> None:
         """The same for several that came at once. Under overload what is refused goes first, the rest by its kind."""
