@@ -53,8 +53,8 @@ class HeadForms:
     def meet(self, method: bytes, lines: Sequence[bytes]) -> None:
         """A request to a SIP URI that none of `known` matched, with its header lines."""
         names = tuple(line[: line.find(b":") + 1] for line in lines)
-        if len(names) > _MOST_LINES or len(max(names, key=len)) > _LONGEST_NAME:
-            return
+        if len(names) > _MOST_LINES or not all(names) or len(max(names, key=len)) > _LONGEST_NAME:
+            return  # a line without a name would stand for any line
         via = _VIA.fullmatch(lines[0])
         if via is None:
             return

@@ -130,7 +130,7 @@ class Shedder:
             return False
         source = self._sources.get(flow.remote) or self._write_source(flow.remote)
         if not form.rport:
-            if not flow.reliable and (port or 5060) != flow.remote[1]:
+            if not flow.reliable and (5060 if port is None else port) != flow.remote[1]:
                 return False
             source = b"" if host.strip("[]") == flow.remote[0] else source[source.rindex(b";") :]
         tag = b"%b%08x" % (self._tag, crc32(branch))

@@ -161,6 +161,35 @@ def test_a_branch_that_is_no_text_comes_back_as_it_is(known: bool) -> None:
     assert caller.take_response(503).branch.startswith("z9hG4bK\udcff")
 
 
+def test_a_line_without_a_name_is_never_learned_since_it_would_stand_for_any_other() -> None:
+    box = shedding()
+    caller = box.peer("192.0.2.1")
+    for n in range(100):
+        data = invite(caller, call_id=f"learn{n}").to_bytes()
+        box.core.receive(data.replace(b"\r\nCSeq", b"\r\nnonsense\r\nCSeq"), caller.flow)
+    assert caller.take_kinds() == ["503"] * 100
+    assert box.core.shedder._forms.known == {}
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_an_answer_that_would_go_to_another_port_is_not_given(known: bool) -> None:
+    box = shedding()
+    caller = box.peer("192.0.2.1")
+
+    def written(sent_by: str, n: int = 0) -> bytes:
+        asked = invite(caller, call_id=f"l{n}")
+        asked.set("via", f"SIP/2.0/UDP {sent_by};branch=z9hG4bK{n}")
+        return asked.to_bytes()
+
+    if known:
+        _teach(box, caller, lambda n: written("192.0.2.1:5060", n))
+    for sent_by in ("192.0.2.1:0", "192.0.2.1:5061"):
+        box.core.receive(written(sent_by), caller.flow)
+        assert "503" not in caller.take_kinds()
+    box.core.receive(written("192.0.2.1"), caller.flow)
+    assert caller.take_kinds() == ["503"]
+
+
 def test_what_is_learned_is_bounded() -> None:
     box = shedding()
     caller = box.peer("192.0.2.1")
