@@ -45,6 +45,20 @@ class Door:
         session = self.session()
         return session is not None and session.role.may(needed)
 
+    async def admit(self, needed: Role, what: str) -> tuple[Session, Form]:
+        """Who asks for `what` by a form, and the form; 403 for anybody else, who is written down where known."""
+        form = await request.form
+        session = self.session()
+        if session is None:
+            abort(403)
+        if form.get("token") != session.form_token:
+            await self.write_down(session, what, "", "refused: no token of the page")
+            abort(403)
+        if not session.role.may(needed):
+            await self.write_down(session, what, "", f"refused: needs the role {needed.value}")
+            abort(403)
+        return session, form
+
     async def act(
         self,
         needed: Role,

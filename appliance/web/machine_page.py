@@ -47,16 +47,7 @@ def add_machine_page(site: QuartTrio, inside: Inside, door: Door) -> None:
 
     @site.post("/machine/backup")
     async def backup() -> Response | WerkzeugResponse:
-        form = await request.form
-        session = door.session()
-        if session is None:
-            abort(403)
-        if form.get("token") != session.form_token:
-            await door.write_down(session, "backup", "", "refused: no token of the page")
-            abort(403)
-        if not session.role.may(Role.ADMINISTRATOR):
-            await door.write_down(session, "backup", "", "refused: needs the role administrator")
-            abort(403)
+        session, form = await door.admit(Role.ADMINISTRATOR, "backup")
         passphrase = form.get("passphrase", "")
         if passphrase != form.get("again", ""):
             return await _refused(inside, "That were two different passphrases.")
