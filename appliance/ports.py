@@ -84,6 +84,18 @@ def _shown(inode: str, uid: int) -> str:
                 return f"{name}, process {process.name}"
         except OSError:
             continue  # another user's, or gone meanwhile
+    return _of_user(uid)
+
+
+def user_of(pid: int) -> str | None:
+    """The user of a process as holders() names him whose program may not be looked into; None where there is none."""
+    try:
+        return _of_user(Path(f"/proc/{pid}").stat().st_uid)
+    except OSError:
+        return None
+
+
+def _of_user(uid: int) -> str:
     try:
         return f"of user {pwd.getpwuid(uid).pw_name}"
     except KeyError:

@@ -20,7 +20,7 @@ import dns.resolver
 
 from appliance.config import Settings
 from appliance.interfaces import local_addresses
-from appliance.ports import PortsRefused, holders, try_ports
+from appliance.ports import PortsRefused, holders, try_ports, user_of
 
 from .finding import Finding, Grade
 
@@ -203,11 +203,12 @@ def examine_ports(settings: Settings, pid: int | None) -> Iterator[Finding]:
         if pid is None:
             if not found:
                 yield Finding("ports", about, Grade.OK, "is free")
-        elif any(one.endswith(f"process {pid}") for one in found):
+        # Who may not look into the box's process is told its user, and has to believe that.
+        elif any(one.endswith(f"process {pid}") or one == user_of(pid) for one in found):
             yield Finding("ports", about, Grade.OK, "is bound by the box")
         elif found:
-            others = ", ".join(sorted(set(found)))
-            said = f"is held by {others}, not by the box"
+            others = ", ".join(found)
+            said = f"is not the box's: another program ({others}) listens there"
             yield Finding("ports", about, Grade.FAULT, said, "End that program and restart, or give another port.")
         else:
             said = "the box runs, but nobody listens there"

@@ -2,6 +2,8 @@
 
 import datetime
 import json
+import os
+import pwd
 import socket
 import threading
 from pathlib import Path
@@ -91,11 +93,20 @@ def test_a_port_that_another_program_holds() -> None:
         running = {one.about: one for one in examine_ports(taken, 1)}
         held = running[f"listener udp (udp {other.getsockname()[1]})"]
         assert held.grade is Grade.FAULT
-        assert "not by the box" in held.sentence
+        assert held.sentence.startswith("is not the box's: another program (")
     nobodys = free_port()
     unbound = {one.about: one for one in examine_ports(settings(port=nobodys), 1)}[f"listener udp (udp {nobodys})"]
     assert unbound.grade is Grade.FAULT
     assert "nobody listens" in unbound.sentence
+
+
+@pytest.mark.parametrize(("user", "grade"), [(pwd.getpwuid(os.getuid()).pw_name, Grade.OK), ("olga", Grade.FAULT)])
+def test_who_may_not_look_into_the_boxs_process_knows_it_by_its_user(
+    monkeypatch: pytest.MonkeyPatch, user: str, grade: Grade
+) -> None:
+    monkeypatch.setattr("appliance.doctor.network.holders", lambda protocol, port: [f"of user {user}"])
+    found = {one.about: one.grade for one in examine_ports(settings(), os.getpid())}
+    assert found["listener udp (udp 5060)"] is grade
 
 
 @pytest.mark.parametrize(
