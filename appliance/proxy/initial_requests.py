@@ -13,6 +13,7 @@ from appliance.proxy.asking import Asking
 from appliance.proxy.call_follower import CallFollower
 from appliance.proxy.credentials import Authenticator
 from appliance.proxy.enum_lookup import LookedUp
+from appliance.proxy.extensions import UNDERSTOOD, refuse_unknown
 from appliance.proxy.forwarding import breadth, contact_is_source, spend_hop
 from appliance.proxy.lines import Lines
 from appliance.proxy.location import Location
@@ -225,6 +226,8 @@ class InitialRequests:
         self._registrar.register(request, transaction.flow, self._target_sets.aor(user), self._core.wall(), reply)
 
     def capabilities(self, request: Request) -> Response:
+        """The answer to an OPTIONS for the box itself. Raises `Rejected` 420."""
+        refuse_unknown(request, UNDERSTOOD)
         return response_to(
             request,
             200,
@@ -232,7 +235,7 @@ class InitialRequests:
             headers=[
                 ("allow", ALLOW),
                 ("accept", "application/sdp"),
-                ("supported", "path, outbound, gruu"),
+                ("supported", ", ".join(UNDERSTOOD)),
                 *self._server(),
             ],
         )

@@ -15,6 +15,7 @@ from appliance.media.backend import Line, PortsExhausted
 from appliance.media.bridge import Bridge, MediaCall
 from appliance.proxy.call import Call, CallState, Side
 from appliance.proxy.destination import Hop
+from appliance.proxy.extensions import refuse_unknown
 from appliance.proxy.guests import LINES
 from appliance.proxy.hang_up import reason_header
 from appliance.proxy.media_path import MediaPath
@@ -76,15 +77,13 @@ class Lines:
     ) -> None:
         """A request outside a dialog for the line `name`. Raises `Rejected` and `BadMessage`."""
         request = transaction.request
+        refuse_unknown(request)
         if request.method == "OPTIONS":
             headers = [("allow", _ALLOW), ("accept", "application/sdp")]
             transaction.respond(response_to(request, 200, to_tag=self._core.unique(), headers=headers), now)
             return
         if request.method != "INVITE":
             raise Rejected(405, "Method Not Allowed", f"line {name} takes calls only", (("Allow", _ALLOW),))
-        required = request.values("require")
-        if required:
-            raise Rejected(420, "Bad Extension", "Require", (("Unsupported", ", ".join(required)),))
         core = self._core
         settings = self._settings.lines.get(name) or LINES[name]
         flow = transaction.flow

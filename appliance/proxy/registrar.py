@@ -15,6 +15,7 @@ import attrs
 
 from appliance.logs import log
 from appliance.proxy.contact import Contact, contacts_untrusted, expires_untrusted
+from appliance.proxy.extensions import UNDERSTOOD, refuse_unknown
 from appliance.proxy.forwarding import behind_nat
 from appliance.proxy.gruu import TemporaryGruus, public_gruu
 from appliance.proxy.location import Binding, Location, canonical_instance
@@ -26,7 +27,6 @@ from appliance.storage.bindings import BindingChange, BindingRow, BindingStore
 
 Reply = Callable[[Response], None]
 
-_UNDERSTOOD = frozenset({"path", "outbound", "gruu"})
 _MOST_PATHS = 16
 
 
@@ -154,11 +154,7 @@ class Registrar:
         self, request: Request, supported: frozenset[str], flow: Flow, aor: str, now: float
     ) -> tuple[list[Binding], list[Binding], bool]:
         """(to put, to remove, whether Outbound was used); raises `Rejected` or `BadMessage`."""
-        if "require" in request and (unknown := request.tokens("require") - _UNDERSTOOD):
-            named = ", ".join(sorted(unknown))
-            if not named.isprintable():
-                raise BadMessage("Bad Require")
-            raise Rejected(420, "Bad Extension", headers=(("unsupported", named),))
+        refuse_unknown(request, UNDERSTOOD)
         contacts = contacts_untrusted(request)
         if contacts is not None and not contacts:
             return [], [], False

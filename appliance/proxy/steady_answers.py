@@ -14,8 +14,6 @@ from appliance.sip.errors import BadMessage
 from appliance.sip.flow import Flow, FlowClosed
 from appliance.sip.message import Request, Response
 
-_NEEDED = {"via", "from", "to", "call-id", "cseq"}
-
 
 class SteadyAnswers:
     """`key` is secret."""
@@ -26,11 +24,12 @@ class SteadyAnswers:
         """Requests that could not be read and got their 400."""
 
     def refuse(self, request: Request, flow: Flow, bad: BadMessage) -> bool:
-        """400 to what cannot be read (§16.3): where there is a Via to send it by, and never to an ACK.
+        """400 to what cannot be read (§16.3): where there is a Via to know it by, and never to an ACK.
 
-        False where it could not be sent.
+        What else is missing is missing in the answer too, which names it (RFC 4475 §3.3.1). False where it could not
+        be sent.
         """
-        if request.method == "ACK" or not set(request.keys) >= _NEEDED:
+        if request.method == "ACK" or "via" not in request.keys:
             return True
         try:
             flow.send(self.response(request, bad.status, bad.reason).to_bytes())
