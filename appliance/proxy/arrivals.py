@@ -1,35 +1,39 @@
-"""In which order messages are dealt with that came together, where there is more to do than there is time for.
+"""In which order messages are dealt with that came together.
 
 A processor does what it has just done far faster than anything else, and each kind of message takes its own way through
-the core: those of a kind go in a row. What belongs to one call keeps its order. To sort costs as much as it brings
-where few come at once.
+the core: those of a kind go in a row. What belongs to one call keeps its order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from appliance.router.guard import Source
 from appliance.sip.flow import Flow
+from appliance.sip.message import Request, Response
 
-Arrival = tuple[bytes, Flow, Source]
-"""A message as it came, and where from."""
-
-_CALL_ID = b"\r\nCall-ID:"
-_KIND = len(b"SIP/2.0 200")
+Arrival = tuple[Request | Response, bytes, Flow, Source]
+"""A message, read and as it came, and where from."""
 
 
-def in_rows(arrivals: Sequence[Arrival]) -> Sequence[Arrival]:
-    """The same messages, those of a kind in a row. What has the same Call-ID, or writes its name in an unusual way,
-    keeps its order.
-    """
-    before: dict[bytes, int] = {}
-    places = []
-    for place, (data, _, _) in enumerate(arrivals):
-        at = data.find(_CALL_ID)
-        call_id = data[at : data.find(b"\r", at + 2)] if at >= 0 else b""
-        turn = before.get(call_id, 0)
-        before[call_id] = turn + 1
-        places.append((turn, data[:_KIND], place))
-    places.sort()
-    return [arrivals[place] for _, _, place in places]
+def in_rows(arrivals: Sequence[Arrival]) -> Iterator[Sequence[Arrival]]:
+    """The same messages, those of a kind in a row; what has the same Call-ID keeps its order."""
+    while arrivals:
+        rows: dict[str | tuple[int, str], list[Arrival]] = {}
+        met = set()
+        later = []
+        for arrival in arrivals:
+            message = arrival[0]
+            call_id = message.call_id
+            if call_id in met:
+                later.append(arrival)
+                continue
+            met.add(call_id)
+            kind = message.method if isinstance(message, Request) else (message.status, message.cseq.method)
+            row = rows.get(kind)
+            if row is None:
+                rows[kind] = [arrival]
+            else:
+                row.append(arrival)
+        yield from rows.values()
+        arrivals = later

@@ -20,7 +20,7 @@ from appliance.config.stir_material import StirMaterial
 from appliance.logs import log
 from appliance.media.bridge import Bridge
 from appliance.proxy.anchoring import Anchoring
-from appliance.proxy.arrivals import in_rows
+from appliance.proxy.arrivals import Arrival, in_rows
 from appliance.proxy.branch import Branch
 from appliance.proxy.call import Call, Calls
 from appliance.proxy.call_follower import CallFollower
@@ -77,6 +77,8 @@ from appliance.sip.transaction import TransactionOptions
 from appliance.transport.tap import Tap
 
 _AT_ONCE = 64
+_ROWS_FROM = 4
+"""So many messages at once are dealt with step by step; fewer gain nothing by it."""
 _QUOTED_REQUEST = re.compile(
     rb"([A-Z]{1,20}) [^\r\n]{1,1000}\r\n(?:(?!Via:)[^\r\n]*\r\n){0,20}Via: [^;\r\n]*;branch=([A-Za-z0-9.]{1,80})"
 )
@@ -211,6 +213,8 @@ class SipCore:
         self.initial = InitialRequests(self, location, registrar, self.follower, self.lines)
         self.wake: Callable[[], None] = lambda: None
         """Called when there is something to do for `work`."""
+        self._at_hand = b""
+        """The message that is dealt with, as it came."""
         self._bridge = bridge
         self._inbox: deque[tuple[ServerTransaction, str]] = deque()
         self._credit = _AT_ONCE
@@ -275,30 +279,35 @@ class SipCore:
     def receive(self, data: bytes, flow: Flow) -> None:
         """One message of the network. Never raises for a peer's fault."""
         now = self.clock()
-        source = self._sources.get(flow.remote[0])
-        if source is not None and source.left >= 1 and not source.stranger and not self.shedder.active:
-            self.counters.messages_in += 1
-            source.left -= 1
-        else:
-            source = self._let_in(data, flow, now)
-            if source is None:
-                return
-        self._hear(data, flow, source, now)
+        source = self._let_in(data, flow, now)
+        if source is not None:
+            message = self._read(data, flow, source, now)
+            if message is not None:
+                self._deal(message, data, flow, source, now)
 
     def receive_together(self, received: Sequence[tuple[bytes, Flow]]) -> None:
-        """The same for several that came at once. Under overload what is refused goes first, the rest by its kind."""
-        if not self.shedder.active:
+        """The same for several that came at once, step by step: a processor does again what it has just done much
+        faster. Under overload what is refused goes first.
+        """
+        if len(received) < _ROWS_FROM:
             for data, flow in received:
                 self.receive(data, flow)
             return
         now = self.clock()
-        arrivals = []
+        let_in = []
         for data, flow in received:
             source = self._let_in(data, flow, now)
             if source is not None:
-                arrivals.append((data, flow, source))
-        for data, flow, source in in_rows(arrivals):
-            self._hear(data, flow, source, self.clock())
+                let_in.append((data, flow, source))
+        arrivals: list[Arrival] = []
+        for data, flow, source in let_in:
+            message = self._read(data, flow, source, now)
+            if message is not None:
+                arrivals.append((message, data, flow, source))
+        for row in in_rows(arrivals):
+            now = self.clock()
+            for message, data, flow, source in row:
+                self._deal(message, data, flow, source, now)
 
     def _let_in(self, data: bytes, flow: Flow, now: float) -> Source | None:
         """Who sent a message that is dealt with; None where it is dropped, delayed or refused unread."""
@@ -315,38 +324,34 @@ class SipCore:
             return None
         return source
 
-    def _hear(self, data: bytes, flow: Flow, source: Source, now: float) -> None:
-        """Read a message and hand it to its transaction."""
+    def _read(self, data: bytes, flow: Flow, source: Source, now: float) -> Request | Response | None:
+        """The message as the rest of us shall see it; None where it cannot be read, and that has been answered."""
         if self.tap is not None:
             self.tap.heard(data, flow)
+        message: Request | Response | None = None
         try:
             message = parse_message_untrusted(data)
-        except BadMessage as bad:
-            self._unreadable(data, bad.request, bad, source, flow, now)
-            return
-        if isinstance(message, Response):
             if not message.sound:
-                try:
-                    check_untrusted(message)
-                except BadMessage as bad:
-                    self._unreadable(data, None, bad, source, flow, now)
-                    return
-            if self.hiding.in_use and _MASKED in data:
-                self.hiding.unmask(message, flow)
+                check_untrusted(message)
+            if isinstance(message, Request):
+                message.mark_source(*flow.remote)
+        except BadMessage as bad:
+            request = bad.request if message is None else message
+            self._unreadable(data, request if isinstance(request, Request) else None, bad, source, flow, now)
+            return None
+        if self.hiding.in_use and _MASKED in data:
+            self.hiding.unmask(message, flow)
+        return message
+
+    def _deal(self, message: Request | Response, data: bytes, flow: Flow, source: Source, now: float) -> None:
+        """Hand a message to its transaction."""
+        self._at_hand = data
+        if isinstance(message, Response):
             self.counters.responses_in += 1
             source.left += 1  # who answers us is not counted, but for responses that nobody waits for
             if not (self.stateless.in_use and self.stateless.relay(message, flow)):
                 self.layer.receive_response(message, flow, now)
             return
-        try:
-            if not message.sound:
-                check_untrusted(message)
-            message.mark_source(*flow.remote)
-        except BadMessage as bad:
-            self._unreadable(data, message, bad, source, flow, now)
-            return
-        if self.hiding.in_use and _MASKED in data:
-            self.hiding.unmask(message, flow)
         if not source.trusted and self.gate.bears_trust(message) and not self.initial.asking.is_of_trunk(message, flow):
             self.gate.relieve(message)
         if flow.peer_identities and message.via.param("alias") is not None:
@@ -426,7 +431,7 @@ class SipCore:
         # RFC 6026 §7.1: a response that belongs to nothing is not forwarded.
         self.counters.stray_responses += 1
         if self.tap is not None:
-            self.tap.dropped(None, flow, "belongs to nothing")
+            self.tap.dropped(self._at_hand, flow, "belongs to nothing")
         self.gate.guard.source(flow.remote[0], now).left -= 1
 
     def _take(self, transaction: ServerTransaction, now: float) -> None:
@@ -439,7 +444,7 @@ class SipCore:
             return
         if not self.gate.welcomes(transaction, now):
             if self.tap is not None:
-                self.tap.dropped(None, transaction.flow, "unwelcome: a scanner, or too many requests")
+                self.tap.dropped(self._at_hand, transaction.flow, "unwelcome: a scanner, or too many requests")
             return
         self.shedder.offered += 1
         if self._credit:

@@ -139,7 +139,7 @@ def _message(start: _Start, lines: list[str], shape: Shape, body: bytes) -> Requ
         if sent_by is not None and (start.status or (cseq.method == start.first and hops is not None and hops <= 255)):
             message._sent_by = sent_by
             message._branch = rest.partition(";")[0].strip()
-            message._call_id = None if start.status else call_id.partition(":")[2].strip()
+            message._call_id = call_id.partition(":")[2].strip()
             message._cseq = cseq
             message._from_tag = from_tag
             message._to_tag = to_tag

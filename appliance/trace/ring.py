@@ -23,7 +23,8 @@ from .message import Direction, TracedMessage
 COST = 120
 """Bytes that one message costs besides its own."""
 _CHUNKS = 32
-_BACK = 16
+_BACK = 256
+"""So far back a message can be that was just heard: before it came those read together with it, and answers."""
 _PARTS = 5
 """Places in the open list that a message takes: those of an `Entry`."""
 
@@ -124,15 +125,13 @@ class Ring:
         if self._room < 0:
             self.close_chunk()
 
-    def dropped(self, data: bytes | None, flow: Flow, cause: str) -> None:
+    def dropped(self, data: bytes, flow: Flow, cause: str) -> None:
         """Nothing is done with what has come: a message just heard, or what never was a whole one."""
         parts = self._open
         for at in range(len(parts) - _PARTS, max(len(parts) - _BACK * _PARTS, 0) - 1, -_PARTS):
-            if parts[at + 2] is data or (data is None and parts[at + 3] is flow and parts[at + 1] is IN):
+            if parts[at + 2] is data:
                 parts[at + 4] = cause
                 return
-        if data is None:
-            return
         self._keep((self._clock(), IN, data, flow, cause))
         self._room -= len(data) + COST
         if self._room < 0:

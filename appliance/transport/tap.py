@@ -16,8 +16,5 @@ class Tap(Protocol):
     def said(self, data: bytes, flow: Flow, dropped: str = "") -> None:
         """A message was handed to the kernel, or could not be, for that cause."""
 
-    def dropped(self, data: bytes | None, flow: Flow, cause: str) -> None:
-        """Nothing is done with what has come: a message just heard, or what never was a whole one.
-
-        None: the message last heard from that flow.
-        """
+    def dropped(self, data: bytes, flow: Flow, cause: str) -> None:
+        """Nothing is done with what has come: a message just heard, or what never was a whole one."""

@@ -64,17 +64,6 @@ def test_what_is_dropped_is_marked_where_it_stands() -> None:
     assert [(one.data[:1], one.dropped) for one in shown] == [(b"x", "malformed"), (b"y", ""), (b"n", "too-large")]
 
 
-def test_the_last_message_of_a_connection_is_marked_where_nobody_has_its_bytes() -> None:
-    ring = Ring(1 << 20, 60.0)
-    one, other = flow(), flow()
-    for number, way in enumerate((one, one, other)):
-        ring.heard(b"%d" % number * 40, way)
-    ring.said(b"s" * 40, one)
-    ring.dropped(None, one, "belongs to nothing")
-    shown = [traced(entry, serial) for serial, entry in ring.entries()]
-    assert [message.dropped for message in shown] == ["", "belongs to nothing", "", ""]
-
-
 def test_a_connection_that_is_over_is_not_kept() -> None:
     ring = Ring(1 << 20, 60.0)
     connection = flow("TCP")
