@@ -383,12 +383,15 @@ class SipCore:
         self.receive(data, flow)
 
     def unreachable_untrusted(self, quoted: bytes, remote: Address) -> None:
-        """ICMP says that nobody takes our datagrams at `remote`: the request that it quotes has failed."""
+        """ICMP or the kernel says that nobody takes our datagrams at `remote`: the request quoted has failed."""
         sent = _QUOTED_REQUEST.match(quoted)
         if sent is not None:
             client = self.layer.clients.get((sent[2].decode("ascii"), sent[1].decode("ascii")))
-            if client is not None and client.flow.remote == remote and client.unanswered:
-                client.transport_failed(self.clock())
+            if client is not None:
+                if client.flow.remote == remote and client.unanswered:
+                    client.transport_failed(self.clock())
+            elif self.stateless.in_use:
+                self.stateless.unreachable_untrusted(quoted)
 
     def flow_closed(self, flow: Flow) -> None:
         """A connection is gone: what waited on it is told, what rang for it stops ringing."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from appliance.proxy.refusal import refusal
 from appliance.sip.errors import BadMessage, Rejected
 from appliance.sip.flow import Flow, FlowClosed
 from appliance.sip.message import Message, Request, Response
+from appliance.sip.parser import check_untrusted, parse_message_untrusted
 from appliance.transport.options import Target
 
 if TYPE_CHECKING:
@@ -161,23 +163,39 @@ class StatelessProxy:
             flow.send(request.to_bytes())
         except FlowClosed:
             request.drop_top_via()
-            self._refuse(request, upstream, Rejected(503, "Service Unavailable", "the gateway cannot be reached"))
+            self._give_up(request, upstream)
             return
         self.counts.requests += 1
+
+    def _give_up(self, request: Request, upstream: Flow) -> None:
+        self._refuse(request, upstream, Rejected(503, "Service Unavailable", "the gateway cannot be reached"))
+
+    def unreachable_untrusted(self, quoted: bytes) -> None:
+        """A request that we forwarded has reached nobody; as long as it is quoted whole, its sender is told."""
+        with suppress(BadMessage):
+            request = parse_message_untrusted(quoted)
+            check_untrusted(request)
+            if isinstance(request, Request):
+                upstream = self._upstream_of(request)
+                if upstream is not None:
+                    self._give_up(request, upstream)
+
+    def _upstream_of(self, message: Message) -> Flow | None:
+        """Take off the Via that we put on; gives where the request came from, None where that is not told truly."""
+        via = message.via
+        back = via.param("jf") or ""
+        message.drop_top_via()
+        if "via" not in message.kinds or via.branch != BRANCH + self._key_of(message, _next_branch(message), back):
+            return None
+        return self._flow_of(back)
 
     # Responses
 
     def relay(self, response: Response, flow: Flow) -> bool:
         """Send a response back by its next Via; False where it answers nothing that was forwarded here."""
-        via = response.via
-        branch = via.branch
-        if not branch.startswith(BRANCH):
+        if not response.branch.startswith(BRANCH):
             return False
-        back = via.param("jf") or ""
-        response.drop_top_via()
-        upstream = None
-        if "via" in response.kinds and branch[len(BRANCH) :] == self._key_of(response, _next_branch(response), back):
-            upstream = self._flow_of(back)
+        upstream = self._upstream_of(response)
         if upstream is None or not self._answer(upstream, response):
             self.counts.strays += 1
         else:
@@ -235,9 +253,9 @@ class StatelessProxy:
         return True
 
 
-def _next_branch(response: Response) -> str:
+def _next_branch(message: Message) -> str:
     """The branch of the Via that is now on top."""
-    line = response.lines[response.keys.index("via")]
+    line = message.lines[message.keys.index("via")]
     if "," in line or '"' in line:
-        return response.via.branch
-    return line.partition(";branch=")[2].partition(";")[0].strip() or response.via.branch
+        return message.via.branch
+    return line.partition(";branch=")[2].partition(";")[0].strip() or message.via.branch

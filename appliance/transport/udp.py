@@ -1,8 +1,9 @@
 """UDP sockets and their flows (RFC 3261 §18, RFC 3581).
 
 One task a socket: it wakes when something has come, drains up to 64 datagrams without awaiting and hands them on
-together, each with the flow of its sender; while they come thick, it lets them gather for five milliseconds. Sending
-never waits; what the kernel has no room for is dropped and counted.
+together, each with the flow of its sender; while they come thick, it lets them gather for five milliseconds, and sends
+what is said to them when all have been dealt with. Sending never waits; what the kernel has no room for is dropped and
+counted.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from .tap import Tap
 from .trunkmarks import TrunkMarks
 
 _BATCH = 64
+_HOLD_FROM = 4
 _GATHER_FROM = 2
 _GATHER_S = 0.005
 _LARGEST = 65_535
@@ -73,12 +75,22 @@ class UdpFlow(Flow):
 
     def send(self, data: bytes) -> None:
         endpoint = self._endpoint
+        if endpoint.held is not None:
+            endpoint.held.append((data, self))
+            return
         lost = endpoint.send(data, self._sockaddr)
         if endpoint.tap is not None:
             endpoint.tap.said(data, self, lost)
 
     def send_untraced(self, data: bytes) -> None:
         self._endpoint.send(data, self._sockaddr)
+
+    def send_held(self, data: bytes) -> None:
+        """The same for a message that its sender takes for sent: a failure is told as ICMP would."""
+        try:
+            self.send(data)
+        except FlowClosed:
+            self._endpoint.on_unreachable(data, self.remote)
 
     def towards(self, remote: tuple[str, int]) -> Flow:
         try:
@@ -149,7 +161,9 @@ class UdpEndpoint:
         self._dropped = 0
         self.tap: Tap | None = None
         self.on_unreachable: Callable[[bytes, tuple[str, int]], None] = lambda quoted, remote: None
-        """Told the beginning of a datagram that ICMP called undeliverable, and where it was sent to."""
+        """Told (the beginning of) a datagram that could not be delivered, as ICMP or the kernel says, and where to."""
+        self.held: list[tuple[bytes, UdpFlow]] | None = None
+        """What is said to datagrams that came together, and goes out when all of them have been dealt with."""
         ask_for_errors(sock)
         # Two generations, the older forgotten when the younger is full: bounded in size and cheap at every moment.
         self._flows: dict[SockAddr, UdpFlow] = {}
@@ -193,7 +207,9 @@ class UdpEndpoint:
                             flows = self._flows
                         received.append((data, flow))
                         size += len(data)
-                    if received:
+                    if len(received) >= _HOLD_FROM:
+                        self._answer_together(received)
+                    elif received:
                         on_messages(received)
                     messages = len(received)
                     counters.messages_in += messages
@@ -210,6 +226,19 @@ class UdpEndpoint:
             return
         finally:
             self.close()
+
+    def _answer_together(self, received: Sequence[tuple[bytes, Flow]]) -> None:
+        """Hand datagrams on, and send in a row what is said to them: each way into the kernel costs the processor
+        what it had at hand of ours.
+        """
+        held: list[tuple[bytes, UdpFlow]] = []
+        self.held = held
+        try:
+            self._on_messages(received)
+        finally:
+            self.held = None
+            for data, flow in held:
+                flow.send_held(data)
 
     def send(self, data: bytes, address: SockAddr) -> str:
         """The cause for which it was lost here, '' where it was not.

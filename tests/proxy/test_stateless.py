@@ -220,3 +220,18 @@ def test_hops_are_counted() -> None:
     invite.set("max-forwards", "0")
     front.client.send(invite)
     front.client.take_response(483)
+
+
+def test_a_request_that_reached_nobody_is_refused_where_it_is_quoted_whole_and_truly() -> None:
+    front = Front()
+    front.invite()
+    server, invite = front.reached()
+    quoted = invite.to_bytes()
+    branch = quoted.index(b"z9hG4bKjfs") + 12
+    forged = quoted[:branch] + b"x" + quoted[branch + 1 :]
+    for untrue in (forged, quoted[:300], quoted.replace(b"one@", b"two@"), b""):
+        front.box.core.unreachable_untrusted(untrue, server.address)
+    assert front.client.take() == []
+    front.box.core.unreachable_untrusted(quoted, server.address)
+    assert front.client.take_response(503).call_id == invite.call_id
+    front.keeps_nothing()

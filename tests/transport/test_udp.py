@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import select
 import socket
 
 import attrs
@@ -9,7 +10,7 @@ from aioice import stun
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.sip.flow import FlowClosed
+from appliance.sip.flow import Flow, FlowClosed
 from appliance.transport.keepalive import answer_untrusted
 from appliance.transport.options import ListenerOptions, Target, TransportOptions
 from appliance.transport.transports import Transports
@@ -213,6 +214,50 @@ async def test_a_datagram_that_cannot_be_sent_says_so(transports: Transports) ->
     await transports.listen(udp())
     with pytest.raises(FlowClosed):
         transports.connect(Target("udp", "127.0.0.1", 9)).send(b"x" * 70_000)
+
+
+def send_together(messages: list[bytes], port: int, sock: socket.socket) -> None:
+    """All of them are there before the listener wakes."""
+    for message in messages:
+        sock.sendto(message, ("127.0.0.1", port))
+
+
+async def test_what_is_said_to_datagrams_that_came_together_goes_out_after_the_last_of_them(
+    transports: Transports, core: Core
+) -> None:
+    listener = await transports.listen(udp())
+    messages = [options(str(number)) for number in range(8)]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        sock.settimeout(60)
+        early = []
+
+        def react(data: bytes, flow: Flow) -> None:
+            flow.send(data)
+            early.append(bool(select.select([sock], [], [], 0)[0]))
+
+        core.react = react
+        send_together(messages, listener.port, sock)
+        await core.arrived(len(messages))
+        assert [sock.recv(2000) for _ in messages] == messages
+        assert not any(early)
+
+
+async def test_one_of_them_that_cannot_be_sent_is_told_as_by_icmp_and_harms_no_other(
+    transports: Transports, core: Core
+) -> None:
+    told: list[tuple[bytes, tuple[str, int]]] = []
+    transports.on_unreachable = lambda quoted, remote: told.append((quoted, remote))
+    listener = await transports.listen(udp())
+    too_long = b"INVITE " + b"x" * 70_000
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        sock.settimeout(60)
+        core.react = lambda data, flow: flow.send(too_long if len(core.messages) == 2 else data)
+        send_together([options()] * 5, listener.port, sock)
+        await core.arrived(5)
+        assert [sock.recv(2000) for _ in range(4)] == [options()] * 4
+        assert told == [(too_long, sock.getsockname())]
 
 
 async def test_flows_of_many_remotes_are_forgotten_in_bounds(core: Core) -> None:
