@@ -160,13 +160,20 @@ def test_passwords_are_shown_once_and_logged_never(start: Start) -> None:
     account = re.search(r"sip:1001@\S+ +password (\S+)", shown)
     assert made
     assert account
+    assert "(self-signed certificate)" in shown
     log = first.log.read_text()
+    route = "[route for-{0}]\nmatch = exact:9196\ntarget = line:echo\ncallers = {0}\n"
+    routes = "".join(route.format(callers) for callers in ("users", "trunks"))
+    ours = f"certificate = {first.state_dir / 'certificate.pem'}\nprivate-key = {first.state_dir / 'private-key.pem'}\n"
+    (first.conf_dir / "b.conf").write_text(f"[web]\n{ours}[line echo]\nkind = echo\n{routes}")
     second = start("--welcome")
     second.send(signal.SIGTERM)
     again = second.process.communicate(timeout=60)[0]
     assert made[1] not in again
     assert account[1] in again
-    assert "Test lines" not in again  # there are none
+    assert "Test lines" not in shown  # there are none
+    assert "Test lines     9196 echo\n" in again
+    assert "(self-signed certificate)" not in again
     assert made[1] not in log
     assert account[1] not in log
 

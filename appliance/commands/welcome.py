@@ -27,7 +27,8 @@ def _lines(appliance: Appliance) -> Iterator[str]:
     settings = appliance.settings
     yield f"{settings.appliance.name} runs. Ctrl-C ends it."
     yield ""
-    yield f"  Web page       https://{primary_address()}:{settings.web.https_port}/  (self-signed certificate)"
+    signed = "" if settings.web.certificate else "  (self-signed certificate)"
+    yield f"  Web page       https://{primary_address()}:{settings.web.https_port}/{signed}"
     if settings.web.http_bind:
         yield f"                 http://localhost:{settings.web.http_port}/  (from this machine only)"
     for name, password in appliance.identity.new_passwords.items():
@@ -39,7 +40,7 @@ def _lines(appliance: Appliance) -> Iterator[str]:
         yield f"  {'' if number else 'SIP listeners':<13}  {listener.transport.upper():<4} {where}{path}"
     yield ""
     yield from _accounts(appliance, settings)
-    lines = list(_test_lines(settings))
+    lines = list(dict.fromkeys(_test_lines(settings)))
     if lines:
         yield f"  Test lines     {', '.join(lines)}"
         yield ""
