@@ -145,6 +145,13 @@ def own_hosts(settings: Settings) -> tuple[str, ...]:
     return tuple(f"[{host}]" if ":" in host else host for host in hosts)
 
 
+def own_ports(settings: Settings) -> frozenset[int]:
+    """Every port at which SIP is spoken: of the listeners, and of both sides of the web, which have it at /sip."""
+    web = settings.web
+    listening = {listener.port for listener in settings.listeners.values()}
+    return frozenset({*listening, web.https_port, *([web.http_port] if web.http_bind else [])})
+
+
 @attrs.define(eq=False)
 class Telephony:
     """The rooms of the telephone side, open."""
@@ -210,8 +217,7 @@ class Telephony:
                 for listener in listeners:
                     self._reconfigure(listener)
                 self.registrar.options = options
-                ports = {listener.port for listener in settings.listeners.values()} | {settings.web.https_port}
-                self.core.configure(settings, own_hosts(settings), ports, made, material)
+                self.core.configure(settings, own_hosts(settings), own_ports(settings), made, material)
                 self.trace.configure(settings.trace)
                 self.records.configure(settings)
                 self.fetcher.timeout_s = settings.stir.fetch_timeout_s
@@ -277,11 +283,10 @@ async def open_telephony(
 
                 marking = TransportOptions(dscp=settings.qos.signalling, trunk_markings=trunk_markings(settings))
                 transports = Transports(receive, closed, marking, nursery, marker)
-                ports = {listener.port for listener in settings.listeners.values()} | {settings.web.https_port}
                 core = SipCore(
                     settings=settings,
                     own_hosts=own_hosts(settings),
-                    own_ports=ports,
+                    own_ports=own_ports(settings),
                     key=identity.token_secret,
                     timers=TimerHeap(),
                     wires=transports,

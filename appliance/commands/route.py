@@ -34,7 +34,7 @@ from ..sip.errors import BadMessage, Rejected
 from ..sip.flow import Flow
 from ..sip.message import Request
 from ..sip.uri import Uri, parse_uri_untrusted
-from ..telephony import own_hosts
+from ..telephony import own_hosts, own_ports
 from .answers import DONE, MISTAKEN
 
 MANUAL = (
@@ -124,8 +124,7 @@ class Explanation:
 def explain(settings: Settings, asked: argparse.Namespace) -> Explanation:
     """Raises ValueError, in words for the command line, for what cannot be asked."""
     hosts = own_hosts(settings)
-    ports = {listener.port for listener in settings.listeners.values()} | {settings.web.https_port}
-    ownership = Ownership(settings, hosts, ports)
+    ownership = Ownership(settings, hosts, own_ports(settings))
     domain = ownership.domain if settings.appliance.domains else hosts[0]
     sender, to = _uri(asked.sender, domain, "--from"), _uri(asked.to, domain, "--to")
     flow = _flow(settings, asked)

@@ -119,11 +119,11 @@ class DialogRequests:
 
     def _receive(self, transaction: ServerTransaction, now: float) -> None:
         request = transaction.request
+        if self._lines.receive_in_dialog(transaction, now):  # §12.2.2: known by its tags, whatever name it has for us
+            return
         uri = request.request_uri
         if not self._path.ownership.owns(uri):
             raise Rejected(404, "Not Here", "a request inside a dialog, without a Route entry of ours")
-        if self._lines.receive_in_dialog(transaction, now):
-            return
         if request.method == "OPTIONS" and not uri.user:
             transaction.respond(self._core.initial.capabilities(request), now)
             return

@@ -13,6 +13,7 @@ import pytest
 from tests.browser.chromium import Chromium
 from tests.browser.conftest import DOMAIN, MakePhone, MakePlainPhone
 from tests.peers.appliance import ROOT, Appliance
+from tests.peers.processes import wait_until
 
 pytestmark = pytest.mark.peer
 
@@ -118,14 +119,22 @@ def test_call_lives_through_a_reload(box: Appliance, browser_phone: MakePhone, p
     browser.hang_up()
 
 
-def test_browser_comes_in_through_the_web_port(box: Appliance, chromium: Chromium) -> None:
-    url = f"wss://127.0.0.1:{box.ports['https']}/sip"
+@pytest.mark.parametrize(("scheme", "side"), [("wss", "https"), ("ws", "http")])
+def test_browser_comes_in_through_the_web_port(box: Appliance, chromium: Chromium, scheme: str, side: str) -> None:
+    url = f"{scheme}://127.0.0.1:{box.ports[side]}/sip"
     phone = chromium.phone("1005", box.passwords["1005"], url=url, domain=DOMAIN, tone_hz=530)
+    ended = box.log.count('callee="line echo"')
     phone.register()
     phone.call("9196")
     phone.expect("confirmed")
     phone.expect_tone(530)
+    phone.hold()
+    phone.expect_silence()
+    phone.resume()
+    phone.expect_tone(530)
     phone.hang_up()
+    wait_until(lambda: box.log.count('callee="line echo"') > ended, "the end of the call")
+    assert 'ending="the caller hung up"' in box.log.rpartition('callee="line echo"')[2].partition("\n")[0]
     phone.close()
 
 

@@ -1,8 +1,10 @@
-"""What the box answers by itself: messages without a header that they must have, extensions that it does not have."""
+"""What the box answers by itself: headers that are missing, extensions that it does not have, calls to its lines."""
 
 from __future__ import annotations
 
 import pytest
+
+from tests.rtc.sdp_samples import PHONE, crlf
 
 from .pretend_net import Box, with_carrier_at
 
@@ -32,3 +34,17 @@ def test_an_extension_that_the_box_does_not_have_is_refused_by_name(box: Box, ca
     request.set("require", "Path, levitate, 100rel")
     peer.send(request)
     assert "levitate" in peer.take_response(420).require("unsupported")
+
+
+def test_a_line_knows_its_call_by_the_tags_whatever_the_phone_calls_the_box(box: Box) -> None:
+    """As behind a port that somebody forwards, or where the system chose the port."""
+    box = Box(with_carrier_at(box.settings, "192.0.2.50"))
+    peer = box.peer("192.0.2.50")
+    peer.send(peer.request("INVITE", "sip:5000@example.com", user="0301234", body=crlf(PHONE)))
+    ok = peer.take_response(200)
+    peer.send(peer.in_dialog("ACK", ok, cseq=1))
+    bye = peer.in_dialog("BYE", ok)
+    bye.uri = "sip:echo@198.51.100.7:18080"
+    peer.send(bye)
+    assert peer.take_kinds() == ["200"]
+    assert not box.core.calls.active
