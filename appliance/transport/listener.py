@@ -27,6 +27,8 @@ _BATCH = 64
 _PORT_TRIES = 16
 _SO_RCVBUFFORCE = 33
 """Of Linux; the socket module does not name it."""
+_SEND_BUFFER_BYTES = 1 << 20
+"""Answers to datagrams that came together go out in one burst; a network card takes them one by one."""
 _NO_IPV6 = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
@@ -80,11 +82,13 @@ def _bind(options: ListenerOptions, host: str, port: int, *, optional: bool) -> 
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         if not udp:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        elif options.receive_buffer_bytes:
-            try:  # beyond the system's limit where we may
-                sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, options.receive_buffer_bytes)
-            except OSError:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, options.receive_buffer_bytes)
+        else:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+            if options.receive_buffer_bytes:
+                try:  # beyond the system's limit where we may
+                    sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, options.receive_buffer_bytes)
+                except OSError:
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, options.receive_buffer_bytes)
         sock.bind(sockaddr(host, port))
         if not udp:
             sock.listen(_BACKLOG)
