@@ -154,12 +154,18 @@ def _sound(call: CallDetail, mute: tuple[Mute, ...]) -> Verdict | None:
     who = _side(call, one.side)
     heard = "was never heard" if one.always else "fell silent"
     other = "caller" if one.side == "callee" else "callee"
-    return Verdict(
-        f"One-way audio: {who} {heard}{_because(one.why)}{_lasting(call, one)}, while {_side(call, other)} was heard",
-        _one_way_remedy(one, who),
-        Tone.BAD,
-        mute,
-    )
+    sentence = f"{who} {heard}{_because(one.why)}{_lasting(call, one)}"
+    if other in _sides_with_media(call):
+        sentence = f"One-way audio: {sentence}, while {_side(call, other)} was heard"
+    else:  # a test line: an echo is heard when the caller is
+        sentence = _upper(sentence)
+    return Verdict(sentence, _one_way_remedy(one, who), Tone.BAD, mute)
+
+
+def _sides_with_media(call: CallDetail) -> set[str]:
+    """Those whose media comes in from outside."""
+    legs = call.media.legs if call.media is not None else ()
+    return {"caller" if leg.name == "a" else "callee" for leg in legs if leg.name in ("a", call.leg)}
 
 
 def _one_way_remedy(one: Mute, who: str) -> str:

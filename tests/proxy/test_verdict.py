@@ -98,6 +98,12 @@ def test_a_side_that_fell_silent_is_named_with_its_time() -> None:
     assert [(one.side, one.since) for one in found.mute] == [("callee", 122.0)]
 
 
+def test_a_test_line_is_not_said_to_be_heard() -> None:
+    found = verdict(call(cause=Cause.CALLER, callee=Party(name="line echo"), leg="", media=media(leg("a", 0))))
+    assert found.sentence.startswith("The caller (1001) was never heard in all 20 s of the call; ")
+    assert "line echo" not in found.sentence
+
+
 def test_silence_in_both_directions_and_on_hold() -> None:
     both = verdict(call(cause=Cause.CALLER, media=media(leg("a", 0), leg("b1", 0))))
     assert "No sound in either direction" in both.sentence
