@@ -17,7 +17,8 @@ LEAST_TOP: Final = {"kbps": 10.0, "loss_percent": 5.0, "jitter_ms": 30.0, "mos":
 
 COLUMN: Final = 190
 ROW: Final = 38
-GUTTER: Final = 84
+GUTTER: Final = 132
+"""From the left side, where the times stand, to the first column."""
 HEAD: Final = 56
 
 
@@ -78,7 +79,7 @@ class Picture:
 
 def picture(ladder: Ladder) -> Picture:
     """The ladder laid out: a column each participant, a row each arrow."""
-    places = [GUTTER + COLUMN * (index + 0.5) for index in range(len(ladder.participants))]
+    places = [GUTTER + COLUMN * index for index in range(len(ladder.participants))]
     rungs = []
     for row, arrow in enumerate(ladder.arrows):
         start, end = places[arrow.from_], places[arrow.to]
@@ -87,4 +88,4 @@ def picture(ladder: Ladder) -> Picture:
         rungs.append(Rung(arrow, start, end - inset, HEAD + ROW * (row + 0.8), (start + end) / 2, since_s))
     columns = tuple(zip(ladder.participants, places, strict=True))
     height = HEAD + ROW * len(ladder.arrows) + 24
-    return Picture(GUTTER + COLUMN * len(places), height, columns, tuple(rungs), ladder.box)
+    return Picture(GUTTER + COLUMN * len(places) - COLUMN // 2, height, columns, tuple(rungs), ladder.box)
