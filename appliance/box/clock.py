@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from ..logs import log
 from .configuration import settings_of
-from .machine import Machine, Refused, write_file
+from .machine import APART, Machine, Refused, write_file
 from .verb import Answer, Callers, Verb, Words
 
 SOURCES: Final = "run/chrony-dhcp/jackfield.sources"
@@ -45,8 +45,8 @@ async def _set(machine: Machine, words: Words) -> Answer:
         raise Refused(f"{words['utc'][:40]!r} is no time: give one such as 2026-01-31 12:30, in UTC") from None
     if not 0 < at < _LATEST:
         raise Refused("this box knows the years from 1970 to 2099")
-    await machine.do("date", "--utc", "--set", f"@{int(at)}")
-    await machine.run(("hwclock", "--systohc", "--utc"), b"")  # some machines have none
+    await machine.do("date", "--utc", "--set", f"@{int(at)}", apart=True)
+    await machine.run((*APART, "hwclock", "--systohc", "--utc"), b"")  # some machines have none
     log.warning("box.time.set", utc=words["utc"])
     return {}
 

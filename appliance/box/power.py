@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import time
 from typing import Final
 
@@ -20,7 +19,6 @@ async def _status(machine: Machine, words: Words) -> Answer:
     uptime_s, disk = time.clock_gettime(time.CLOCK_BOOTTIME), os.statvfs(machine.data)
     return {
         "version": machine.version,
-        "host_name": platform.node(),
         "up_s": int(uptime_s),
         "data_free_bytes": disk.f_bavail * disk.f_frsize,
         "data_bytes": disk.f_blocks * disk.f_frsize,
@@ -55,7 +53,7 @@ async def _factory_reset(machine: Machine, words: Words) -> Answer:
 
 
 VERBS: Final = (
-    Verb("status", "Version of the image, host name, time since power-on, room for data.", Callers.GROUP, _status),
+    Verb("status", "Version of the image, time since power-on, room for data.", Callers.GROUP, _status),
     Verb("restart", "Restart a service.", Callers.SERVICE, _restart, ("service",)),
     Verb("reboot", "Restart the machine.", Callers.SERVICE, _reboot),
     Verb("poweroff", "Switch the machine off.", Callers.SERVICE, _poweroff),

@@ -8,7 +8,7 @@ from ..logs import log
 from .clock import take_up_servers
 from .configuration import settings_of
 from .firewall import take_up_firewall
-from .machine import Machine, Refused
+from .machine import APART, Machine, Refused
 from .verb import Answer, Callers, Verb, Words
 
 
@@ -24,7 +24,7 @@ async def take_up(machine: Machine) -> None:
     """Raises `Refused`, `OSError`. The packet filter comes first: calls hang on it."""
     await take_up_firewall(machine)
     await take_up_servers(machine)
-    await machine.run(("hostname", settings_of(machine).appliance.name), b"")
+    await machine.run((*APART, "hostname", settings_of(machine).appliance.name), b"")
 
 
 async def _take_up(machine: Machine, words: Words) -> Answer:

@@ -8,7 +8,7 @@ import pytest
 from appliance.box.boxd import VERBS, answer_untrusted
 from appliance.box.clock import SOURCES
 from appliance.box.firewall import open_ports, rules_of
-from appliance.box.machine import Ran
+from appliance.box.machine import APART, Ran
 from appliance.box.verb import Json, Peer
 from appliance.config.loader import load_settings
 from tests.box.machines import Programs, image_in
@@ -34,9 +34,9 @@ async def test_whether_the_clock_is_kept_right_is_told(tmp_path: Path, leap: str
 
 
 async def test_the_clock_is_set_by_hand_in_utc(tmp_path: Path) -> None:
-    programs = Programs()
+    programs, apart = Programs(), " ".join(APART)
     assert (await ask(tmp_path, programs, "time-set", utc="2026-01-31 12:30"))["ok"]
-    assert programs.ran == ["date --utc --set @1769862600", "hwclock --systohc --utc"]
+    assert programs.ran == [f"{apart} date --utc --set @1769862600", f"{apart} hwclock --systohc --utc"]
     for wrong in ("soon", "2026-02-30 00:00", "2200-01-01 00:00"):
         assert not (await ask(tmp_path, programs, "time-set", utc=wrong))["ok"]
     assert len(programs.ran) == 2
@@ -82,7 +82,7 @@ async def test_a_box_that_listens_nowhere_lets_nobody_in(tmp_path: Path) -> None
 async def test_all_that_a_reload_may_change_is_taken_up_at_once(tmp_path: Path) -> None:
     programs = Programs()
     assert (await ask(tmp_path, programs, "take-up"))["ok"]
-    assert programs.ran == ["nft -f -", "chronyc reload sources", "hostname jackfield"]
+    assert programs.ran == ["nft -f -", "chronyc reload sources", f"{' '.join(APART)} hostname jackfield"]
 
 
 async def test_the_filter_is_taken_up_as_a_whole(tmp_path: Path) -> None:
