@@ -45,7 +45,7 @@ async def _set(machine: Machine, words: Words) -> Answer:
         raise Refused(f"{words['utc'][:40]!r} is no time: give one such as 2026-01-31 12:30, in UTC") from None
     if not 0 < at < _LATEST:
         raise Refused("this box knows the years from 1970 to 2099")
-    await machine.do("date", "--utc", "--set", f"@{int(at)}", apart=True)
+    await machine.do("date", "--utc", "--set", f"@{int(at)}", by=APART)
     await machine.run((*APART, "hwclock", "--systohc", "--utc"), b"")  # some machines have none
     log.warning("box.time.set", utc=words["utc"])
     return {}

@@ -21,6 +21,8 @@ RUN_DEADLINE_S: Final = 60.0
 LONGEST_OUTPUT: Final = 65_536
 APART: Final = ("systemd-run", "--quiet", "--collect", "--wait", "--pipe")
 """Before a program that does what boxd itself is kept from: systemd runs it in a unit of its own, boxd waits for it."""
+SOON: Final = ("systemd-run", "--quiet", "--collect", "--on-active=2s", "--timer-property=AccuracySec=100ms")
+"""Before a program that ends boxd or the web side: the answer still reaches the person who asked for it."""
 
 
 class NotOurImage(Exception):  # noqa: N818 (it says what happened)
@@ -106,9 +108,9 @@ class Machine:
     def state_dir(self) -> Path:
         return self.data / "jackfield/state"
 
-    async def do(self, *words: str, given: bytes = b"", apart: bool = False) -> str:
+    async def do(self, *words: str, given: bytes = b"", by: Sequence[str] = ()) -> str:
         """Run a program that must succeed; what it said. Raises `Refused`."""
-        ran = await self.run((*APART, *words) if apart else words, given)
+        ran = await self.run((*by, *words), given)
         if ran.code:
             last = ran.output.splitlines()[-1] if ran.output else f"exit code {ran.code}"
             raise Refused(f"{' '.join(words[:3])} failed: {last}")

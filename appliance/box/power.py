@@ -6,7 +6,7 @@ import os
 import time
 from typing import Final
 
-from .machine import Machine, Refused, write_file
+from .machine import SOON, Machine, Refused, write_file
 from .verb import Answer, Callers, Verb, Words
 
 SERVICES: Final = ("jackfield", "snmpd", "haproxy", "keepalived", "redis-server", "chrony", "systemd-timesyncd")
@@ -30,17 +30,19 @@ async def _restart(machine: Machine, words: Words) -> Answer:
     service = words["service"]
     if service not in SERVICES:
         raise Refused(f"{service!r} is not restarted from here, only {', '.join(SERVICES)}")
-    await machine.do("systemctl", "--no-block", "restart", f"{service}.service")
+    await machine.do(
+        "systemctl", "--no-block", "restart", f"{service}.service", by=SOON if service == "jackfield" else ()
+    )
     return {}
 
 
 async def _reboot(machine: Machine, words: Words) -> Answer:
-    await machine.do("systemctl", "--no-block", "reboot")
+    await machine.do("systemctl", "--no-block", "reboot", by=SOON)
     return {}
 
 
 async def _poweroff(machine: Machine, words: Words) -> Answer:
-    await machine.do("systemctl", "--no-block", "poweroff")
+    await machine.do("systemctl", "--no-block", "poweroff", by=SOON)
     return {}
 
 
@@ -48,7 +50,7 @@ async def _factory_reset(machine: Machine, words: Words) -> Answer:
     if words["sure"] != "wipe everything":
         raise Refused('a factory reset needs the words "wipe everything" in sure')
     write_file(machine.data / RESET_MARK, b"wipe everything\n")
-    await machine.do("systemctl", "--no-block", "reboot")
+    await machine.do("systemctl", "--no-block", "reboot", by=SOON)
     return {}
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from appliance.box.asking import ask_box
 from appliance.box.boxd import LONGEST_LINE, VERBS, answer_untrusted, serve_box
-from appliance.box.machine import Machine, NotOurImage, Ran, Refused, run_program
+from appliance.box.machine import SOON, Machine, NotOurImage, Ran, Refused, run_program
 from appliance.box.power import RESET_MARK
 from appliance.box.verb import Callers, Json, Peer
 from appliance.cli import main
@@ -116,7 +116,7 @@ async def test_a_factory_reset_marks_the_partition_and_restarts_but_only_in_so_m
     assert not (machine.data / RESET_MARK).exists()
     assert (await answer_untrusted(b'{"verb":"factory-reset","sure":"wipe everything"}', SERVICE, machine, TABLE))["ok"]
     assert (machine.data / RESET_MARK).exists()
-    assert programs.ran == ["systemctl --no-block reboot"]
+    assert programs.ran == [f"{' '.join(SOON)} systemctl --no-block reboot"]
 
 
 @pytest.mark.parametrize("verb", VERBS, ids=lambda one: one.name)
@@ -133,7 +133,7 @@ async def test_each_verb_is_done_for_those_of_its_callers_only(tmp_path: Path, v
 
 
 async def test_every_verb_leaves_a_line_in_the_log(tmp_path: Path) -> None:
-    machine = image_in(tmp_path, Programs(answers={"systemctl": Ran(1, "no such unit")}))
+    machine = image_in(tmp_path, Programs(answers={"systemd-run": Ran(1, "no such unit")}))
     log.tail.clear()
     answer = await answer_untrusted(b'{"verb": "reboot"}', SERVICE, machine, TABLE)
     assert answer == {"ok": False, "error": "systemctl --no-block reboot failed: no such unit"}

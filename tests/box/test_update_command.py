@@ -41,7 +41,7 @@ def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StartedBox]
             return 0
 
         async def run(words: Sequence[str], given: bytes) -> Ran:
-            if words[0] == "systemd-run":
+            if "apply" in words:
                 name = words[words.index("apply") + 1]
                 with suppress(Refused):
                     healthy = None if "--anyway" in words else well
@@ -87,7 +87,7 @@ def test_a_bundle_is_judged_installed_and_shown(
     assert command(box, "--json") == 0
     assert json.loads(capsys.readouterr().out)["slots"][1]["version"] == "2.0.0"
     assert command(box, "restart") == 0
-    assert box.ran[-1] == "systemctl --no-block reboot"
+    assert box.ran[-1].endswith("systemctl --no-block reboot")
     assert command(box, "give-up") == 0
     assert capsys.readouterr().out == "Version 2.0.0 will not be started.\n"
 

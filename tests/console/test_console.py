@@ -188,7 +188,7 @@ def test_a_factory_reset_is_asked_for_twice() -> None:
         screen.until("wipes its data")
         screen.until("Press a number.")
         assert (machine.data / RESET_MARK).exists()
-        assert "systemctl --no-block reboot" in programs.ran
+        assert any("systemctl --no-block reboot" in one for one in programs.ran)
 
 
 def test_the_shell_asks_for_an_administrator_and_gives_the_terminal_back() -> None:
@@ -222,7 +222,7 @@ def test_a_locked_console_changes_nothing_without_a_password() -> None:
         screen.until("This needs the password of an administrator.")
         screen.send("\x1b")
         screen.until("Press a number.")
-        assert "systemctl --no-block reboot" not in programs.ran
+        assert not any("reboot" in one for one in programs.ran)
 
 
 def test_the_self_test_and_what_it_says_are_shown_page_by_page() -> None:
