@@ -1,7 +1,7 @@
 """A root's shell inside of a box, for looking at it: not of the image, but put into its data partition and `grub.cfg`.
 
 The box starts from /data/examine, which adds a unit to those of the image and goes on to systemd. The shell is at a
-port of virtio-serial; QEMU leads it to a Unix socket.
+port of virtio-serial; QEMU leads it to a Unix socket. It ends, and starts again, for as long as nobody is there.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ _PORT: Final = "/dev/virtio-ports/examine"
 _SCRIPT: Final = f"""\
 mkdir -p /run/systemd/system/multi-user.target.wants
 cat >/run/systemd/system/examine.service <<'UNIT'
+[Unit]
+StartLimitIntervalSec=0
 [Service]
 ExecStart=/bin/bash -c 'while [ ! -e {_PORT} ]; do sleep 1; done; exec /bin/bash <>{_PORT} >&0 2>&1'
 Restart=always
