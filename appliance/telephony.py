@@ -299,7 +299,7 @@ async def open_telephony(
                     wall=time.time,
                     material=material,
                 )
-                transports.on_messages = core.receive_together
+                transports.on_messages = core.arrivals.receive_together
                 transports.on_unreachable = core.unreachable_untrusted
                 transports.admits = core.gate.takes_connection
                 gates = GateControl(core, identity.state_dir)
@@ -309,7 +309,7 @@ async def open_telephony(
                 trace.aliases = core.hiding.call_ids
 
                 def tap_into(tap: Ring | None) -> None:
-                    core.tap = tap
+                    core.arrivals.tap = tap
                     transports.tap_into(tap)
 
                 trace.on_tap.append(tap_into)

@@ -19,7 +19,8 @@ from appliance.router.causes import Cause
 from appliance.sip.message import Message
 
 if TYPE_CHECKING:
-    from appliance.proxy.core import Refusal, SipCore
+    from appliance.proxy.core import SipCore
+    from appliance.proxy.refusals import Refusal
 
 _RTPMAP = re.compile(rb"^a=rtpmap:\d+ ([A-Za-z0-9.-]+)/", re.MULTILINE)
 _AUDIO = re.compile(rb"^m=audio \d+ \S+ ([0-9 ]+)", re.MULTILINE)
@@ -126,7 +127,7 @@ def detail(core: SipCore, serial: str) -> CallDetail | None:
     call = core.calls.active.get(serial) or next((one for one in core.calls.ended if one.serial == serial), None)
     if call is not None:
         return detail_of(call, core.wall())
-    refusal = next((one for one in core.refused if one.serial == serial), None)
+    refusal = next((one for one in core.refusals.latest if one.serial == serial), None)
     return None if refusal is None else detail_of_refusal(refusal)
 
 
@@ -135,7 +136,7 @@ def all_details(core: SipCore) -> Iterator[CallDetail]:
     wall = core.wall()
     for call in (*core.calls, *core.calls.ended):
         yield detail_of(call, wall, brief=True)
-    for refusal in core.refused:
+    for refusal in core.refusals.latest:
         yield detail_of_refusal(refusal)
 
 

@@ -23,7 +23,7 @@ from appliance.sip.message import Request
 from appliance.storage.call_record import CallRecord
 
 if TYPE_CHECKING:
-    from appliance.proxy.core import Refusal
+    from appliance.proxy.refusals import Refusal
 
 _UNHEARD = "", "", ""
 _Q850 = re.compile(r"Q\.850\s*;(?:[^;]*;)*?\s*cause\s*=\s*(\d{1,3})", re.I)

@@ -10,7 +10,7 @@ import os
 import random
 import re
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 
 import attrs
 
@@ -20,7 +20,7 @@ from appliance.config.stir_material import StirMaterial
 from appliance.logs import log
 from appliance.media.bridge import Bridge
 from appliance.proxy.anchoring import Anchoring
-from appliance.proxy.arrivals import Arrival, in_rows
+from appliance.proxy.arrivals import Arrivals
 from appliance.proxy.branch import Branch
 from appliance.proxy.call import Call, Calls
 from appliance.proxy.call_follower import CallFollower
@@ -39,12 +39,12 @@ from appliance.proxy.leftover import Leftover
 from appliance.proxy.lines import Lines
 from appliance.proxy.load import LoadWatch
 from appliance.proxy.location import Location
-from appliance.proxy.masks import MARK
 from appliance.proxy.media_history import SAMPLED_A_SECOND, STEP_S, MediaHistory
 from appliance.proxy.overload import overloaded
 from appliance.proxy.ownership import Ownership
 from appliance.proxy.pinger import Pinger
 from appliance.proxy.record_route import RecordRoutes
+from appliance.proxy.refusals import Refusals
 from appliance.proxy.registrar import Registrar
 from appliance.proxy.response_context import ResponseContext
 from appliance.proxy.rewriting import Rewriting
@@ -62,7 +62,6 @@ from appliance.proxy.trunk_registrations import TrunkRegistrations
 from appliance.proxy.trunk_tls import TrunkTls
 from appliance.router.admission import Admission
 from appliance.router.causes import Cause
-from appliance.router.guard import Source
 from appliance.router.hunting import Hunts
 from appliance.router.outcome import AttemptOutcome, CallOutcome, Outcomes
 from appliance.sip.build import response_to
@@ -70,20 +69,15 @@ from appliance.sip.errors import BadMessage, Rejected
 from appliance.sip.flow import Address, Flow
 from appliance.sip.layer import TransactionLayer
 from appliance.sip.message import Request, Response
-from appliance.sip.parser import check_untrusted, parse_message_untrusted
 from appliance.sip.server_transaction import ServerTransaction
 from appliance.sip.timers import TimerHeap
 from appliance.sip.transaction import TransactionOptions
-from appliance.transport.tap import Tap
 
 _AT_ONCE = 64
-_ROWS_FROM = 4
-"""So many messages at once are dealt with step by step; fewer gain nothing by it."""
 _QUOTED_REQUEST = re.compile(
     rb"([A-Z]{1,20}) [^\r\n]{1,1000}\r\n(?:(?!Via:)[^\r\n]*\r\n){0,20}Via: [^;\r\n]*;branch=([A-Za-z0-9.]{1,80})"
 )
 """The beginning of a request of ours, its method and the branch of its top Via."""
-_MASKED = MARK.encode()
 
 
 @attrs.define
@@ -99,27 +93,8 @@ class Counters:
     flow_errors: int = 0
     proxy_require: int = 0
     """Requests that wanted an extension of a proxy (Proxy-Require) and got 420."""
-    refused_calls: int = 0
-    """INVITEs that made no call."""
     lost_leases: int = 0
     """Leases that outlived their call: a fault of ours, mended by the sweep."""
-
-
-@attrs.frozen
-class Refusal:
-    """An INVITE that made no call, at a wall-clock time."""
-
-    at: float
-    request: Request
-    source: Address
-    status: int
-    cause: str
-    kind: str = ""
-    """The kind of limit, as [refusal KIND] names it."""
-    reason: str = ""
-    why: str = ""
-    """The kind of cause, as in `router.causes`."""
-    serial: str = ""
 
 
 class SipCore:
@@ -150,22 +125,16 @@ class SipCore:
         self.clock = clock
         self.wall = wall
         self.counters = Counters()
-        self.tap: Tap | None = None
-        """Told what nothing is done with, while there is a trace."""
         self.steady = SteadyAnswers(key)
         self.calls = Calls(os.urandom(4).hex() + "-", limit=settings.sip.max_calls)
         sip = settings.sip
         options = TransactionOptions(t1=sip.t1_s, t2=sip.t2_s, t4=sip.t4_s, limit=sip.max_transactions)
-        self.refused: deque[Refusal] = deque(maxlen=50)
-        """The last INVITEs that made no call, the latest first."""
-        self.record_refusal: Callable[[Refusal], None] | None = None
-        """Takes each of them, for its record."""
+        self.refusals = Refusals(self.calls, wall)
         self.record_leftover: Callable[[Leftover], None] | None = None
         """Takes the end of each call from before the box was started."""
         self.record_message: Callable[[Request, Flow, int, str], None] | None = None
         """Takes each MESSAGE outside of calls with the status it got, and why where we refused it."""
-        self.gate = Gate(timers, self._late)
-        self._sources = self.gate.sources
+        self.gate = Gate(timers, lambda data, flow: self.arrivals.come_late(data, flow))
         self.sign_in = SignIn(self.gate, clock, wall)
         self.layer = TransactionLayer(timers, self, options)
         self.shedder = Shedder(self.layer.servers)
@@ -209,12 +178,12 @@ class SipCore:
         self.lines = Lines(self, bridge)
         self.transfers = Transfers(self, record_routes)
         self.stateless = StatelessProxy(self, key, record_routes)
+        self.arrivals = Arrivals(self)
+        self.receive = self.arrivals.receive
         self.dialogs = DialogRequests(self, self.path, self.follower, self.lines, self.transfers)
         self.initial = InitialRequests(self, location, registrar, self.follower, self.lines)
         self.wake: Callable[[], None] = lambda: None
         """Called when there is something to do for `work`."""
-        self._at_hand = b""
-        """The message that is dealt with, as it came."""
         self._bridge = bridge
         self._inbox: deque[tuple[ServerTransaction, str]] = deque()
         self._credit = _AT_ONCE
@@ -274,113 +243,7 @@ class SipCore:
         """Initial requests in the inbox."""
         return len(self._inbox)
 
-    # Messages in
-
-    def receive(self, data: bytes, flow: Flow) -> None:
-        """One message of the network. Never raises for a peer's fault."""
-        now = self.clock()
-        source = self._let_in(data, flow, now)
-        if source is not None:
-            message = self._read(data, flow, source, now)
-            if message is not None:
-                self._deal(message, data, flow, source, now)
-
-    def receive_together(self, received: Sequence[tuple[bytes, Flow]]) -> None:
-        """The same for several that came at once, step by step: a processor does again what it has just done much
-        faster. Under overload what is refused goes first.
-        """
-        if len(received) < _ROWS_FROM:
-            for data, flow in received:
-                self.receive(data, flow)
-            return
-        now = self.clock()
-        let_in = []
-        for data, flow in received:
-            source = self._let_in(data, flow, now)
-            if source is not None:
-                let_in.append((data, flow, source))
-        arrivals: list[Arrival] = []
-        for data, flow, source in let_in:
-            message = self._read(data, flow, source, now)
-            if message is not None:
-                arrivals.append((message, data, flow, source))
-        for row in in_rows(arrivals):
-            now = self.clock()
-            for message, data, flow, source in row:
-                self._deal(message, data, flow, source, now)
-
-    def _let_in(self, data: bytes, flow: Flow, now: float) -> Source | None:
-        """Who sent a message that is dealt with; None where it is dropped, delayed or refused unread."""
-        self.counters.messages_in += 1
-        source = self._sources.get(flow.remote[0]) or self.gate.guard.meet(flow.remote[0], now)
-        source.left -= 1
-        if source.stranger:
-            self.gate.guard.hears(source, len(data))
-        if source.left < 0 and not self.gate.admits(source, data, flow, now):
-            if self.tap is not None:
-                self.tap.dropped(data, flow, "banned" if source.ban is not None else "over its limits")
-            return None
-        if self.shedder.active and self.shedder.take(data, flow, source.trusted):
-            return None
-        return source
-
-    def _read(self, data: bytes, flow: Flow, source: Source, now: float) -> Request | Response | None:
-        """The message as the rest of us shall see it; None where it cannot be read, and that has been answered."""
-        if self.tap is not None:
-            self.tap.heard(data, flow)
-        message: Request | Response | None = None
-        try:
-            message = parse_message_untrusted(data)
-            if not message.sound:
-                check_untrusted(message)
-            if isinstance(message, Request):
-                message.mark_source(*flow.remote)
-        except BadMessage as bad:
-            request = bad.request if message is None else message
-            self._unreadable(data, request if isinstance(request, Request) else None, bad, source, flow, now)
-            return None
-        if self.hiding.in_use and _MASKED in data:
-            self.hiding.unmask(message, flow)
-        return message
-
-    def _deal(self, message: Request | Response, data: bytes, flow: Flow, source: Source, now: float) -> None:
-        """Hand a message to its transaction."""
-        self._at_hand = data
-        if isinstance(message, Response):
-            self.counters.responses_in += 1
-            source.left += 1  # who answers us is not counted, but for responses that nobody waits for
-            if not (self.stateless.in_use and self.stateless.relay(message, flow)):
-                self.layer.receive_response(message, flow, now)
-            return
-        if not source.trusted and self.gate.bears_trust(message) and not self.initial.asking.is_of_trunk(message, flow):
-            self.gate.relieve(message)
-        if flow.peer_identities and message.via.param("alias") is not None:
-            self.wires.alias(flow, message.via.port or 5061)  # RFC 5923 §5
-        if self.stateless.in_use:
-            if source.stranger and message.to_tag is None and self.gate.scans(message, source, flow, now):
-                return
-            if self.stateless.receive(message, flow, now):
-                return
-        self.layer.receive_request(message, flow, now)
-
-    def _unreadable(
-        self, data: bytes, request: Request | None, bad: BadMessage, source: Source, flow: Flow, now: float
-    ) -> None:
-        self.counters.malformed += 1
-        if self.tap is not None:
-            self.tap.dropped(data, flow, f"malformed: {bad.reason}")
-        if not self.gate.guard.unreadable(source, now, proved=flow.reliable) or request is None:
-            return
-        if source.stranger and self.gate.scans(request, source, flow, now):
-            return
-        if not self.steady.refuse(request, flow, bad):
-            self.counters.flow_errors += 1
-
-    def _late(self, data: bytes, flow: Flow) -> None:
-        """A message that was only delayed."""
-        source = self.gate.guard.source(flow.remote[0], self.clock())
-        source.left = max(source.left, 0) + 1
-        self.receive(data, flow)
+    # The transports
 
     def unreachable_untrusted(self, quoted: bytes, remote: Address) -> None:
         """ICMP or the kernel says that nobody takes our datagrams at `remote`: the request quoted has failed."""
@@ -433,8 +296,7 @@ class SipCore:
     def on_stray_response(self, response: Response, flow: Flow, now: float) -> None:
         # RFC 6026 §7.1: a response that belongs to nothing is not forwarded.
         self.counters.stray_responses += 1
-        if self.tap is not None:
-            self.tap.dropped(self._at_hand, flow, "belongs to nothing")
+        self.arrivals.passed_over(flow, "belongs to nothing")
         self.gate.guard.source(flow.remote[0], now).left -= 1
 
     def _take(self, transaction: ServerTransaction, now: float) -> None:
@@ -446,8 +308,7 @@ class SipCore:
             self.dialogs.forward(transaction, entry, mark, now)
             return
         if not self.gate.welcomes(transaction, now):
-            if self.tap is not None:
-                self.tap.dropped(self._at_hand, transaction.flow, "unwelcome: a scanner, or too many requests")
+            self.arrivals.passed_over(transaction.flow, "unwelcome: a scanner, or too many requests")
             return
         self.shedder.offered += 1
         if self._credit:
@@ -495,7 +356,7 @@ class SipCore:
         self.counters.rejected += 1
         challenged = rejected.status in (401, 407)
         if transaction.method == "INVITE" and (not challenged or rejected.why):
-            self._refused(transaction, rejected)
+            self.refusals.add(transaction, rejected)
         if not challenged:
             self._tell_message(transaction.request, transaction.flow, rejected.status, rejected.cause)
             log.info(
@@ -513,32 +374,6 @@ class SipCore:
             transaction.request, rejected.status, rejected.reason or None, to_tag=self.unique(), headers=headers
         )
         transaction.respond(response, now)
-
-    def _refused(self, transaction: ServerTransaction, rejected: Rejected) -> None:
-        request = transaction.request
-        reason = next((value for name, value in rejected.headers if name == "Reason"), "")
-        refusal = Refusal(
-            self.wall(),
-            request,
-            transaction.flow.remote,
-            rejected.status,
-            rejected.cause,
-            rejected.kind,
-            reason,
-            rejected.why,
-            self.calls.serial_of_refusal(),
-        )
-        self.refused.appendleft(refusal)
-        ended = self.calls.ended
-        was_call = ended and ended[0].caller_side.message is request  # its own record tells
-        self.counters.refused_calls += not was_call
-        if (
-            rejected.status not in (401, 407)
-            and self.record_refusal is not None
-            and request.to_tag is None
-            and not was_call
-        ):
-            self.record_refusal(refusal)
 
     # What a response context asks of us
 

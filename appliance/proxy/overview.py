@@ -139,7 +139,7 @@ def refusals(core: SipCore) -> list[RefusalOverview]:
             cause=one.cause,
             serial=one.serial,
         )
-        for one in core.refused
+        for one in core.refusals.latest
     ]
 
 

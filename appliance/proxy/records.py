@@ -19,8 +19,9 @@ from appliance.config.settings import Settings
 from appliance.logs import log
 from appliance.proxy.call import Call
 from appliance.proxy.call_record import record_of_leftover, record_of_refusal, texts_of_call
-from appliance.proxy.core import Refusal, SipCore
+from appliance.proxy.core import SipCore
 from appliance.proxy.leftover import Leftover
+from appliance.proxy.refusals import Refusal
 from appliance.sip.flow import Flow
 from appliance.sip.message import Request
 from appliance.storage.call_data import CallData, Format, StoreFault
@@ -81,7 +82,7 @@ class Records:
         self.recorder.settings = settings.records
         take = self.recorder.take if settings.records.enabled else None
         self._core.calls.record = take
-        self._core.record_refusal = take
+        self._core.refusals.record = take
         self._core.record_leftover = take
         self._core.record_message = self._message if settings.records.enabled else None
         self._core.sign_in.lapsed.tell = self.event if settings.records.enabled else None

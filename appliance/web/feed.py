@@ -52,7 +52,7 @@ class Feed:
             core = self._inside.core
             active = len(core.calls.active)
             self._history.append(active)
-            totals = Totals(core.calls.total, core.calls.answered, core.counters.refused_calls)
+            totals = Totals(core.calls.total, core.calls.answered, core.refusals.total)
             self._over_days.add(time.time(), totals, active, len(core.location))
             await trio.sleep(HISTORY_STEP_S)
 
@@ -79,7 +79,7 @@ class Feed:
                 "active": len(calls.active),
                 "routed": calls.total,
                 "answered": calls.answered,
-                "refused": core.counters.refused_calls,
+                "refused": core.refusals.total,
                 "registrations": len(core.location),
             },
             "history": {"step_s": HISTORY_STEP_S, "calls": list(self._history)},

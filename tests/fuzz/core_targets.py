@@ -102,7 +102,7 @@ class Living:
 
     def __init__(self, settings: Settings, *, overloaded: bool = False) -> None:
         self.box = box = Box(settings)
-        box.core.tap = Ring(1 << 20, 60.0)
+        box.core.arrivals.tap = Ring(1 << 20, 60.0)
         self.sayings: list[tuple[bytes, Flow]] = []
         carrier, phone = box.peer("192.0.2.50"), box.peer("192.0.2.2")
         stranger = box.peer("203.0.113.7", transport="TCP")

@@ -51,7 +51,7 @@ def test_calls_at_a_time_are_refused_exactly_and_come_free_exactly() -> None:
     refused = carrier.take_response(503)
     assert refused.get("reason") == 'Q.850;cause=34;text="No circuit/channel available"'
     assert 2 <= int(refused.require("retry-after")) <= 10
-    assert box.core.refused[0].cause == "limit lines (trunk:carrier): 2 of 2 calls"
+    assert box.core.refusals.latest[0].cause == "limit lines (trunk:carrier): 2 of 2 calls"
     assert used(box) == 2
     first, _ = [one for one in callee.take() if isinstance(one, Request)]
     callee.answer(first, 200)
@@ -240,7 +240,7 @@ def test_a_group_counts_what_comes_in_and_goes_out_by_its_trunks() -> None:
     phone(box)
     carrier_calls(box, 1)
     carrier_calls(box, 2)
-    assert "limit g (group:all): 1 of 1 calls" in box.core.refused[0].cause
+    assert "limit g (group:all): 1 of 1 calls" in box.core.refusals.latest[0].cause
 
 
 def _sdp(payload_types: str) -> bytes:
@@ -261,7 +261,7 @@ def test_bandwidth_is_reserved_by_the_offer_settled_by_the_answer_and_asked_for_
     carrier_calls(box, 2, body=_sdp("0"))
     refused = carrier.take_response(503)
     assert "cause=49" in refused.require("reason")
-    assert "80 of 110 kbit/s audio used, 80 more wanted" in box.core.refused[0].cause
+    assert "80 of 110 kbit/s audio used, 80 more wanted" in box.core.refusals.latest[0].cause
     callee.answer(callee.take_request("INVITE"), 200, body=_sdp("18"))
     assert taken() == 24_000
     ok = carrier.take_response(200)

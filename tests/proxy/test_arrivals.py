@@ -129,7 +129,7 @@ def test_calls_in_batches_are_the_calls_that_they_are_one_by_one(seed: int) -> N
             break
         size = drawn.randint(1, 64)
         batch, waiting = waiting[:size], waiting[size:]
-        box.core.receive_together([(one, box.net.flow_to("UDP", sender)) for one, sender in batch])
+        box.core.arrivals.receive_together([(one, box.net.flow_to("UDP", sender)) for one, sender in batch])
     assert box.core.calls.answered == peers.started
     assert not box.core.calls.active
     for who, heard in peers.seen.items():
@@ -141,10 +141,12 @@ def test_calls_in_batches_are_the_calls_that_they_are_one_by_one(seed: int) -> N
 
 def test_the_trace_marks_the_one_of_a_batch_that_belongs_to_nothing() -> None:
     box, _ = call_cost.new_box()
-    box.core.tap = ring = Ring(1 << 20, 60.0)
+    box.core.arrivals.tap = ring = Ring(1 << 20, 60.0)
     ways = [arrival(KINDS[place], "Call-ID", place) for place in (4, 0, 5, 0)]
     flow = box.net.flow_to("UDP", CALLER)
-    box.core.receive_together([(data.replace(b"h;branch", b"192.0.2.50;branch"), flow) for _, data, _, _ in ways])
+    box.core.arrivals.receive_together(
+        [(data.replace(b"h;branch", b"192.0.2.50;branch"), flow) for _, data, _, _ in ways]
+    )
     shown = {entry[2][:11]: entry[4] for _, entry in ring.entries() if entry[1].value == "in"}
     assert shown[b"SIP/2.0 200"] == "belongs to nothing"
     assert shown[b"INVITE sip:"] == ""

@@ -7,7 +7,7 @@ import json
 from appliance.proxy.call import Call
 from appliance.proxy.call_detail import detail_of
 from appliance.proxy.call_record import record_of_refusal, texts_of_call
-from appliance.proxy.core import Refusal
+from appliance.proxy.refusals import Refusal
 from appliance.proxy.stored_call import detail_of_record
 from appliance.proxy.verdict import verdict
 from appliance.storage.call_record import CallRecord
@@ -26,7 +26,7 @@ class Recorded:
         self.caller = box.peer(CALLER)
         self.records: list[CallRecord] = []
         box.core.calls.record = self._call
-        box.core.record_refusal = self._refusal
+        box.core.refusals.record = self._refusal
 
     def _call(self, call: Call) -> None:
         texts = texts_of_call(call, self.box.settings, self.box.core.hiding.call_ids)
@@ -146,7 +146,7 @@ def test_a_refused_invite_leaves_a_record_too_and_a_challenge_none() -> None:
     stranger = recorded.box.peer("198.51.100.7")
     stranger.send(stranger.request("INVITE", "sip:999@example.com"))
     [record] = recorded.records
-    assert (record.serial, record.status, record.ended_by) == (recorded.box.core.refused[-1].serial, 404, "box")
+    assert (record.serial, record.status, record.ended_by) == (recorded.box.core.refusals.latest[-1].serial, 404, "box")
     assert record.why == "no-route"
     assert "no route matches" in record.ending
 

@@ -114,4 +114,4 @@ def test_a_dead_resolver_ends_in_404_with_the_reason(net: PretendNet) -> None:
     assert heard is not None
     heard([])
     assert caller.take_kinds()[-1] == "404"
-    assert "ENUM public" in box.core.refused[0].cause
+    assert "ENUM public" in box.core.refusals.latest[0].cause

@@ -174,7 +174,7 @@ def test_a_trunk_is_only_taken_from_where_its_acl_says() -> None:
         peer.send(peer.request("INVITE", "sip:1002@example.com", call_id=peer.address[0]))
     assert good.take_kinds() == ["480"]
     assert bad.take_kinds() == ["403"]
-    assert "[acl office] does not take 192.0.2.77 for [trunk carrier]" in box.core.refused[0].cause
+    assert "[acl office] does not take 192.0.2.77 for [trunk carrier]" in box.core.refusals.latest[0].cause
 
 
 def test_a_banned_connection_is_closed_and_none_is_taken() -> None:

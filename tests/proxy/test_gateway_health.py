@@ -78,7 +78,9 @@ def test_with_nobody_in_service_the_call_is_refused_with_the_reason_or_all_are_t
     calling = Calling(box)
     calling.call("8001")
     assert "503" in calling.caller.take_kinds()
-    assert "a 192.0.2.61 not at all, down, 3 pings failed, the last was answered 503" in box.core.refused[0].cause
+    assert (
+        "a 192.0.2.61 not at all, down, 3 pings failed, the last was answered 503" in box.core.refusals.latest[0].cause
+    )
     box = Box(watched(PINGED, A1))
     run_answering(box, 45, {A1: 503})
     Calling(box).call("8001")
@@ -146,7 +148,7 @@ def test_a_drained_gateway_keeps_its_calls_and_gets_no_new_ones() -> None:
     assert box.core.hunts.gateways.of("a", A1).calls == 1
     calling.call("8001")
     assert "503" in calling.caller.take_kinds()
-    assert "drained, by hand" in box.core.refused[0].cause
+    assert "drained, by hand" in box.core.refusals.latest[0].cause
     box.core.hunts.hold("a", A1, Hold.NONE)
     assert calling.firsts("7001", 3, A1, B1) == {A1: 3}
 

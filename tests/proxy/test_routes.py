@@ -47,7 +47,7 @@ def test_a_refusal_has_its_reason_and_its_cause() -> None:
     box = box_with(route("10", "any", "reject:603", reason="Not today", q850=21))
     answer = answer_to(box, "sip:1@example.com", 603)
     assert (answer.reason, answer.get_all("reason")) == ("Not today", ["Q.850;cause=21"])
-    assert "route 10 leads to reject:603" in box.core.refused[0].cause
+    assert "route 10 leads to reject:603" in box.core.refusals.latest[0].cause
 
 
 def test_a_number_table_leads_the_call_and_explains_it() -> None:

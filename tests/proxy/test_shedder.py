@@ -210,7 +210,7 @@ def test_what_is_folded_elsewhere_is_refused_like_any_other() -> None:
 
 def test_what_is_refused_is_not_traced() -> None:
     box = shedding()
-    box.core.tap = ring = Ring(1 << 20, 60.0)
+    box.core.arrivals.tap = ring = Ring(1 << 20, 60.0)
     caller = box.peer("192.0.2.1")
     caller.send(invite(caller))
     assert caller.take_response(503).to_tag

@@ -118,7 +118,7 @@ def test_sips_rings_only_phones_that_are_reached_over_tls(transport: str, rings:
     if not rings:
         refusal = caller.take_response(480)
         assert refusal.require("warning").startswith("380 ")
-        assert "reached over TLS" in box.core.refused[0].cause
+        assert "reached over TLS" in box.core.refusals.latest[0].cause
 
 
 @pytest.mark.parametrize("transport", ["udp", "tls"])

@@ -113,7 +113,7 @@ async def test_the_ladder_of_a_call_that_memory_holds_no_more_comes_from_disk(tm
     async with open_box(tmp_path, conf) as box, box.client() as client, RawPhone(sip_address(box)) as phone:
         await sign_in(client, box.password)
         await phone.call("5550100")
-        [refusal] = box.appliance.telephony.core.refused
+        [refusal] = box.appliance.telephony.core.refusals.latest
         trace = box.appliance.telephony.trace
         trace.ring.close_chunk()
         trace.ring.resize(0, 3600.0)  # what was sent until now is nowhere but on disk
@@ -131,7 +131,7 @@ async def test_the_list_looks_through_all_records_page_by_page(tmp_path: Path, m
         for number in ("5550100", "5550101", "5550102", "5550103", "5550104"):
             assert (await phone.call(number))[1].status == 404
         core = box.appliance.telephony.core
-        core.refused.clear()  # memory has forgotten them
+        core.refusals.latest.clear()  # memory has forgotten them
 
         async def numbers(path: str) -> list[str]:
             seen = []
