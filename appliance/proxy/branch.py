@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 
 from appliance.proxy.dialog_changes import UNCHANGED, restore
-from appliance.proxy.forwarding import push_via, set_next_hop
+from appliance.proxy.forwarding import push_via, set_next_hop, size_with_via
 from appliance.proxy.trial import Trial
 from appliance.proxy.tried import Tried
 from appliance.proxy.trunk_login import LoginRefused, Signing
@@ -225,7 +225,7 @@ class Branch:
             core.logins.sign(context, self, request)
             attempt.changed = True
         if flow.transport == "UDP" and target is not None and target is not self._fallback:
-            size = len("".join(request.lines)) + 2 * len(request.lines) + len(request.body) + 200
+            size = size_with_via(request)
             if destination.hiding is not None:
                 size += growth(request)
             if size > core.udp_threshold_bytes and (destination.hop is None or destination.hop.transport is None):

@@ -298,22 +298,24 @@ class CallFollower:
                 call.ended_by = "caller" if context.cancelled else context.best.by
                 cause = Cause.CANCELLED if context.ending else context.best.cause
                 self.calls.end(call, why, self._wall(), status, cause)
-            return
+        else:
+            self.answered_within(call, context.request, context.to_leg, response)
+
+    def answered_within(self, call: Call, request: Request, to_leg: str, response: Response) -> None:
+        """The final response to a request inside a dialog has gone back."""
         if call.callee_side is None:
             return  # one early dialog among several: the INVITE's own end tells the story
-        if call.callee_side.address_tag != (
-            context.request.to_tag if context.to_leg != "a" else context.request.from_tag
-        ):
+        if call.callee_side.address_tag != (request.to_tag if to_leg != "a" else request.from_tag):
             return  # the dialog of a second 2xx of the fork, which the caller ends at once (§13.2.2.4)
-        who = "the caller" if context.to_leg != "a" else "the callee"
+        method, status = request.method, response.status
         if method == "BYE":
             if status not in (401, 407):  # it comes again with a password
-                call.ended_by = who[4:]
-                if "reason" in context.request.kinds:
-                    call.reason = context.request.get("reason") or ""
-                cause = _CALLER if context.to_leg != "a" else _CALLEE
-                self.calls.end(call, f"{who} hung up", self._wall(), cause=cause)
+                call.ended_by = who = "caller" if to_leg != "a" else "callee"
+                if "reason" in request.kinds:
+                    call.reason = request.get("reason") or ""
+                cause = _CALLER if to_leg != "a" else _CALLEE
+                self.calls.end(call, f"the {who} hung up", self._wall(), cause=cause)
         elif (method in ("INVITE", "UPDATE") and status in _GONE) or (method == "INFO" and status == 481):
-            other = "callee" if context.to_leg != "a" else "caller"
+            other = "callee" if to_leg != "a" else "caller"
             why = f"the {other} answered {method} with {status} {response.reason}: it knows the call no more"
             self.calls.end(call, why, self._wall(), cause=Cause.FORGOTTEN)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import attrs
 
 from appliance.proxy.call import Calls
-from appliance.proxy.destination import Destination, Hop, hop_to
+from appliance.proxy.destination import Hop, hop_to
 from appliance.proxy.location import Location
 from appliance.proxy.ownership import Ownership
 from appliance.proxy.record_route import RecordRoutes
@@ -203,25 +203,23 @@ class DialogPath:
                 return Entry(call.serial, leg, flow_id, call.changes.extras)
         return None
 
-    def destination(self, request: Request, entry: Entry) -> Destination:
+    def way(self, request: Request, entry: Entry) -> tuple[Flow | None, Hop | None]:
         """Where a request inside a dialog goes: over the flow of our entry, else to the Route or the target."""
         flow_id = entry.flow_id
         flow = (self._wires.flow(flow_id) or self._inner.get(flow_id)) if flow_id else None
         if flow is not None:
-            return Destination(request.uri, "the other end of the dialog", (), flow)
+            return flow, None
         routes = request.values("route") if "route" in request.kinds else []
         target = parse_name_addr_untrusted(routes[0], "Route").uri if routes else request.request_uri
         binding = None if routes else self._location.by_contact(target)
         if binding is not None:
             flow = self._wires.flow(binding.flow_id)  # the phone came back over another connection
-        if flow is None and target.host.endswith(".invalid"):
+            if flow is not None:
+                return flow, None
+        if target.host.endswith(".invalid"):
             raise Rejected(430, "Flow Failed", "the phone's connection is gone and it has not come back")
-        hop = None
-        if flow is None:
-            hop = Hop.of(target) if routes else hop_to(request.uri)
-            if self._trunk_tls.any:
-                hop = self._trunk_tls.hop(hop, entry.extras, entry.leg)
-        return Destination(request.uri, "the other end of the dialog", (), flow, hop)
+        hop = Hop.of(target) if routes else hop_to(request.uri)
+        return None, self._trunk_tls.hop(hop, entry.extras, entry.leg) if self._trunk_tls.any else hop
 
 
 def bare_uri(value: str) -> str:

@@ -8,11 +8,11 @@ from appliance.config.settings import Settings
 from appliance.proxy.call import Call
 from appliance.proxy.call_follower import CallFollower
 from appliance.proxy.credentials import Authenticator
+from appliance.proxy.dialog_exchange import DialogExchange
 from appliance.proxy.dialog_path import DialogPath, Entry
 from appliance.proxy.forwarding import spend_hop
 from appliance.proxy.leftover import Leftover
 from appliance.proxy.lines import Lines
-from appliance.proxy.response_context import ResponseContext
 from appliance.proxy.session_timers import REFRESHING
 from appliance.proxy.stateless import SERIAL
 from appliance.proxy.transfer import Transfers
@@ -50,11 +50,11 @@ class DialogRequests:
         spend_hop(request, self._settings.sip.max_forwards)
         self._authenticator.strip(request)
         call = self._call_of(entry, request)
-        destination = None
+        flow = hop = None
         if call is not None:
             if call.stand_in is not None:
-                destination = call.stand_in.destination(transaction.flow, request, entry.leg == "a")
-                if destination is None and call.stand_in.absorbs(transaction, entry.leg == "a", now):
+                flow = call.stand_in.flow_instead(transaction.flow, entry.leg == "a")
+                if flow is None and call.stand_in.absorbs(transaction, entry.leg == "a", now):
                     return
             if request.method == "REFER" and self._transfers.concern(call, entry.leg == "a"):
                 self._transfers.begin(transaction, call, entry.leg == "a", now)
@@ -63,25 +63,23 @@ class DialogRequests:
             self._leave(request, transaction.flow, entry)
         if request.method in REFRESHING:
             self._follower.session_timers.asked(request)
-        if destination is None:
-            destination = self._path.destination(request, entry)
-        context = ResponseContext(self._core, transaction, mark, 1, call)
-        context.record = request.method in ("SUBSCRIBE", "REFER")
-        context.to_leg = entry.leg
-        context.extras = entry.extras
-        if entry.extras:
-            self._core.hiding.pass_on(request, transaction.flow, destination, entry.extras, entry.leg)
-        if entry.leg == "a":
-            context.from_leg = "" if call is None else self._path.leg_of_sender(entry, request) or call.leg
+        if flow is None:
+            flow, hop = self._path.way(request, entry)
         if call is not None:
             call.heard_at = now
             side = call.caller_side if entry.leg != "a" else call.callee_side
             if side is not None:
                 side.cseq = max(side.cseq, request.cseq.number)
+        exchange = DialogExchange(self._core, transaction, mark, call, entry, flow, hop)
+        if exchange.start(now):
+            return
+        hiding = None
+        if entry.extras:
+            hiding = self._core.hiding.pass_on(request, transaction.flow, entry.extras, entry.leg)
+        context = transaction.context = exchange.context()
         if self._core.rewriting.within:
             self._core.rewriting.follow(context, transaction.flow.listener)
-        transaction.context = context
-        context.start([[destination]], now)
+        context.start([[exchange.destination(hiding)]], now)
 
     def _leave(self, request: Request, flow: Flow, entry: Entry) -> None:
         """The end of a call that began before the box was started again: its record tells what is left to tell."""
@@ -98,22 +96,23 @@ class DialogRequests:
         spend_hop(request, self._settings.sip.max_forwards)
         self._authenticator.strip(request)
         call = self._call_of(entry, request)
-        destination = None
+        onward = hop = None
         if call is not None and call.stand_in is not None:
-            destination = call.stand_in.destination(flow, request, entry.leg == "a")
-        if destination is None:
-            destination = self._path.destination(request, entry)
+            onward = call.stand_in.flow_instead(flow, entry.leg == "a")
+        if onward is None:
+            onward, hop = self._path.way(request, entry)
         fault = ""
         if call is not None:
             call.heard_at = now
             self._core.gate.took_part(flow, now)
             fault = self._follower.acknowledged(call, request, entry.leg)
+        hiding = None
         if entry.extras:
             self._core.logins.change(request, entry.extras, entry.leg)
-            self._core.hiding.pass_on(request, flow, destination, entry.extras, entry.leg)
+            hiding = self._core.hiding.pass_on(request, flow, entry.extras, entry.leg)
         if self._core.rewriting.within:
             self._core.rewriting.inside(request, flow.listener, entry.extras, entry.leg)
-        self._core.sender.send_once(request, destination)
+        self._core.sender.send_once(request, onward, hop, hiding)
         if call is not None and fault:
             call.hang_up(fault)
 

@@ -115,6 +115,11 @@ def set_next_hop(request: Request) -> None:
         request.uri = str(first.without_params("method"))
 
 
+def size_with_via(request: Request) -> int:
+    """About how many bytes it will have once our Via is on top."""
+    return len("".join(request.lines)) + 2 * len(request.lines) + len(request.body) + 200
+
+
 def new_via(flow: Flow, unique: str, mark: str = "0") -> tuple[str, str]:
     """(value of our Via for a message over `flow`, its branch, new for each try)."""
     branch = f"{_BRANCH}{unique}.{mark}"

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import attrs
 
-from appliance.proxy.destination import Destination, Hop
+from appliance.proxy.destination import Hop
 from appliance.proxy.forwarding import push_via, set_next_hop
 from appliance.proxy.veil import Hiding
 from appliance.sip.flow import Flow, FlowClosed
@@ -96,17 +96,16 @@ class Sender:
         if targets:
             send(self.wires.connect(targets[0]))
 
-    def send_once(self, request: Request, destination: Destination) -> None:
+    def send_once(self, request: Request, flow: Flow | None, hop: Hop | None, hiding: Hiding | None) -> None:
         """Without a transaction: the ACK to a 2xx."""
-        flow = destination.flow
-        if flow is None and destination.hop is not None:
-            targets = self.known(destination.hop)
+        if flow is None and hop is not None:
+            targets = self.known(hop)
             if targets:
                 flow = self.wires.connect(targets[0])
         if flow is not None:
-            self._send_once(request, destination.hiding, flow)
+            self._send_once(request, hiding, flow)
         else:
-            self.reach(None, destination.hop, partial(self._send_once, request, destination.hiding))
+            self.reach(None, hop, partial(self._send_once, request, hiding))
 
     def _send_once(self, request: Request, hiding: Hiding | None, flow: Flow) -> None:
         request.veil = None  # its sender's

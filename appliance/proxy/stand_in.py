@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from appliance.config.dialplan import Profile
 from appliance.proxy.call import Call
-from appliance.proxy.destination import Destination
 from appliance.proxy.inner_flow import InnerFlow
 from appliance.proxy.splice import End
 from appliance.sip.build import response_to
@@ -18,7 +17,6 @@ from appliance.sip.dialog import Dialog, DialogState
 from appliance.sip.errors import Rejected
 from appliance.sip.flow import Flow
 from appliance.sip.headers import parse_name_addr_untrusted
-from appliance.sip.message import Request
 
 if TYPE_CHECKING:
     from appliance.proxy.transfer import Transfer
@@ -65,11 +63,9 @@ class StandIn:
         self.end = End(self.flow, dialog, address.username or address.host)
         call.stand_in = self
 
-    def destination(self, flow: Flow, request: Request, towards_caller: bool) -> Destination | None:
+    def flow_instead(self, flow: Flow, towards_caller: bool) -> Flow | None:
         """Where a request of the other party goes that was meant for the side that is stood in for."""
-        if not self.taken or flow is self.flow or towards_caller is not self.caller:
-            return None
-        return Destination(uri=request.uri, label="the box, in a transfer", flow=self.flow)
+        return self.flow if self.taken and flow is not self.flow and towards_caller is self.caller else None
 
     def absorbs(self, transaction: ServerTransaction, towards_caller: bool, now: float) -> bool:
         """Whether a request of the side that is stood in for goes no further: its BYE ends its own part only."""

@@ -17,7 +17,7 @@ import attrs
 
 from appliance.config.patch import TargetKind
 from appliance.proxy.asking import ANYONE
-from appliance.proxy.forwarding import set_next_hop, spend_hop
+from appliance.proxy.forwarding import set_next_hop, size_with_via, spend_hop
 from appliance.proxy.refusal import refusal
 from appliance.sip.errors import BadMessage, Rejected
 from appliance.sip.flow import Flow, FlowClosed
@@ -28,7 +28,7 @@ from appliance.transport.options import Target
 if TYPE_CHECKING:
     from appliance.config.settings import Settings
     from appliance.proxy.core import SipCore
-    from appliance.proxy.destination import Destination
+    from appliance.proxy.destination import Destination, Hop
     from appliance.proxy.record_route import RecordRoutes
 
 BRANCH = "z9hG4bKjfs"
@@ -84,7 +84,7 @@ class StatelessProxy:
                 entry = core.path.entry_of(request, flow)
                 if entry is not None:
                     spend_hop(request, core.settings.sip.max_forwards)
-                    self._forward(request, flow, core.path.destination(request, entry), record=False)
+                    self._forward(request, flow, *core.path.way(request, entry), record=False)
                     return True
             if not listening and (not self._routes or request.method == "REGISTER"):
                 return False
@@ -96,7 +96,7 @@ class StatelessProxy:
             outgoing.uri = destination.uri
             for route in reversed(destination.routes):
                 outgoing.prepend("route", route)
-            self._forward(outgoing, flow, destination, record=request.to_tag is None)
+            self._forward(outgoing, flow, destination.flow, destination.hop, record=request.to_tag is None)
         except Rejected as rejected:
             self._refuse(request, flow, rejected)
         except BadMessage as bad:
@@ -129,23 +129,20 @@ class StatelessProxy:
         destination = initial.ways.steady_destination(decision, now)
         return decision.question.request, destination
 
-    def _forward(self, request: Request, upstream: Flow, destination: Destination, *, record: bool) -> None:
-        flow = destination.flow
+    def _forward(self, request: Request, upstream: Flow, flow: Flow | None, hop: Hop | None, *, record: bool) -> None:
         if flow is not None and flow.closed:
             flow = None
         record = record and request.method in _RECORDED and upstream.listener not in self._unrecorded
-        self._core.sender.reach(flow, destination.hop, partial(self._send, request, upstream, destination, record))
+        self._core.sender.reach(flow, hop, partial(self._send, request, upstream, hop, record))
 
-    def _send(self, request: Request, upstream: Flow, destination: Destination, record: bool, flow: Flow) -> None:
+    def _send(self, request: Request, upstream: Flow, hop: Hop | None, record: bool, flow: Flow) -> None:
         core = self._core
         if "route" in request.kinds:
             set_next_hop(request)
-        hop = destination.hop
-        if flow.transport == "UDP" and hop is not None and hop.transport is None:
-            size = sum(map(len, request.lines)) + 2 * len(request.lines) + len(request.body) + 200
-            if size > core.udp_threshold_bytes:  # RFC 3261 §18.1.1
-                host, port = flow.remote
-                flow = core.connect(Target(transport="TCP", host=host, port=port))
+        plain = flow.transport == "UDP" and hop is not None and hop.transport is None
+        if plain and size_with_via(request) > core.udp_threshold_bytes:  # RFC 3261 §18.1.1
+            host, port = flow.remote
+            flow = core.connect(Target(transport="TCP", host=host, port=port))
         if record:
             make = self._record_routes.entry
             call_id = request.call_id

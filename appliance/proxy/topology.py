@@ -11,7 +11,6 @@ import re
 
 from appliance.config.settings import Settings
 from appliance.proxy.call import Calls
-from appliance.proxy.destination import Destination
 from appliance.proxy.dialog_changes import read_extras
 from appliance.proxy.masks import MARK, Kind, Masks
 from appliance.proxy.veil import (
@@ -133,14 +132,15 @@ class TopologyHiding:
         call_id = self._masks.seal(Kind.CALL_ID, request.call_id) if hiding is Hiding.CALL_ID else ""
         request.veil = Veil(self._hider, flow, call_id)
 
-    def pass_on(self, request: Request, flow: Flow, destination: Destination, extras: str, to_leg: str) -> None:
-        """A request inside a dialog: what our entry noted of its two sides."""
+    def pass_on(self, request: Request, flow: Flow, extras: str, to_leg: str) -> Hiding | None:
+        """A request inside a dialog: what is hidden from the side it goes to, as our entry noted of both sides."""
         veils = read_extras(extras).veils
-        if veils:
-            to_caller = to_leg == "a"
-            destination.hiding = _hiding(veils, to_caller)
-            if request.veil is None and _hiding(veils, not to_caller) is not None:
-                self.receive(request, flow)
+        if not veils:
+            return None
+        to_caller = to_leg == "a"
+        if request.veil is None and _hiding(veils, not to_caller) is not None:
+            self.receive(request, flow)
+        return _hiding(veils, to_caller)
 
     def _outer(self, call_id: str) -> str:
         """By which Call-ID hidden peers know a dialog: by its own where it came from one of them."""
