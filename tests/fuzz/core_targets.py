@@ -151,7 +151,11 @@ class Living:
             gone, come = changes[at + 2], changes[at + 3] & 31
             data = data[:place] + changes[at + 4 : at + 4 + come] + data[place + gone :]
             at += 4 + come
-        self.box.core.receive(data, flow)
+        if self.left % 3:
+            self.box.core.receive(data, flow)
+        else:
+            others = (self.sayings[(which + place) % len(self.sayings)] for place in range(1, 5))
+            self.box.core.arrivals.receive_together([(data, flow), *others])
         while self.box.core.work():
             pass
         self.left -= 1
