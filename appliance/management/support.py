@@ -34,6 +34,7 @@ from ..logs import LONGEST_VALUE, EventLog
 from ..metrics import Metrics, render_prometheus
 from ..proxy import overview
 from ..proxy.core import SipCore
+from ..sip.flow import host_port
 from ..trace.masking import masked
 from ..trace.message import TracedMessage
 from ..trace.question import Question
@@ -116,7 +117,7 @@ async def _ladders(trace: Trace, wanted: Sequence[str], asked: Collection[str]) 
 
 def _ladder_step(message: TracedMessage) -> str:
     way = "<-" if message.direction.value == "in" else "->"
-    local, remote = (f"{host}:{port}" for host, port in (message.local, message.remote))
+    local, remote = (host_port(*address) for address in (message.local, message.remote))
     text = masked(message.data).decode("utf-8", "replace")
     return f"{_time(message.at)} {local} {way} {remote} {message.transport}\n{text}"
 

@@ -12,6 +12,7 @@ from secrets import token_urlsafe
 from typing import TYPE_CHECKING
 
 from appliance.media.backend import Address, DtlsRole, EventKind, RemoteParameters
+from appliance.media.silence import show
 from appliance.rtc.dtls import HELD, DtlsSession, DtlsState
 from appliance.rtc.errors import BadMedia
 from appliance.rtc.ice import IceLite
@@ -122,7 +123,7 @@ class SecuredLeg:
         )
         self._endpoint.relay.pace(self._poll)
         if client and address is not None:
-            self._endpoint.step(f"DTLS ClientHello sent to {address[0]}:{address[1]}")
+            self._endpoint.step(f"DTLS ClientHello sent to {show(address)}")
             self.dtls_state = "handshaking"
             self._dtls.start(now)
             self._after()

@@ -16,6 +16,7 @@ from appliance.proxy.call import Call, Side
 from appliance.proxy.media_history import Key, Point
 from appliance.proxy.overview import written_caller
 from appliance.router.causes import Cause
+from appliance.sip.flow import host_port
 from appliance.sip.message import Message
 
 if TYPE_CHECKING:
@@ -185,7 +186,7 @@ def detail_of(call: Call, wall: float, *, brief: bool = False) -> CallDetail:
 def detail_of_refusal(refusal: Refusal) -> CallDetail:
     """An INVITE that made no call."""
     request = refusal.request
-    address = f"{request.via.transport.upper()} {_shown(refusal.source)}"
+    address = f"{request.via.transport.upper()} {host_port(*refusal.source)}"
     return CallDetail(
         serial=refusal.serial,
         call_id=request.call_id,
@@ -206,7 +207,7 @@ def detail_of_refusal(refusal: Refusal) -> CallDetail:
 
 def _party(name: str, side: Side, trunk: str) -> Party:
     flow = side.flow
-    address = "" if flow is None else f"{flow.transport} {_shown(flow.remote)}"
+    address = "" if flow is None else f"{flow.transport} {host_port(*flow.remote)}"
     return Party(name=name, address=address, agent=_agent(side.message), trunk=trunk)
 
 
@@ -218,11 +219,6 @@ def _callee(call: Call) -> Party:
             name=call.callee or ("" if last is None else last.to), trunk=call.trunk or (last.trunk if last else "")
         )
     return _party(call.callee, side, call.trunk)
-
-
-def _shown(address: tuple[str, int]) -> str:
-    host, port = address
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _agent(message: Message) -> str:

@@ -19,6 +19,7 @@ from appliance.proxy.verdict import JUDGED_AFTER_S, verdict_on_sound
 from appliance.router.causes import Cause
 from appliance.router.question import CallerKind
 from appliance.sip.errors import BadMessage
+from appliance.sip.flow import host_port
 from appliance.sip.message import Request
 from appliance.storage.call_record import CallRecord
 
@@ -58,7 +59,7 @@ def texts_of_call(call: Call, settings: Settings, names: Callable[[str], tuple[s
         caller.kind,
         caller.name,
         _tenant(settings, caller.kind is CallerKind.USER, caller.name),
-        "" if source is None else f"{source.remote[0]}:{source.remote[1]}",
+        "" if source is None else host_port(*source.remote),
         call.trunk or ("" if last is None else last.trunk),
         call.gateway_name or ("" if last is None else last.gateway),
         call.callee_user,
@@ -93,7 +94,7 @@ def record_of_refusal(refused: Refusal, settings: Settings) -> CallRecord:
         ended_ms=at,
         caller=_address(request, "from"),
         called=_target(request),
-        source_address="{}:{}".format(*refused.source),
+        source_address=host_port(*refused.source),
         status=refused.status,
         cause=cause_of(refused.reason),
         reason=refused.reason,
@@ -120,7 +121,7 @@ def record_of_leftover(left: Leftover) -> CallRecord:
         ended_ms=at,
         caller=caller,
         called=callee,
-        source_address="{}:{}".format(*left.source) if left.by_caller else "",
+        source_address=host_port(*left.source) if left.by_caller else "",
         status=200,
         cause=cause_of(reason),
         reason=reason,

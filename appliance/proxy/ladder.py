@@ -10,7 +10,7 @@ from typing import Final
 
 import attrs
 
-from appliance.sip.flow import Address
+from appliance.sip.flow import Address, host_port
 from appliance.trace.message import Direction, TracedMessage
 
 BOX: Final = "jackfield"
@@ -43,8 +43,7 @@ class Ladder:
 
 def plain(transport: str, remote: Address) -> str:
     """A participant as nobody knows it better: 'UDP 192.0.2.1:5060'."""
-    host, port = remote
-    return f"{transport} [{host}]:{port}" if ":" in host else f"{transport} {host}:{port}"
+    return f"{transport} {host_port(*remote)}"
 
 
 def ladder(messages: Sequence[TracedMessage], name: Callable[[str, Address], str] = plain) -> Ladder:

@@ -19,6 +19,7 @@ from appliance.router.bans import BanRecord
 from appliance.router.gateway import Standing
 from appliance.router.outcome import End
 from appliance.sip.errors import BadMessage
+from appliance.sip.flow import host_port
 from appliance.sip.message import Request
 
 
@@ -134,7 +135,7 @@ def refusals(core: SipCore) -> list[RefusalOverview]:
             call_id=one.request.call_id,
             caller=written_caller(one.request),
             called=one.request.request_uri.username or one.request.request_uri.host,
-            source="{}:{}".format(*one.source),
+            source=host_port(*one.source),
             status=one.status,
             cause=one.cause,
             serial=one.serial,

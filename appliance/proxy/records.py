@@ -22,7 +22,7 @@ from appliance.proxy.call_record import record_of_leftover, record_of_refusal, t
 from appliance.proxy.core import SipCore
 from appliance.proxy.leftover import Leftover
 from appliance.proxy.refusals import Refusal
-from appliance.sip.flow import Flow
+from appliance.sip.flow import Flow, host_port
 from appliance.sip.message import Request
 from appliance.storage.call_data import CallData, Format, StoreFault
 from appliance.storage.call_record import CallRecord
@@ -97,7 +97,7 @@ class Records:
         """Who wrote to whom, and what became of it; never what was written."""
         kind = "message" if status < 300 else "message refused"
         detail = f"to {request.uri}: {status} {cause}".rstrip()
-        self.event(kind, request.from_name, f"{flow.remote[0]}:{flow.remote[1]}", detail)
+        self.event(kind, request.from_name, host_port(*flow.remote), detail)
 
     def _registration(self, aor: str) -> None:
         """The bindings of an AOR have changed; what is told is that the first one came or the last one went."""

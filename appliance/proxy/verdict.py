@@ -12,6 +12,7 @@ import attrs
 from appliance.media.figures import StreamFigures, TransportFigures
 from appliance.proxy.call_detail import CallDetail
 from appliance.router.causes import Cause
+from appliance.sip.flow import host_port
 
 JUDGED_AFTER_S = 3.0
 """Before that nobody is called mute."""
@@ -354,10 +355,7 @@ def _callee(call: CallDetail) -> str:
 
 
 def _address(address: tuple[str, int] | None) -> str:
-    if address is None:
-        return ""
-    host, port = address
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return "" if address is None else host_port(*address)
 
 
 def _span(seconds: float) -> str:

@@ -28,6 +28,7 @@ from appliance.rtc.stun import (
     build_stun,
     parse_stun_untrusted,
 )
+from appliance.sip.flow import host_port
 
 from .report import StepFailed
 from .sound import FRAME, RATE, samples_of, tone_frame
@@ -191,7 +192,7 @@ class WebMedia:
                         elif self._is_success(data, peer.ice_pwd or ""):
                             self._remote = source[:2]
                             return early
-        shown = ", ".join(f"{host}:{port}" for host, port in remotes) or "none of our family"
+        shown = ", ".join(host_port(*one) for one in remotes) or "none of our family"
         raise StepFailed(
             f"ICE found no way: no candidate of the box answered ({shown})",
             "See whether a firewall drops UDP to the ports of [media], and what [media] advertise says.",

@@ -10,6 +10,11 @@ from typing import ClassVar
 Address = tuple[str, int]
 
 
+def host_port(host: str, port: int) -> str:
+    """As in Via and URIs: IPv6 in brackets (RFC 3261 §25)."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 class FlowClosed(Exception):  # noqa: N818
     """The connection behind the flow is gone, or its send buffer is full; the caller takes another way."""
 

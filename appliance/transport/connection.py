@@ -17,11 +17,10 @@ import trio
 from appliance.logs import log
 from appliance.marking import Marker
 from appliance.sip.errors import BadMessage
-from appliance.sip.flow import Address, Flow, FlowClosed
+from appliance.sip.flow import Address, Flow, FlowClosed, host_port
 
 from .codec import Codec
 from .counters import Counters
-from .local import host_port
 from .options import ConnectionLimits
 from .tap import Tap
 from .tls import TlsLayer

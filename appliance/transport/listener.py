@@ -12,11 +12,12 @@ import ssl
 import trio
 
 from appliance.marking import Marker
+from appliance.sip.flow import host_port
 
 from .codec import Codec, StreamCodec
 from .connection import Connection, Hall
 from .counters import Counters, ListenerSnapshot
-from .local import advertised_host, family_of, host_port, sockaddr
+from .local import advertised_host, family_of, sockaddr
 from .options import ListenerOptions
 from .tls import TlsLayer
 from .udp import UdpEndpoint

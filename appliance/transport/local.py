@@ -16,11 +16,6 @@ def family_of(host: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
-def host_port(host: str, port: int) -> str:
-    """As in Via and URIs: IPv6 in brackets (RFC 3261 §25)."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
 def sockaddr(
     host: str, port: int, family: socket.AddressFamily | None = None
 ) -> tuple[str, int] | tuple[str, int, int, int]:

@@ -16,7 +16,7 @@ import attrs
 import trio
 
 from appliance.marking import Markable, Marker
-from appliance.sip.flow import Address, Flow, FlowClosed
+from appliance.sip.flow import Address, Flow, FlowClosed, host_port
 
 from .adopted import AdoptedConnection, Receive, Send
 from .codec import StreamCodec
@@ -24,7 +24,7 @@ from .connection import Connection
 from .counters import Counters, ListenerSnapshot
 from .dial import dial
 from .listener import Listener, bind_all, connection_id
-from .local import WILDCARDS, LocalAddresses, advertised_host, family_of, host_port
+from .local import WILDCARDS, LocalAddresses, advertised_host, family_of
 from .options import (
     ListenerOptions,
     Target,

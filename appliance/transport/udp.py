@@ -17,12 +17,12 @@ from typing import Any
 import trio
 
 from appliance.marking import Ancillary, Marker, ancillary
-from appliance.sip.flow import Flow, FlowClosed
+from appliance.sip.flow import Flow, FlowClosed, host_port
 
 from .counters import Counters
 from .icmp import ask_for_errors, unreachable
 from .keepalive import answer_untrusted
-from .local import WILDCARDS, LocalAddresses, advertised_host, host_port, sockaddr
+from .local import WILDCARDS, LocalAddresses, advertised_host, sockaddr
 from .options import ListenerOptions
 from .pause import pause
 from .tap import Tap

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import attrs
+
 from appliance.proxy.call import Call
 from appliance.proxy.call_detail import detail_of
 from appliance.proxy.call_record import record_of_refusal, texts_of_call
@@ -165,3 +167,10 @@ def test_a_line_that_refuses_leaves_one_record() -> None:
     phone.invite("sip:5000@example.com", body=b"v=0 this is no session description")
     assert len(recorded.records) == 1
     assert recorded.records[0].source == "1001"
+
+
+def test_an_ipv6_address_is_told_from_its_port() -> None:
+    recorded = box_with()
+    recorded.call("999")
+    refused = attrs.evolve(recorded.box.core.refusals.latest[-1], source=("2001:db8::7", 5060))
+    assert record_of_refusal(refused, recorded.box.settings).source_address == "[2001:db8::7]:5060"
