@@ -113,8 +113,7 @@ class Records:
         if bindings:
             self._registered.add(aor)
             one = bindings[-1]
-            source = f"{one.received[1]}:{one.received[2]}"
-            self.event("registered", user, source, f"{one.uri} {one.user_agent}".strip())
+            self.event("registered", user, host_port(*one.received[1:]), f"{one.uri} {one.user_agent}".strip())
         else:
             self._registered.discard(aor)
             self.event("unregistered", user)
