@@ -34,6 +34,7 @@ GROWN_BYTES = 1 << 30
 MOST_MEMORY_MIB = 512
 README = Path(__file__).parents[2] / "firmware-image" / "README.md"
 LYNIS_S = 3600
+TAKE_UP_S = 120
 PROFILE = (
     ("^plugin=debian\n", ""),
     ("^ssl-certificate-paths=.*", "ssl-certificate-paths=/data/jackfield"),
@@ -171,15 +172,18 @@ def test_memory_at_rest(inside: Examination) -> None:
 
 
 def test_a_listener_of_a_drop_in_opens_its_port_at_the_reload_and_closes_it_again(inside: Examination) -> None:
+    """In a moment: the box answers the reload and tells boxd then."""
     opened = "nft list chain inet jackfield input"
     assert "policy drop" in inside.run(opened)
     assert "5099" not in inside.run(opened)
     drop_in = "/data/jackfield/etc/conf.d/99-more.conf"
     inside.run(f"printf '[listener more]\\ntransport = udp\\nport = 5099\\n' >{drop_in} && chmod 644 {drop_in}")
     said = inside.run("jackfield reload")
-    assert "5099" in inside.run(opened), said
+    said += inside.run(f"timeout {TAKE_UP_S} sh -c 'until {opened} | grep -q 5099; do sleep 1; done' && echo opened")
+    assert "opened" in said, said
     said = inside.run(f"rm {drop_in}; jackfield reload")
-    assert "5099" not in inside.run(opened), said
+    said += inside.run(f"timeout {TAKE_UP_S} sh -c 'while {opened} | grep -q 5099; do sleep 1; done' && echo closed")
+    assert "closed" in said, said
 
 
 def test_haproxy_keepalived_and_redis_are_off_until_they_are_configured(inside: Examination) -> None:
