@@ -15,7 +15,7 @@ from appliance.media.backend import Line, PortsExhausted
 from appliance.media.bridge import Bridge, MediaCall
 from appliance.proxy.call import Call, CallState, Side
 from appliance.proxy.destination import Hop
-from appliance.proxy.extensions import refuse_unknown
+from appliance.proxy.extensions import refuse_body, refuse_unknown
 from appliance.proxy.guests import LINES
 from appliance.proxy.hang_up import reason_header
 from appliance.proxy.media_path import MediaPath
@@ -124,6 +124,7 @@ class Lines:
     def _answer(self, line_call: LineCall, transaction: ServerTransaction, now: float) -> None:
         request = transaction.request
         sdp = sdp_of(request)
+        refuse_body(request, sdp)
         try:
             if sdp is None:
                 body = line_call.media.offer_line(leg="a", line=line_call.line)

@@ -48,3 +48,27 @@ def test_a_line_knows_its_call_by_the_tags_whatever_the_phone_calls_the_box(box:
     peer.send(bye)
     assert peer.take_kinds() == ["200"]
     assert not box.core.calls.active
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "accepted"),
+    [
+        ({"content-type": "text/plain"}, 415, ("accept", "application/sdp")),
+        ({"content-type": "application/sdp", "content-encoding": "gzip"}, 415, ("accept-encoding", "identity")),
+        ({"content-type": "text/plain", "content-disposition": "render; handling=optional"}, 200, None),
+        ({"content-type": "application/sdp", "content-encoding": "identity"}, 200, None),
+    ],
+)
+def test_a_line_refuses_a_body_that_it_cannot_read_unless_it_may_be_passed_over(
+    box: Box, headers: dict[str, str], status: int, accepted: tuple[str, str] | None
+) -> None:
+    box = Box(with_carrier_at(box.settings, "192.0.2.50"))
+    peer = box.peer("192.0.2.50")
+    request = peer.request("INVITE", "sip:5000@example.com", user="0301234", body=crlf(PHONE))
+    for key, value in headers.items():
+        request.set(key, value)
+    peer.send(request)
+    answer = peer.take_response(status)
+    if accepted is not None:
+        assert answer.require(accepted[0]) == accepted[1]
+        assert not box.core.calls.active
