@@ -121,7 +121,7 @@ class Branch:
         """Why we cancelled it ourselves, in words."""
         self.unreachable = False
         """It failed without anybody having answered."""
-        self._targets: list[Target] = []
+        self._targets: tuple[Target, ...] = ()
         self._fallback: Target | None = None
         """The target that is only tried over UDP because nobody took the large request over TCP."""
         self.trial: Trial | None = None
@@ -172,14 +172,15 @@ class Branch:
     def resolved(self, targets: list[Target], now: float) -> None:
         """The addresses of the destination, best first; none where the name leads nowhere."""
         if self.alive and not self.cancelled:
-            self._targets = targets.copy()
+            self._targets = tuple(targets)
             self._next_target(now)
 
     def _next_target(self, now: float) -> None:
         if not self._targets:
             self._unreachable(503 if self.attempt is not None else 502, "Destination Unreachable", now)
             return
-        target = self._targets.pop(0)
+        target = self._targets[0]
+        self._targets = self._targets[1:]
         core = self.context.core
         limit = self.destination.attempt_timeout_s
         if limit is not None and (self._targets or self.context.invites):
@@ -232,7 +233,7 @@ class Branch:
                 # §18.1.1: a request this large goes over TCP; where nobody takes it there, over UDP after all.
                 host, port = flow.remote
                 self._fallback = Target(transport="UDP", host=host, port=port, listener=flow.listener)
-                self._targets.insert(0, self._fallback)
+                self._targets = (self._fallback, *self._targets)
                 self._send(core.connect(Target(transport="TCP", host=host, port=port)), None, now)
                 return
         if destination.hiding is not None:
@@ -383,6 +384,6 @@ class Branch:
         """It has its final response, or needs none: no more timers. The last attempt, the first time."""
         self.alive = False
         attempt, self.attempt = self.attempt, None  # which holds the branch
-        self._targets.clear()
+        self._targets = ()
         self.context.core.deadlines.forget(self)
         return attempt

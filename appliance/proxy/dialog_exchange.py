@@ -111,7 +111,7 @@ class DialogExchange:
         """Make it a response context whose first attempt is under way."""
         context = self.context()
         branch = Branch(context, self.destination(None), 1)
-        context.branches.append(branch)
+        context.branches = (branch,)
         client.listener = branch.attempt = attempt = Attempt(branch, client.flow)
         attempt.client = client
         return attempt

@@ -109,7 +109,6 @@ class ResponseContext:
         "call",
         "caller",
         "caller_anchor",
-        "cancel_headers",
         "cancelled",
         "core",
         "done",
@@ -159,16 +158,15 @@ class ResponseContext:
         self.to_leg = ""
         self.extras = ""
         """What we change in the dialog that the request belongs to, in short (`dialog_changes`)."""
-        self.groups: list[list[Destination]] = []
-        self.branches: list[Branch] = []
+        self.groups: tuple[list[Destination], ...] = ()
+        self.branches: tuple[Branch, ...] = ()
         self.best = NOTHING  # most requests succeed at once
         self.cancelled = False
-        self.cancel_headers: tuple[tuple[str, str], ...] = ()
         self.ending = ""
         """Why it was cancelled, in words."""
         self.done = False
         self.succeeded = False
-        self._waiting: list[Destination] = []
+        self._waiting: tuple[Destination, ...] = ()
         self._advancing = False
 
     def start(self, groups: list[list[Destination]], now: float) -> None:
@@ -178,13 +176,13 @@ class ResponseContext:
         if len(groups) == 1 and len(groups[0]) == 1:  # as it nearly always is
             self._advancing = True
             branch = Branch(self, groups[0][0], self.breadth)
-            self.branches.append(branch)
+            self.branches = (branch,)
             branch.open(now)
             self._advancing = False
             if branch.alive:
                 return
         else:
-            self.groups = groups.copy()
+            self.groups = tuple(groups)
         self._advance(now)
 
     def _advance(self, now: float) -> None:
@@ -202,13 +200,15 @@ class ResponseContext:
             if self._waiting and free > 0:
                 # RFC 5393 §5.3.3: what the breadth does not allow at once is tried one after the other.
                 share = max(1, free // len(self._waiting))
-                branch = Branch(self, self._waiting.pop(0), share)
-                self.branches.append(branch)
+                branch = Branch(self, self._waiting[0], share)
+                self._waiting = self._waiting[1:]
+                self.branches += (branch,)
                 branch.open(now)
             elif alive:
                 break
             elif self.groups:
-                self._waiting = self.groups.pop(0).copy()
+                self._waiting = tuple(self.groups[0])
+                self.groups = self.groups[1:]
             else:
                 self._send_best(now)
         self._advancing = False
@@ -251,11 +251,11 @@ class ResponseContext:
                 return
             if destination.otherwise is not None and (branch.unreachable or status in (408, 430)):
                 # RFC 5626 §7: the same instance over another of its flows, in the place of this one.
-                self._waiting.insert(0, destination.otherwise)
+                self._waiting = (destination.otherwise, *self._waiting)
             elif status >= 600 and (destination.failover is None or status not in destination.failover):
                 self._give_up(now, ())
             elif destination.failover is not None and status not in destination.failover:
-                self.groups.clear()
+                self.groups = ()
         sentence = branch.timed_out or f"{destination.label}: {cause or f'{status} {response.reason}'}"
         self._consider(response, sentence, ours=ours, cause=why or _cause_of(branch, status))
         if self.groups and self.call is not None and not self.cancelled:
@@ -268,9 +268,9 @@ class ResponseContext:
         if not groups:
             return False
         if any(other.alive for other in self.branches):
-            self._waiting.extend(groups[0])
+            self._waiting += tuple(groups[0])
             groups = groups[1:]
-        self.groups[:0] = groups
+        self.groups = (*groups, *self.groups)
         self._advance(now)
         return True
 
@@ -320,15 +320,15 @@ class ResponseContext:
         self.core.lost(self, branch, attempt)
         failover = branch.destination.failover
         if failover is not None and refused.status not in failover:
-            self.groups.clear()
+            self.groups = ()
         why = Cause(refused.why) if isinstance(refused, Rejected) else Cause.CODEC
         self._consider(failure, f"{branch.destination.label}: {sentence}", ours=True, cause=why)
         self._advance(now)
 
     def _give_up(self, now: float, headers: tuple[tuple[str, str], ...] | None) -> None:
         """Cancel what is open and forget what was to be tried; without `headers` because somebody else answered."""
-        self.groups.clear()
-        self._waiting.clear()
+        self.groups = ()
+        self._waiting = ()
         for branch in self.branches:
             if headers is None:
                 branch.cancel(now)
@@ -359,7 +359,7 @@ class ResponseContext:
     def _end(self, response: Response, now: float) -> None:
         """The transactions hold a context for half a minute more: let go of all but what a further 2xx needs."""
         self.done = True
-        self.branches = []  # else they and we would hold each other
+        self.branches = ()  # else they and we would hold each other
         self.core.finished(self, response, now)
         self.best = NOTHING
 
