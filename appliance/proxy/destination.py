@@ -89,6 +89,12 @@ class Destination:
     signs: bool = False
     otherwise: Destination | None = None
 
+    def keep(self) -> Destination:
+        """The same, ready to be said `again` many times."""
+        # Copies of a dict that shares its keys with the class's other instances share them too, and are slow to read.
+        self.__dict__ = dict(self.__dict__)
+        return self
+
     def again(self, uri: str, number: str) -> Destination:
         """The same place for another request."""
         twin = Destination.__new__(Destination)

@@ -258,7 +258,7 @@ def _prepared(trunk: TrunkSettings, gateway: Gateway) -> Destination:
         dscp=trunk.qos_signalling,
         signs=trunk.sign is not Signing.NO,
         hiding=Hiding.CALL_ID if trunk.hide_topology else None,
-    )
+    ).keep()
 
 
 def _target_of(contact: str) -> str:
