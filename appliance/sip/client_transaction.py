@@ -13,6 +13,7 @@ from appliance.sip.build import ack_of, cancel_of
 from appliance.sip.flow import Flow, FlowClosed
 from appliance.sip.machines import State
 from appliance.sip.message import Request, Response
+from appliance.sip.own_code import with_own_code
 from appliance.sip.timers import NEVER
 from appliance.sip.transaction import SPENT, Transaction
 
@@ -163,6 +164,7 @@ class ClientTransaction(Transaction):
         self.request = SPENT  # its place in a delay line may outlive it by half a minute
 
 
+@with_own_code
 class InviteClient(ClientTransaction):
     """§17.1.1 with RFC 6026: CALLING → PROCEEDING → ACCEPTED or COMPLETED → TERMINATED."""
 
@@ -255,6 +257,7 @@ class InviteClient(ClientTransaction):
         self._layer.open_client(cancel, self.flow, NOBODY, now)
 
 
+@with_own_code
 class OtherClient(ClientTransaction):
     """§17.1.2: TRYING → PROCEEDING → COMPLETED → TERMINATED."""
 

@@ -13,6 +13,7 @@ from appliance.sip.build import response_to
 from appliance.sip.flow import Flow, FlowClosed
 from appliance.sip.machines import State
 from appliance.sip.message import Request, Response
+from appliance.sip.own_code import with_own_code
 from appliance.sip.timers import NEVER
 from appliance.sip.transaction import SPENT, Transaction
 
@@ -132,6 +133,7 @@ class ServerTransaction(Transaction):
         self._last = None
 
 
+@with_own_code
 class InviteServer(ServerTransaction):
     """§17.2.1 with RFC 6026: PROCEEDING → ACCEPTED, or COMPLETED → CONFIRMED → TERMINATED."""
 
@@ -219,6 +221,7 @@ class InviteServer(ServerTransaction):
         self._send(self._last, now)
 
 
+@with_own_code
 class OtherServer(ServerTransaction):
     """§17.2.2 with RFC 4320: TRYING → PROCEEDING → COMPLETED → TERMINATED."""
 
