@@ -23,6 +23,7 @@ from appliance.sip.headers import (
     tag_untrusted,
     value_of,
 )
+from appliance.sip.own_code import with_own_code
 from appliance.sip.uri import Uri, parse_uri_untrusted
 
 _READ = frozenset({"from", "to", "call-id", "cseq"})
@@ -256,6 +257,7 @@ class Message(HeaderLines):
         return f"{start}\r\n{head}\r\n\r\n".encode("utf-8", "surrogateescape") + body
 
 
+@with_own_code
 class Request(Message):
     """A request: `method`, `uri` as written, header lines, body."""
 
@@ -320,6 +322,7 @@ class Request(Message):
         return f"<{self.method} {self.uri}>"
 
 
+@with_own_code
 class Response(Message):
     """A response: `status`, `reason`, header lines, body."""
 
