@@ -126,7 +126,7 @@ class Appliance:
             apply()
         waiting = sum(change.restart for change in changes)
         log.info("reload.applied", changes=len(changes) - waiting, after_restart=waiting)
-        return {"ok": True, "changes": [str(change) for change in changes]}
+        return {"ok": True, "changes": [str(change) for change in changes], "conf_dir": str(self.conf_dir.resolve())}
 
     def _read(self) -> tuple[Settings, Identity]:
         settings = load_settings(self.conf_dir)

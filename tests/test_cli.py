@@ -130,6 +130,8 @@ def test_reload_takes_up_what_is_right(start: Start, capsys: pytest.CaptureFixtu
     assert list(json.loads((running.state_dir / "passwords.json").read_text())) == ["1001", "1002"]
     assert running.hears().startswith("RELOADING=1")
     assert running.hears().startswith("READY=1")
+    assert main(["reload", "--conf-dir", "/", "--state-dir", str(running.state_dir)]) == 0
+    assert f"It reads {running.conf_dir}, not /: only a start can change that." in capsys.readouterr().err
 
 
 def test_reload_refuses_what_is_wrong_and_goes_on(start: Start, capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,4 +23,7 @@ def run(asked: argparse.Namespace) -> int:
         print("Nothing was changed.", file=sys.stderr)
         return MISTAKEN if "mistakes" in answer else FAILED
     print(*(texts(answer.get("changes")) or ["Nothing has changed."]), sep="\n")
+    read = answer.get("conf_dir")
+    if read and asked.conf_dir.is_dir() and str(asked.conf_dir.resolve()) != read:
+        print(f"It reads {read}, not {asked.conf_dir}: only a start can change that.", file=sys.stderr)
     return DONE
