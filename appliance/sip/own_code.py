@@ -1,4 +1,4 @@
-"""Classes of the hot path have the methods that they inherit to themselves.
+"""Code of the hot path that two classes share is copied, so that each has it to itself.
 
 CPython learns, for each place in a function that reads or writes an attribute, the one class that it meets there
 (PEP 659). In a method that two classes inherit and that meets them in turn, each such place is slow for both.
@@ -6,10 +6,12 @@ CPython learns, for each place in a function that reads or writes an attribute, 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import FunctionType
-from typing import TypeVar
+from typing import TypeVar, cast
 
 _Class = TypeVar("_Class", bound=type)
+_Function = TypeVar("_Function", bound=Callable[..., object])
 
 
 def with_own_code(cls: _Class) -> _Class:
@@ -19,17 +21,19 @@ def with_own_code(cls: _Class) -> _Class:
             if name in vars(cls):
                 continue
             if isinstance(inherited, FunctionType):
-                setattr(cls, name, _copy(inherited))
+                setattr(cls, name, own_copy(inherited))
             elif isinstance(inherited, property) and isinstance(inherited.fget, FunctionType):
-                setattr(cls, name, property(_copy(inherited.fget), inherited.fset, doc=inherited.__doc__))
+                setattr(cls, name, property(own_copy(inherited.fget), inherited.fset, doc=inherited.__doc__))
     return cls
 
 
-def _copy(function: FunctionType) -> FunctionType:
+def own_copy(function: _Function) -> _Function:
+    """The same function once more."""
+    assert isinstance(function, FunctionType)
     code = function.__code__.replace()
     twin = FunctionType(code, function.__globals__, function.__name__, function.__defaults__, function.__closure__)
     twin.__kwdefaults__ = function.__kwdefaults__
     twin.__qualname__ = function.__qualname__
     twin.__doc__ = function.__doc__
     twin.__annotations__ = function.__annotations__
-    return twin
+    return cast(_Function, twin)

@@ -26,6 +26,7 @@ from appliance.sip.headers import (
     value_of,
 )
 from appliance.sip.message import UNREAD, Message, Request, Response
+from appliance.sip.own_code import own_copy
 from appliance.sip.remembered import Remembered
 from appliance.sip.shape import Match, Shape
 from appliance.sip.uri import parse_uri_untrusted
@@ -91,7 +92,7 @@ def parse_message_untrusted(data: bytes) -> Request | Response:
             start = _starts[lines.pop(0)]
             if start.fault or len(text) != len(data):
                 break
-            return _message(start, lines, shape, data[found.end() :])
+            return (_response if start.status else _request)(start, lines, shape, data[found.end() :])
     return _unusual_untrusted(data)
 
 
@@ -149,6 +150,9 @@ def _message(start: _Start, lines: list[str], shape: Shape, body: bytes) -> Requ
     message._from_tag = message._to_tag = UNREAD
     message.sound = False
     return message
+
+
+_request, _response = own_copy(_message), own_copy(_message)
 
 
 def _unusual_untrusted(data: bytes) -> Request | Response:
