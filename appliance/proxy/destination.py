@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import attrs
 
 from appliance.config.dialplan import Profile
@@ -11,10 +9,9 @@ from appliance.config.sections import Anchor
 from appliance.proxy.veil import Hiding
 from appliance.router.gateway import LivingGateway
 from appliance.sip.flow import Flow
+from appliance.sip.remembered import Remembered
 from appliance.sip.uri import Uri, parse_uri_untrusted
 from appliance.transport.options import VERIFIED, TlsClientOptions
-
-_REMEMBERED_LENGTH = 256
 
 
 @attrs.frozen
@@ -39,14 +36,12 @@ class Hop:
         return host + (f":{self.port}" if self.port else "") + (f";{self.transport}" if self.transport else "")
 
 
-def hop_to(uri: str) -> Hop:
-    """The next hop that a URI names, remembered, since dialogs go the same ways again. Raises `BadMessage`."""
-    return _known_hop(uri) if len(uri) <= _REMEMBERED_LENGTH else Hop.of(parse_uri_untrusted(uri))
-
-
-@lru_cache(maxsize=4096)
-def _known_hop(uri: str) -> Hop:
+def _hop_to(uri: str) -> Hop:
     return Hop.of(parse_uri_untrusted(uri))
+
+
+known_hop = Remembered(_hop_to, most=4096)
+"""The next hop that a URI names, since dialogs go the same ways again. Raises `BadMessage`."""
 
 
 @attrs.define(eq=False, slots=False)  # so that `again` can copy all at once

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import attrs
 
 from appliance.proxy.call import Calls
-from appliance.proxy.destination import Hop, hop_to
+from appliance.proxy.destination import Hop, known_hop
 from appliance.proxy.location import Location
 from appliance.proxy.ownership import Ownership
 from appliance.proxy.record_route import RecordRoutes
@@ -218,7 +218,7 @@ class DialogPath:
                 return flow, None
         if target.host.endswith(".invalid"):
             raise Rejected(430, "Flow Failed", "the phone's connection is gone and it has not come back")
-        hop = Hop.of(target) if routes else hop_to(request.uri)
+        hop = Hop.of(target) if routes else known_hop[request.uri]
         return None, self._trunk_tls.hop(hop, entry.extras, entry.leg) if self._trunk_tls.any else hop
 
 

@@ -7,18 +7,15 @@ where a message goes is decided elsewhere.
 from __future__ import annotations
 
 import ipaddress
-from functools import lru_cache
 
 from appliance.sip.errors import Rejected
 from appliance.sip.flow import Flow
 from appliance.sip.headers import known_number, parse_name_addr_untrusted
 from appliance.sip.message import Request
+from appliance.sip.remembered import Remembered
 
 _BRANCH = "z9hG4bKjf"
 """Every branch of ours begins so; the loop mark follows the last dot."""
-
-
-_REMEMBERED_LENGTH = 64
 
 
 def contact_is_source(request: Request, flow: Flow) -> bool:
@@ -80,17 +77,19 @@ def spend_hop(request: Request, default: int) -> None:
         return
     index = request.keys.index("max-forwards")
     line = request.lines[index]
-    spent = _one_less(line) if len(line) <= _REMEMBERED_LENGTH else ""
+    spent = _spent[line]
     if not spent:  # it is a number: `check_untrusted` has seen to that
         raise Rejected(483, "Too Many Hops", "Max-Forwards was used up")
     request.lines[index] = spent
 
 
-@lru_cache(maxsize=1024)
 def _one_less(line: str) -> str:
     """A Max-Forwards line after one hop more, '' where none is left."""
     left = known_number[line]
     return f"Max-Forwards: {left - 1}" if left else ""
+
+
+_spent = Remembered(_one_less, most=1024)
 
 
 def breadth(request: Request, default: int) -> int:
