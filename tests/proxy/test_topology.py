@@ -54,7 +54,7 @@ def shown(message: Request | Response) -> bytes:
     """Whether nothing of the inside stands in what the carrier got; the message as bytes."""
     data = message.to_bytes()
     texts = [data]
-    for token in re.findall(rb"jf-([A-Za-z0-9_-]+)", data):
+    for token in re.findall(rb"(?<![A-Za-z0-9_-])jf-([A-Za-z0-9_-]+)", data):  # masks may have the letters by chance
         payload = urlsafe_b64decode(token + b"=" * (-len(token) % 4))[9:]
         texts.append(payload)
         texts += [urlsafe_b64decode(note[1:] + b"===") for note in payload.split(b"~")[1:] if note[:1] in b"FTft"]
