@@ -433,7 +433,7 @@ def test_who_is_anonymous_to_a_trunk_is_so_in_our_route_entries_too(tmp_path: Pa
     caller.send(caller.authorized(caller.take_response(407), request))
     invite = foreign.take_request("INVITE")
     texts = [invite.to_bytes()]
-    for token in re.findall(rb"jf-([A-Za-z0-9_-]+)", texts[0]):
+    for token in re.findall(rb"(?<![A-Za-z0-9_-])jf-([A-Za-z0-9_-]+)", texts[0]):
         texts.append(urlsafe_b64decode(token + b"=" * (-len(token) % 4)))
         for inner in re.findall(rb"~E([A-Za-z0-9_-]+)", texts[-1]):
             texts.append(urlsafe_b64decode(inner + b"=" * (-len(inner) % 4)))
