@@ -23,7 +23,16 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; gives the exit code."""
-    words = sys.argv[1:] if argv is None else argv
+    try:
+        return _do(sys.argv[1:] if argv is None else argv)
+    except KeyboardInterrupt:
+        return 130
+    except EOFError:  # Ctrl-D where a password is asked for
+        print("\njackfield: nothing was typed, nothing was done", file=sys.stderr)
+        return FAILED
+
+
+def _do(words: Sequence[str]) -> int:
     asked = _parser(next((word for word in words if not word.startswith("-")), "")).parse_args(words)
     try:
         return load(asked.command).run(asked)
@@ -33,8 +42,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the flush at exit complains again
         return FAILED
-    except KeyboardInterrupt:
-        return 130
     except _config_rejected() as rejected:
         print(rejected, file=sys.stderr)
         print(count(len(rejected.mistakes), "mistake"), file=sys.stderr)

@@ -23,5 +23,5 @@ def passphrase_of(asked: argparse.Namespace, wanted: bool, *, twice: bool) -> st
         return sys.stdin.readline().rstrip("\r\n")
     typed = getpass.getpass("Passphrase: ")
     if twice and getpass.getpass("Once more: ") != typed:
-        raise ValueError("that were two different passphrases")
+        raise ValueError("those were two different passphrases")
     return typed

@@ -28,7 +28,7 @@ def run(asked: argparse.Namespace) -> int:
     if sys.stdin.isatty():
         typed = getpass.getpass("Password: ")
         if getpass.getpass("Once more: ") != typed:
-            print("jackfield: that were two different passwords", file=sys.stderr)
+            print("jackfield: those were two different passwords", file=sys.stderr)
             return FAILED
     else:
         typed = sys.stdin.readline().rstrip("\r\n")

@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from ..box.archive import is_sealed
 from ..box.restoring import stage, stage_the_state_before, take_up
 from ..box.sealing import Damaged
 from ..control.backup import restart_for_it, sentence_of, told
@@ -17,15 +18,15 @@ from .passphrase import passphrase_argument, passphrase_of
 
 MANUAL = (
     "Where the box runs, it is taken up at its next start; else at once. A damaged file, one of a newer "
-    "Jackfield, or one whose configuration has mistakes here is refused and changes nothing. `--encrypted` asks for "
-    "the passphrase, `--back` brings back what the last restore put aside."
+    "Jackfield, or one whose configuration has mistakes here is refused and changes nothing. The passphrase of an "
+    "encrypted one is asked for, or read by `--passphrase-file FILE`; `--back` brings back what the last restore put "
+    "aside."
 )
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help="the backup")
     parser.add_argument("--back", action="store_true", help="in place of a file: what the last restore put aside")
-    parser.add_argument("--encrypted", action="store_true", help="ask for the passphrase")
     passphrase_argument(parser)
 
 
@@ -38,8 +39,8 @@ def run(asked: argparse.Namespace) -> int:
         if asked.back:
             done = f"Back to what {stage_the_state_before(asked.conf_dir, state_dir)} kept."
         else:
-            passphrase = passphrase_of(asked, asked.encrypted, twice=False)
             with open(asked.file, "rb") as source:
+                passphrase = passphrase_of(asked, is_sealed(source), twice=False)
                 done = told(stage(source, asked.conf_dir, state_dir, passphrase, newest_schema=VERSION))
         print(done)
         try:

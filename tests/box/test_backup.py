@@ -112,7 +112,9 @@ def test_unencrypted_it_is_a_tar_that_anybody_opens(tmp_path: Path) -> None:
     assert (box[1] / "records" / "records.duckdb").exists(), "records stay where the backup has none"
 
 
-def test_encrypted_it_needs_the_passphrase(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_encrypted_it_needs_the_passphrase(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     box, key = make_box(tmp_path), tmp_path / "key"
     key.write_text(PASSPHRASE + "\n")
     assert command("backup", box, tmp_path / "b.backup", "--passphrase-file", key) == 0
@@ -120,6 +122,7 @@ def test_encrypted_it_needs_the_passphrase(tmp_path: Path, capsys: pytest.Captur
     assert data.startswith(MAGIC)
     assert b"token.key" not in data
     before = tree(box[1])
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
     assert command("restore", box, tmp_path / "b.backup") == 1
     assert "is encrypted" in capsys.readouterr().err
     key.write_text("another passphrase\n")
@@ -130,6 +133,8 @@ def test_encrypted_it_needs_the_passphrase(tmp_path: Path, capsys: pytest.Captur
     assert tree(box[1]) == before
     key.write_text(PASSPHRASE + "\n")
     assert command("restore", box, tmp_path / "b.backup", "--passphrase-file", key) == 0
+    monkeypatch.setattr("sys.stdin", io.StringIO(PASSPHRASE + "\n"))
+    assert command("restore", box, tmp_path / "b.backup") == 0, "it is asked for without being told to"
     key.write_text("short\n")
     assert command("backup", box, tmp_path / "c.backup", "--passphrase-file", key) == 1
     assert not (tmp_path / "c.backup").exists()
