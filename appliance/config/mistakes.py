@@ -32,7 +32,8 @@ class Mistake:
     def __str__(self) -> str:
         where = " ".join(part for part in (self.section, self.key) if part)
         stop = "" if self.mistake.endswith("?") else "."
-        return f"{self.place}: {where + ': ' if where else ''}{self.mistake}{stop} {self.remedy}."
+        end = "?" if self.remedy.startswith("Did you mean ") else "."
+        return f"{self.place}: {where + ': ' if where else ''}{self.mistake}{stop} {self.remedy}{end}"
 
 
 class ConfigRejected(Exception):  # noqa: N818 (it says what happened)

@@ -54,7 +54,7 @@ def test_each_mistake_has_its_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "mistake"),
     [
-        ("[trunk t]\nrules-in = nome\n[rules name]\n", "there is no [rules nome]. Did you mean name."),
+        ("[trunk t]\nrules-in = nome\n[rules name]\n", "there is no [rules nome]. Did you mean name?"),
         ("[trunk t]\nrules-out = x\n", "there is no [rules x]. Add a section [rules x]."),
         ("[trunk t]\nnumbers-in = uk\n", "there is no [numberplan uk]. Add a section [numberplan uk]."),
         ("[user 1]\nnumbers-out = uk:national\n", "there is no [numberplan uk]"),

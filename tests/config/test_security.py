@@ -28,7 +28,7 @@ def test_by_default_sources_are_limited_but_for_the_box_itself() -> None:
 def test_an_acl_that_is_not_there_is_told_with_its_line(tmp_path: Path) -> None:
     text = "acl = ofice\n[acl office]\nallow = 192.0.2.0/24\n[trunk t]\nacl = none\n"
     assert mistakes_of(tmp_path, text) == [
-        "/a.conf:4: [listener udp] acl: there is no [acl ofice]. Did you mean office."
+        "/a.conf:4: [listener udp] acl: there is no [acl ofice]. Did you mean office?"
     ]
 
 
