@@ -32,8 +32,12 @@ class Mistake:
     def __str__(self) -> str:
         where = " ".join(part for part in (self.section, self.key) if part)
         stop = "" if self.mistake.endswith("?") else "."
-        end = "?" if self.remedy.startswith("Did you mean ") else "."
-        return f"{self.place}: {where + ': ' if where else ''}{self.mistake}{stop} {self.remedy}{end}"
+        return f"{self.place}: {where + ': ' if where else ''}{self.mistake}{stop} {self.advice}"
+
+    @property
+    def advice(self) -> str:
+        """The remedy as a sentence."""
+        return self.remedy + ("?" if self.remedy.startswith("Did you mean ") else ".")
 
 
 class ConfigRejected(Exception):  # noqa: N818 (it says what happened)

@@ -66,4 +66,4 @@ def box_findings(status: Mapping[str, Any]) -> Iterator[Finding]:
 
 def _mistaken(mistake: Mistake, grade: Grade) -> Finding:
     where = " ".join(filter(None, (str(mistake.place), mistake.section, mistake.key)))
-    return Finding("conf.d", where, grade, mistake.mistake, f"{mistake.remedy}.")
+    return Finding("conf.d", where, grade, mistake.mistake, mistake.advice)
