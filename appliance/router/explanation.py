@@ -16,6 +16,8 @@ def line_of(decision: Decision) -> str:
     steps = [_step(question, *step) for step in decision.trail]
     if decision.target is None or decision.alternatives:
         steps += _end(decision)
+    if not steps:  # a guest's call is not routed
+        steps.append(f"{decision.target} by itself, without a route")
     return f"{question.caller} called {question.number}: {'; '.join(steps)}"
 
 
