@@ -87,7 +87,8 @@ class UserSettings:
     profile: Profile = setting(
         one_of(Profile),
         "auto",
-        "What media the user's phones get offered; auto: WebRTC over WebSocket, RTP on anything else.",
+        "What media the user's phones get offered; auto: WebRTC over WebSocket, RTP on anything else; sdes for phones "
+        "on TLS that insist on SRTP.",
     )
     numbers_in: str | None = setting(
         optional(name_of("the name of a [numberplan]"), "none", "the listener's"),

@@ -295,7 +295,8 @@ _FAILURES = {
     ),
     Cause.CODEC: (
         "Its media could not be agreed on ({status}): {why}{offered}.",
-        "Both ends need a codec in common: compare the SDP in the ladder with codecs of the trunk or user.",
+        "Both ends need a codec in common: compare the SDP in the ladder with codecs of the trunk or user. An end that "
+        "insists on SRTP wants profile = sdes there.",
         Tone.BAD,
     ),
     Cause.UNREACHABLE: (
