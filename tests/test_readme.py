@@ -8,6 +8,7 @@ import pytest
 
 from appliance.commands import COMMANDS
 from appliance.config.loader import load_settings
+from appliance.config.mistakes import ConfigRejected, Mistake
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -107,6 +108,31 @@ def test_the_limits_of_the_readme_are_taken(tmp_path: Path) -> None:
     (tmp_path / "60-carrier.conf").write_text(trunk)
     (tmp_path / "70-limits.conf").write_text(limits)
     assert set(load_settings(tmp_path).limits) == {"lines-a", "pace-a", "two-each", "strangers"}
+
+
+def _mistakes(conf_dir: Path) -> tuple[Mistake, ...]:
+    try:
+        load_settings(conf_dir)
+    except ConfigRejected as rejected:
+        return rejected.mistakes
+    return ()
+
+
+def _examples() -> list[str]:
+    """All of the configuration in README.md, in blocks as they stand there."""
+    blocks = re.findall(r"(?:^    .*\n|^\n)+", README, re.M)
+    return [re.sub("^    ", "", block, flags=re.M).strip() for block in blocks if block.lstrip().startswith("[")]
+
+
+@pytest.mark.parametrize("example", _examples(), ids=lambda example: example.splitlines()[0])
+def test_every_example_is_taken_but_for_files_that_it_names(tmp_path: Path, example: str) -> None:
+    others = "".join(f"[trunk {name}]\ngateways = 192.0.2.20\n" for name in ("carrier-a", "carrier-b", "ivr"))
+    for file in (ROOT / "conf.d").glob("*.conf"):
+        (tmp_path / file.name).write_text(file.read_text())
+    (tmp_path / "60-others.conf").write_text(others)
+    (tmp_path / "70-example.conf").write_text(example + "\n")
+    (tmp_path / "agents.dn").write_text("2100-2199 trunk:ivr\n")
+    assert [one for one in _mistakes(tmp_path) if "No such file or directory" not in one.mistake] == []
 
 
 @pytest.mark.parametrize("name", [name for name, _ in COMMANDS])
