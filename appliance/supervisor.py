@@ -261,7 +261,10 @@ def _innermost(error: BaseException) -> str:
     """The first plain exception of a group, in words."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    return str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+    if isinstance(error, OSError):
+        said = error.strerror or str(error)
+        return f"{error.filename}: {said}" if error.filename else said
+    return f"{type(error).__name__}: {error}"
 
 
 @asynccontextmanager

@@ -102,6 +102,23 @@ async def test_a_core_bug_ends_everything(autojump_clock: trio.testing.MockClock
     assert caught.value.__cause__ is not None
 
 
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(98, "127.0.0.1:8080: Address already in use"), "web: 127.0.0.1:8080: Address already in use"),
+        (OSError(28, "No space left on device", "a.log"), "web: a.log: No space left on device"),
+        (OSError("the ring is torn"), "web: the ring is torn"),
+    ],
+)
+async def test_what_the_system_refused_is_told_without_its_number(error: OSError, told: str) -> None:
+    async def refused(task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        raise error
+
+    async with open_supervisor(Metrics()) as supervisor:
+        await supervisor.start(Service("web", refused))
+        assert supervisor.degraded == (told,)
+
+
 async def test_a_core_service_that_cannot_bind_ends_the_start() -> None:
     async def bind(task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         raise OSError(98, "Address already in use")
