@@ -142,5 +142,5 @@ def test_every_command_is_named(name: str) -> None:
 
 def test_the_folders_that_are_named_exist() -> None:
     chapter = README.split("\n## What is where\n")[1].split("\n## ")[0]
-    for name in re.findall(r"`((?:conf\.d|appliance|scripts|tests)/[^`]*)`", chapter):
+    for name in re.findall(r"`((?:conf\.d|appliance|firmware-image|scripts|tests)/[^`]*)`", chapter):
         assert (ROOT / name).exists(), name
