@@ -21,16 +21,17 @@ def commit(folder: Path) -> str:
 
 
 def test_a_second_build_elsewhere_is_equal_bit_for_bit(image: Path, tmp_path: Path) -> None:
-    """With another umask, working directory and folder."""
-    words = [*ASIDE, ROOT / "firmware-image" / "build", "0.1.0", "--fast", "--output", tmp_path]
+    """With another umask, working directory and folder, and as quick as the first; a signature has its time in it."""
+    quick = () if any(image.glob("*.ova")) else ("--fast",)
+    words = [*ASIDE, ROOT / "firmware-image" / "build", "0.1.0", *quick, "--output", tmp_path]
     built = subprocess.run(
         words, cwd="/", umask=0o077, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=BUILD_S
     )
     assert built.returncode == 0, f"{built.stdout}\n{built.stderr}"
     if commit(tmp_path) != commit(image):
         pytest.skip(f"the image in {image} is of another commit")
-    made = sorted(one.name for one in tmp_path.iterdir() if one.suffix not in (".log", ".sha256"))
-    assert [Path(name).suffix for name in made] == [".json", ".qcow2", ".raw", ".squashfs"]
+    made = sorted(one.name for one in tmp_path.iterdir() if one.suffix not in (".log", ".sha256", ".raucb"))
+    assert {Path(name).suffix for name in made} >= {".json", ".qcow2", ".raw", ".squashfs"}
     for name in made:
         assert digest(tmp_path / name) == digest(image / name), name
 
