@@ -21,7 +21,10 @@ def commit(folder: Path) -> str:
 
 
 def test_a_second_build_elsewhere_is_equal_bit_for_bit(image: Path, tmp_path: Path) -> None:
-    """With another umask, working directory and folder, and as quick as the first; a signature has its time in it."""
+    """With another umask, working directory and folder, and as quick as the first.
+
+    Salt and signature of a bundle are made anew.
+    """
     quick = () if any(image.glob("*.ova")) else ("--fast",)
     words = [*ASIDE, ROOT / "firmware-image" / "build", "0.1.0", *quick, "--output", tmp_path]
     built = subprocess.run(
